@@ -1,0 +1,99 @@
+"""What a look is given: the target, the two doors, the keys, and a journal of what it creates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from hokusai_probe.model import Frozen, Target
+
+if TYPE_CHECKING:
+    from hokusai_probe.aws import AwsDoor
+    from hokusai_probe.http import HttpDoor
+    from hokusai_probe.keys import Keys
+
+Undo = Callable[[], Awaitable[bool]]
+
+
+class Entry(Frozen):
+    """Something created on the platform: what kind, under which name, and whether it is gone again."""
+
+    kind: str
+    name: str
+    removed: bool | None = None
+
+
+@dataclass(slots=True)
+class Journal:
+    """What a run creates on the platform, written down before it is created, and how to remove it.
+
+    ``will_create`` comes before the request that creates, so a run cut short in between still knows.
+    ``undo`` runs in reverse order, tries each entry once, and never raises for what the platform does.
+    """
+
+    _undo: list[tuple[Entry, Undo]] = field(default_factory=list)
+    _done: list[Entry] = field(default_factory=list)
+
+    def will_create(self, kind: str, name: str, undo: Undo) -> None:
+        """Note what is about to be created. ``undo`` returns whether it is gone; it may be called once."""
+        self._undo.append((Entry(kind=kind, name=name), undo))
+
+    async def undo(self, deadline_s: float) -> tuple[Entry, ...]:
+        """Remove everything noted, newest first, within ``deadline_s`` seconds.
+
+        Returns all entries, newest first; what could not be removed says so.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        while self._undo:
+            entry, undo = self._undo[-1]
+            removed = await _attempt(undo, end - loop.time())
+            self._undo.pop()  # only now: an undo that is cut short is tried again
+            self._done.append(entry.model_copy(update={"removed": removed}))
+        return tuple(self._done)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything noted so far, oldest first; ``removed`` None: not tried yet."""
+        return (*reversed(self._done), *(entry for entry, _ in self._undo))
+
+
+async def _attempt(undo: Undo, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(max(seconds, 0.1)):
+            return await undo()
+    except TimeoutError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look may use. ``aws`` is None where the target has none or ``--no-aws`` was said."""
+
+    target: Target
+    http: HttpDoor
+    aws: AwsDoor | None
+    keys: Keys
+    journal: Journal
+    run_id: str
+
+    @classmethod
+    def new(cls, target: Target, http: HttpDoor, aws: AwsDoor | None, keys: Keys, run_id: str) -> Look:
+        """A look's surroundings with an empty journal."""
+        return cls(target=target, http=http, aws=aws, keys=keys, journal=Journal(), run_id=run_id)
+
+    def cloud(self) -> AwsDoor:
+        """The AWS door, for looks that declare that they need it."""
+        assert self.aws is not None
+        return self.aws
+
+    def key_form(self) -> Literal["bearer"] | None:
+        """How the key is sent where any form would do; None where there is no key."""
+        return "bearer" if self.keys.main is not None else None
+
+    def has_registration_extra(self) -> bool:
+        """Whether scikit-learn and the MLflow client are installed; imports neither."""
+        from importlib.util import find_spec
+
+        return all(find_spec(name) for name in ("sklearn", "mlflow", "pandas"))
