@@ -1,0 +1,41 @@
+"""Documents made from a report. A format is a function ``Report -> str`` and one line of ``DOCUMENTS``."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hokusai_probe.model import Report
+from hokusai_probe.reports import index, markdown
+
+Document = Callable[[Report], str]
+
+DOCUMENTS: Mapping[str, Document] = {
+    "MODEL_REGISTRATION_TEST_REPORT.md": markdown.render,
+    "test_execution_summary.json": Report.to_json,
+    "README.md": index.render,
+}
+
+
+def write(report: Report, directory: Path) -> tuple[Path, ...]:
+    """Write every document into ``directory``, made if missing; returns the paths written.
+
+    All are rendered before the first is written, and each replaces its predecessor at once, so a
+    reader never sees half a document. Raises OSError.
+    """
+    rendered = {name: document(report) for name, document in DOCUMENTS.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    return tuple(_replace(directory / name, said) for name, said in rendered.items())
+
+
+def _replace(path: Path, said: str) -> Path:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(said)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

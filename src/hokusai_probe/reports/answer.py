@@ -1,0 +1,316 @@
+"""What a report comes to, before any format: can a model be registered, and if not, who must act. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from hokusai_probe import topology
+from hokusai_probe.model import Area, Component, Diagnosis, Owner, Report, Verdict
+
+Registration = Literal["yes", "no", "not-tried", "cannot-tell"]
+
+WRITING_HOPS = frozenset({"writes", "artifacts"})
+ACCEPTED = "accepted by the target"  # how the engine begins the reason of a failure that [accept] silences
+MEANING: Mapping[int, str] = {
+    0: "nothing fails",
+    1: "something fails",
+    3: "nothing fails, but not everything could be judged",
+}
+
+
+class Style(Protocol):
+    """How a format writes a slug, an emphasis and text that came from elsewhere."""
+
+    def slug(self, text: str) -> str:
+        """A check, cause or look by name."""
+
+    def strong(self, text: str) -> str:
+        """Words of ours that matter most."""
+
+    def prose(self, text: str) -> str:
+        """Text that may come from the platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A present diagnosis that nothing caused, with everything that follows from it."""
+
+    diagnosis: Diagnosis
+    consequences: tuple[Diagnosis, ...]
+
+
+def roots(report: Report) -> tuple[Root, ...]:
+    """Present diagnoses in report order; one whose cause is not among them stands for itself."""
+    present = report.present()
+    slugs = {d.cause for d in present}
+    firsts = [d for d in present if d.caused_by not in slugs]
+    placed = [Root(d, _following(d, present)) for d in firsts]
+    covered = {d.cause for r in placed for d in (r.diagnosis, *r.consequences)}
+    return (*placed, *(Root(d, ()) for d in present if d.cause not in covered))
+
+
+def _following(root: Diagnosis, present: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
+    rest = [d for d in present if d is not root]
+    found: list[Diagnosis] = []
+    while new := [
+        d for d in rest if d.caused_by in {root.cause, *(f.cause for f in found)} and d not in found
+    ]:
+        found += new
+    return tuple(found)
+
+
+def blocked(report: Report) -> tuple[Verdict, ...]:
+    """Verdicts that wait for a prerequisite that failed."""
+    return tuple(v for v in report.verdicts if v.skip_kind == "blocked")
+
+
+def accepted(report: Report) -> tuple[Verdict, ...]:
+    """Verdicts that would fail if the target did not accept the behaviour."""
+    return tuple(v for v in report.verdicts if v.status == "skip" and v.reason.startswith(ACCEPTED))
+
+
+def faulty_looks(report: Report) -> dict[str, str]:
+    """Looks that our own trouble stopped, with the reason."""
+    return {o.probe: o.reason or "no reason was recorded" for o in report.observations if o.status == "fault"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something of ours that went wrong: where, why, and the checks that could not be judged for it."""
+
+    where: str
+    reason: str
+    checks: tuple[str, ...] = ()
+
+
+def troubles(report: Report) -> tuple[Trouble, ...]:
+    """Looks that broke, checks that broke of themselves, and whatever else of ours did."""
+    faulty = faulty_looks(report)
+    errors = report.with_status("error")
+    alone: dict[str, list[str]] = {}
+    for verdict in errors:
+        if verdict.probe not in faulty:
+            alone.setdefault(verdict.reason, []).append(verdict.check)
+    return (
+        *(
+            Trouble(f"look {p}", why, tuple(v.check for v in errors if v.probe == p))
+            for p, why in faulty.items()
+        ),
+        *(Trouble("judging", why, tuple(checks)) for why, checks in alone.items()),
+        *(Trouble(e.where, e.reason) for e in report.errors),
+    )
+
+
+def sentence(said: str) -> str:
+    """The text as a sentence: a capital first, unless a path or a name begins it, and one full stop."""
+    said = said.strip()
+    first = said.partition(" ")[0]
+    said = said[:1].upper() + said[1:] if first.isalpha() else said
+    return said if said.endswith((".", "!", "?")) or not said else f"{said}."
+
+
+def all_clear(report: Report) -> bool:
+    """Whether something passed and nothing fails, is blocked, is diagnosed or went wrong on our side."""
+    trouble = report.errors or report.interrupted or report.present() or report.unexplained
+    return bool(report.with_status("pass")) and exit_code(report) == 0 and not trouble and not blocked(report)
+
+
+def exit_code(report: Report) -> int:
+    """0 nothing fails, 1 something fails, 3 our own trouble or nothing judged (``--fail-on`` aside)."""
+    if report.with_status("fail"):
+        return 1
+    judged = report.with_status("pass")
+    return 3 if report.with_status("error") or report.errors or not judged else 0
+
+
+def registration(report: Report) -> Registration:
+    """Whether a third party can register a model.
+
+    ``yes`` only where a write went through and no stage is broken; ``no`` also where registration was
+    not tried but something it rests on fails.
+    """
+    stages = [v for v in report.verdicts if v.area == "registration"]
+    stuck = [v for v in stages if v.status == "fail" or v.skip_kind == "blocked"]
+    wrote = any(v.status == "pass" and base(v.hop) in WRITING_HOPS for v in stages)
+    errors = any(v.status == "error" for v in stages)
+    if wrote and not stuck:
+        return "cannot-tell" if errors else "yes"
+    stuck += [v for v in report.with_status("fail") if carries_registration(v)]
+    if stuck:
+        return "cannot-tell" if _all_our_trouble(report, stuck) else "no"
+    return "cannot-tell" if errors else "not-tried"
+
+
+def carries_registration(verdict: Verdict) -> bool:
+    """Whether registering a model rests on the hop that this failing check tests."""
+    return verdict.status == "fail" and verdict.hop in topology.foundations("artifacts")
+
+
+def base(hop: str) -> str:
+    """The hop that an aspect belongs to."""
+    return hop.partition("/")[0]
+
+
+def _all_our_trouble(report: Report, stuck: Iterable[Verdict]) -> bool:
+    ours = {c for r in roots(report) if r.diagnosis.component == "probe" for c in r.diagnosis.explains}
+    return {v.check for v in stuck} <= ours
+
+
+def must_act(component: Component) -> str:
+    """Who must act, as a phrase: the caller and we ourselves are named as people."""
+    people = {"client": "you, who use the key, must act", "probe": "we, who look, must act"}
+    return people.get(component, f"{component} must act")
+
+
+def owner(report: Report, component: Component) -> Owner:
+    """Who the target says mends the component; empty fields where it does not say."""
+    return report.configuration.owners.get(component, Owner())
+
+
+def named_owner(report: Report, component: Component) -> str:
+    """Team and contact of a component as one phrase, or nothing."""
+    who = owner(report, component)
+    return ", ".join(part for part in (who.team, who.contact) if part)
+
+
+def verify_command(report: Report, slug: str) -> str:
+    """The command that takes only the looks that settle this cause or check."""
+    target = report.configuration
+    bare = target.aws is None and target.hosts.auth is None
+    name = f"{target.hosts.registry}{target.paths.mlflow or ''}" if bare else report.target
+    return f"hokusai-probe verify {shlex.quote(slug)} {shlex.quote(name)}"
+
+
+# --- the answer in words --------------------------------------------------------------------------------
+
+
+def paragraph(report: Report, style: Style) -> str:
+    """The answer in plain words: can a third party register a model, and if not, who must act."""
+    sentences = (_first(report, style), _acting(report, style), _open(report, style), _cut(report, style))
+    return " ".join(s for s in sentences if s)
+
+
+def clear_line(report: Report, style: Style) -> str:
+    """All clear in one line, with what was not looked at: silence is not health."""
+    count = report.score.overall
+    said = {
+        "yes": "a third party can register a model",
+        "not-tried": "registering a model was not tried",
+    }.get(registration(report), "whether a model can be registered is not known")
+    skipped = f", {count.skipped} not looked at" if count.skipped else ""
+    return (
+        f"{style.strong('All clear:')} {count.passed} checks of {style.slug(report.target)} pass"
+        f"{skipped}; {said}{_accepting(report, style)}."
+    )
+
+
+def _accepting(report: Report, style: Style) -> str:
+    behaviours = report.configuration.accept.behaviours
+    return f"; accepted here: {slugs(behaviours, style)}" if behaviours else ""
+
+
+def headline(report: Report) -> str:
+    """The answer in one phrase that ends without a full stop."""
+    return {
+        "yes": "Yes: a third party can register a model",
+        "no": f"No: {_with_this_key(report)} register a model",
+        "not-tried": "Not tried: no model was registered",
+        "cannot-tell": "Not known: our own trouble kept this run from judging",
+    }[registration(report)]
+
+
+def _first(report: Report, style: Style) -> str:
+    head = f"{style.strong(headline(report))} at {style.slug(report.target)}"
+    broken = [v for v in report.verdicts if v.area == "registration" and v.status == "fail"]
+    broken = (
+        broken or [v for v in report.with_status("fail") if carries_registration(v)] or [*blocked(report)]
+    )
+    match registration(report):
+        case "no":
+            return f"{head}{_cited(broken, style, 'not passed')}."
+        case "yes":
+            stages = [v for v in report.with_status("pass") if v.area == "registration"]
+            return f"{head}{_cited(stages, style, 'passed')}."
+        case "not-tried":
+            return f"{head}{_not_tried(report, style)}."
+        case _:
+            return f"{head}{_cited(report.with_status('error'), style, 'not judged')}."
+
+
+def _with_this_key(report: Report) -> str:
+    found = [r.diagnosis.component for r in roots(report)]
+    only_client = bool(found) and set(found) == {"client"}
+    return "with the key that was used nobody can" if only_client else "a third party cannot"
+
+
+def _not_tried(report: Report, style: Style) -> str:
+    stages = [v for v in report.verdicts if v.area == "registration" and v.status == "skip"]
+    cite = _cited(stages, style, "not looked at")
+    rests = "" if exit_code(report) == 3 else "; nothing that it rests on was seen to fail"
+    return f"{cite}{rests}"
+
+
+def _cited(verdicts: Iterable[Verdict], style: Style, word: str) -> str:
+    names = [v.check for v in verdicts]
+    return f" ({word}: {slugs(names[:3], style)}{_more(len(names) - 3)})" if names else ""
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def slugs(names: Iterable[str], style: Style) -> str:
+    """Names as a comma-separated list."""
+    return ", ".join(style.slug(name) for name in names)
+
+
+def _acting(report: Report, style: Style) -> str:
+    by_component: dict[Component, list[str]] = {}
+    for root in roots(report):
+        by_component.setdefault(root.diagnosis.component, []).append(root.diagnosis.cause)
+    return " ".join(_must_act(report, c, causes, style) for c, causes in by_component.items())
+
+
+def _must_act(report: Report, component: Component, causes: list[str], style: Style) -> str:
+    who = named_owner(report, component)
+    team = f" ({style.prose(who)})" if who else ""
+    if component in {"client", "probe"}:
+        return f"{must_act(component).capitalize()}: {slugs(causes, style)}."
+    return f"{style.strong(component)}{team} must act: {slugs(causes, style)}."
+
+
+def _open(report: Report, style: Style) -> str:
+    names = [d.cause for d in report.undecided()]
+    parts = []
+    if names:
+        parts.append(f"Not decided between or beside these: {slugs(names, style)}.")
+    if report.unexplained:
+        count = len(report.unexplained)
+        checks = "check fits" if count == 1 else "checks fit"
+        more = _more(count - 3)
+        parts.append(
+            f"{count} {checks} no known cause: {slugs(report.unexplained[:3], style)}{more}; "
+            "somebody must look."
+        )
+    return " ".join(parts)
+
+
+def _cut(report: Report, style: Style) -> str:
+    if report.interrupted is None:
+        return ""
+    return (
+        f"The run was interrupted ({style.slug(report.interrupted)}), so more may be wrong than is said here."
+    )
+
+
+def areas_in_order(report: Report) -> tuple[Area, ...]:
+    """Areas with verdicts, in the order in which people ask for them."""
+    found = {v.area for v in report.verdicts}
+    order: tuple[Area, ...] = (
+        "infrastructure", "authentication", "proxy", "registration", "errors", "performance",
+        "resilience", "data", "audit",
+    )  # fmt: skip
+    return tuple(area for area in order if area in found)

@@ -1,0 +1,165 @@
+"""What a tired person understands at nine in the morning. Pure."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+
+from hokusai_probe import text
+from hokusai_probe.model import Diagnosis, Report
+from hokusai_probe.reports import answer
+
+_WIDTH = 100
+_CHECKS_PER_AREA = 4
+_LINE_CHARACTERS = 400
+_WORKFLOW_COMMAND = re.compile(r"(?m)^\s*:(?=:)|##(?=\[)")
+_BOLD, _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+
+
+def verbatim(line: str) -> str:
+    """Something to paste, as it is but for control characters and workflow commands.
+
+    GitHub's runner obeys ``::`` only where it begins a line, so ``arn:aws:s3:::bucket`` stays whole;
+    ``##[`` it obeys anywhere.
+    """
+    return _WORKFLOW_COMMAND.sub("\\g<0>\u200b", text.clean(line))
+
+
+def _line(said: str) -> str:
+    return text.terminal(text.clean(text.one_line(said), _LINE_CHARACTERS))
+
+
+class Plain:
+    """A terminal without colour."""
+
+    def slug(self, text_: str) -> str:
+        """A name on one line."""
+        return _line(text_)
+
+    def strong(self, text_: str) -> str:
+        """Words of ours as they are."""
+        return text_
+
+    def prose(self, text_: str) -> str:
+        """Foreign text on one line, without control characters."""
+        return _line(text_)
+
+
+class Coloured(Plain):
+    """A terminal that shows bold."""
+
+    def strong(self, text_: str) -> str:
+        """Bold words of ours."""
+        return f"{_BOLD}{text_}{_PLAIN}"
+
+
+def render(report: Report, *, colour: bool) -> str:
+    """The run in a few lines, ending in a newline; all clear is exactly one line."""
+    style = Coloured() if colour else Plain()
+    if answer.all_clear(report):
+        return _tinted(answer.clear_line(report, style), _GREEN, colour=colour) + "\n"
+    verdict = _tinted(_verdict(report, style), _verdict_colour(report), colour=colour)
+    parts = (
+        verdict,
+        *_causes(report, style),
+        _undecided(report, style),
+        _unexplained(report),
+        _failing(report),
+        _trouble(report),
+        _ending(report),
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tinted(line: str, tint: str, *, colour: bool) -> str:
+    return f"{tint}{line.replace(_PLAIN, _PLAIN + tint)}{_PLAIN}" if colour else line
+
+
+def _verdict_colour(report: Report) -> str:
+    return {1: _RED, 3: _YELLOW}.get(answer.exit_code(report), _YELLOW)
+
+
+def _verdict(report: Report, style: answer.Style) -> str:
+    causes = len(answer.roots(report))
+    cut = f" (interrupted: {_line(report.interrupted)})" if report.interrupted else ""
+    found = f"{causes} root cause{'' if causes == 1 else 's'}" if causes else "no cause named"
+    counts = f"{report.score.overall.failed} failing, {found}"
+    return f"{style.strong(_line(report.target))}: {answer.headline(report)}; {counts}.{cut}"
+
+
+def _causes(report: Report, style: answer.Style) -> Iterable[str]:
+    for number, root in enumerate(answer.roots(report), 1):
+        found = root.diagnosis
+        head = f"{number}. {style.strong(_line(found.cause))} {_brackets(found)}"
+        yield "\n".join([head, _indented(answer.sentence(_line(found.because))), *_to_do(report, found)])
+
+
+def _brackets(found: Diagnosis) -> str:
+    where = [_line(subject) for subject in found.subjects]
+    return f"({', '.join([*where, found.priority, answer.must_act(found.component)])})"
+
+
+def _indented(said: str) -> str:
+    return textwrap.fill(said, _WIDTH, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
+
+
+def _to_do(report: Report, found: Diagnosis) -> list[str]:
+    remedy = found.remedy
+    if remedy is None:
+        return [f"   $ {answer.verify_command(report, found.cause)}"]
+    if not remedy.aws_cli:
+        return [_indented(f"Do: {_line(remedy.summary)}")]
+    more = len(remedy.aws_cli) - 1
+    after = [f"   (then {more} more, in the report)"] if more else []
+    return [f"   $ {verbatim(remedy.aws_cli[0])}", *after]
+
+
+def _undecided(report: Report, style: answer.Style) -> str:
+    found = report.undecided()
+    if not found:
+        return ""
+    names = ", ".join(f"{_line(d.cause)} ({d.component})" for d in found)
+    lines = [style.strong("Undecided:"), _indented(names)]
+    commands = dict.fromkeys(s.aws_cli for d in found for s in d.settled_by if s.aws_cli)
+    looks = dict.fromkeys(_line(s.look) for d in found for s in d.settled_by)
+    if looks:
+        lines.append(_indented(f"Settled by: {', '.join(looks)}"))
+    return "\n".join([*lines, *(f"   $ {verbatim(c)}" for c in list(commands)[:1])])
+
+
+def _unexplained(report: Report) -> str:
+    reasons = {v.check: v.reason for v in report.verdicts}
+    lines = [_indented(f"{_line(c)}: {_line(reasons.get(c, ''))}") for c in report.unexplained]
+    return "\n".join(["No known cause explains:", *lines]) if lines else ""
+
+
+def _failing(report: Report) -> str:
+    lines = []
+    for area in answer.areas_in_order(report):
+        names = [_line(v.check) for v in report.with_status("fail") if v.area == area]
+        more = f" and {len(names) - _CHECKS_PER_AREA} more" if len(names) > _CHECKS_PER_AREA else ""
+        if names:
+            lines.append(_indented(f"{area} {len(names)}: {', '.join(names[:_CHECKS_PER_AREA])}{more}"))
+    return "\n".join(["Failing checks:", *lines]) if lines else ""
+
+
+def _trouble(report: Report) -> str:
+    found = answer.troubles(report)
+    lines = [_indented(f"{_line(t.where)}: {_line(t.reason)}{_unjudged(t)}") for t in found]
+    return "\n".join(["Our own trouble:", *lines]) if lines else ""
+
+
+def _unjudged(found: answer.Trouble) -> str:
+    return f" (not judged: {', '.join(_line(check) for check in found.checks)})" if found.checks else ""
+
+
+def _ending(report: Report) -> str:
+    count = report.score.overall
+    share = "" if count.percent is None else f" ({count.percent:g} %)"
+    counts = (
+        f"{count.passed} passed, {count.failed} failed, {count.errors} errors, "
+        f"{count.blocked} blocked, {count.skipped} skipped{share}"
+    )
+    code = answer.exit_code(report)
+    return f"{counts}\nExit {code}: {answer.MEANING[code]}."

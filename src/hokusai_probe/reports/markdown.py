@@ -1,0 +1,288 @@
+"""MODEL_REGISTRATION_TEST_REPORT.md: the answer, then why, then what to type, then the evidence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hokusai_probe import text
+from hokusai_probe.model import AreaScore, Diagnosis, Report, Verdict
+from hokusai_probe.reports import answer
+from hokusai_probe.reports.layout import (
+    STYLE,
+    blocks,
+    bullets,
+    check_line,
+    consequence,
+    diagnosis_title,
+    evidence,
+    moment,
+    numbered,
+    percent,
+    plural,
+    remedy,
+    reproductions,
+    section,
+    sentence,
+    slugs,
+    table,
+    undecided,
+)
+
+_STAGE = {"pass": "✅", "fail": "❌", "error": "⚠️", "skip": "⏭️", "blocked": "⛔"}
+
+
+def render(report: Report) -> str:
+    """The full report as Markdown, ending in a newline. All clear is one line and the score table."""
+    title = "# Model Registration Test Report"
+    if answer.all_clear(report):
+        facts = f"{_when(report)}, hokusai-probe {text.code(report.tool_version)}."
+        return blocks([title, answer.clear_line(report, STYLE), _scores(report), facts]) + "\n"
+    return blocks([title, _summary(report), *_why(report), *_results(report), *_rest(report)]) + "\n"
+
+
+def _when(report: Report) -> str:
+    return f"Run of {moment(report.started_at)}"
+
+
+# --- the answer ---------------------------------------------------------------------------------------
+
+
+def _summary(report: Report) -> str:
+    return section("Executive summary", answer.paragraph(report, STYLE), _status(report))
+
+
+def _status(report: Report) -> str:
+    """Overall status and the figures that the old report opened with."""
+    words = {0: "✅ NOTHING FAILS", 1: "❌ FAILED", 3: "⚠️ NOT ALL JUDGED"}
+    head = f"**Overall status: {words[answer.exit_code(report)]}** ({_when(report)})"
+    areas = [
+        (area, report.score.areas[area])
+        for area in answer.areas_in_order(report)[:4]
+        if area in report.score.areas
+    ]
+    lines = [f"{area.capitalize()}: {_ratio(count)}" for area, count in areas]
+    return blocks([head, bullets([*lines, f"All areas: {_ratio(report.score.overall)}"])])
+
+
+def _ratio(count: AreaScore) -> str:
+    judged = count.passed + count.failed + count.errors + count.blocked
+    return f"{percent(count.percent)} ({count.passed} of {judged} checks pass)"
+
+
+# --- why ----------------------------------------------------------------------------------------------
+
+
+def _why(report: Report) -> tuple[str, ...]:
+    found = answer.roots(report)
+    causes = [_root(report, number, root) for number, root in enumerate(found, 1)]
+    return (
+        section("Root causes, and how to mend them", *causes),
+        section("Undecided", _undecided_intro(report), undecided(report.undecided())),
+        section("Failures that no known cause explains", _unexplained(report)),
+    )
+
+
+def _root(report: Report, number: int, root: answer.Root) -> str:
+    found = root.diagnosis
+    return section(
+        f"{number}. {diagnosis_title(found)}",
+        sentence(found.because),
+        bullets(_facts(report, found)),
+        section("Evidence", evidence(found.evidence), level=4),
+        remedy(found.remedy, answer.verify_command(report, found.cause), 4),
+        section("What it explains", _explained(report, found.explains), level=4),
+        section("What follows from it", bullets(consequence(d) for d in root.consequences), level=4),
+        level=3,
+    )
+
+
+def _facts(report: Report, found: Diagnosis) -> Iterable[str]:
+    certainty = found.certainty or "nothing deeper is visible"
+    yield f"Priority: **{found.priority}** ({certainty}); effort: {found.effort}"
+    who = answer.named_owner(report, found.component)
+    if who:
+        yield f"Owner: {text.markdown(who)}"
+    yield f"Seen since: {moment(report.started_at)} (this run; it knows of no earlier one)"
+    if found.affected:
+        yield f"Affects also: {', '.join(text.markdown(a) for a in found.affected)}"
+
+
+def _explained(report: Report, checks: Iterable[str]) -> str:
+    return bullets(check_line(report, check) for check in checks)
+
+
+def _undecided_intro(report: Report) -> str:
+    if not report.undecided():
+        return ""
+    return (
+        "What was seen fits each of these, and nothing that was looked at settles which. "
+        f"They would explain {slugs(_checks_of(report.undecided()))}."
+    )
+
+
+def _checks_of(found: Iterable[Diagnosis]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(check for d in found for check in d.explains))
+
+
+def _unexplained(report: Report) -> str:
+    reasons = {v.check: v.reason for v in report.verdicts}
+    return bullets(f"{check_line(report, c)}. {sentence(reasons.get(c, ''))}" for c in report.unexplained)
+
+
+# --- results ------------------------------------------------------------------------------------------
+
+
+def _results(report: Report) -> tuple[str, ...]:
+    return (
+        section("Test results summary", _scores(report), _criteria(report)),
+        section("Model registration flow", _stages(report)),
+        section("Failing checks", *_failing(report)),
+    )
+
+
+def _scores(report: Report) -> str:
+    rows = [_score_row(report, area, count) for area, count in _area_counts(report)]
+    header = ["Area", "Passed", "Failed", "Errors", "Blocked", "Skipped", "Percent", "Needed"]
+    return table(header, [*rows, _score_row(report, "all areas", report.score.overall)]) if rows else ""
+
+
+def _area_counts(report: Report) -> tuple[tuple[str, AreaScore], ...]:
+    named = [a for a in answer.areas_in_order(report) if a in report.score.areas]
+    return tuple((area, report.score.areas[area]) for area in named)
+
+
+def _score_row(report: Report, area: str, count: AreaScore) -> list[str]:
+    counts = [count.passed, count.failed, count.errors, count.blocked, count.skipped]
+    wanted = report.configuration.criteria.get(area)
+    mark = "" if wanted is None else f"{percent(wanted)} {'✅' if _met(count, wanted) else '❌'}"
+    return [area, *(str(c) for c in counts), percent(count.percent), mark]
+
+
+def _met(count: AreaScore, wanted: float) -> bool:
+    return count.percent is not None and count.percent >= wanted
+
+
+def _criteria(report: Report) -> str:
+    found = [(a, w, report.score.areas.get(a, AreaScore())) for a, w in report.configuration.criteria.items()]
+    lines = [
+        f"[{'x' if _met(c, w) else ' '}] {a}: {percent(c.percent)} (needed {percent(w)})" for a, w, c in found
+    ]
+    return blocks(["Success criteria:", bullets(lines)]) if lines else ""
+
+
+def _stages(report: Report) -> str:
+    return numbered(_stage(v) for v in report.verdicts if v.area == "registration")
+
+
+def _stage(verdict: Verdict) -> str:
+    word = verdict.skip_kind or verdict.status
+    mark = _STAGE.get(word, _STAGE[verdict.status])
+    why = f": {sentence(verdict.reason)}" if verdict.reason else ""
+    return f"{mark} {text.markdown(verdict.title)} ({text.code(verdict.check)}, {word}){why}"
+
+
+def _failing(report: Report) -> tuple[str, ...]:
+    failing = report.with_status("fail")
+    if not failing:
+        return ()
+    header = ["Check", "What is wrong", "Area", "Because of"]
+    rows = [_failing_row(report, v) for v in failing]
+    return (table(header, rows), section("Reproduce", reproductions(failing), level=3))
+
+
+def _failing_row(report: Report, verdict: Verdict) -> list[str]:
+    because = _because_of(report, verdict.check)
+    return [text.cell_code(verdict.check), text.cell(verdict.reason), verdict.area, because]
+
+
+def _because_of(report: Report, check: str) -> str:
+    present = [r.diagnosis.cause for r in answer.roots(report) if _in_family(r, check)]
+    if present:
+        return _cell_slugs(present)
+    rivals = [d.cause for d in report.undecided() if check in d.explains]
+    return f"undecided: {_cell_slugs(rivals)}" if rivals else "not known"
+
+
+def _cell_slugs(names: Iterable[str]) -> str:
+    return ", ".join(text.cell_code(name) for name in names)
+
+
+def _in_family(root: answer.Root, check: str) -> bool:
+    return any(check in d.explains for d in (root.diagnosis, *root.consequences))
+
+
+# --- the rest -----------------------------------------------------------------------------------------
+
+
+def _rest(report: Report) -> tuple[str, ...]:
+    return (
+        section("Accepted behaviours", _accepted(report)),
+        section("What was not looked at, and why", _not_looked_at(report)),
+        section("Our own trouble", _trouble(report)),
+        section("Next steps", _next_steps(report)),
+        section("Appendix: test execution details", bullets(_run_facts(report))),
+    )
+
+
+def _accepted(report: Report) -> str:
+    found = answer.accepted(report)
+    seen = [f"{text.code(v.check)}: {sentence(v.reason)}" for v in found]
+    named = report.configuration.accept.behaviours
+    intro = f"The target accepts {slugs(named)}; nothing of it counts as failing." if named else ""
+    return blocks([intro, bullets(seen)])
+
+
+def _not_looked_at(report: Report) -> str:
+    accepted = {v.check for v in answer.accepted(report)}
+    groups: dict[tuple[str, str], list[str]] = {}
+    for verdict in report.with_status("skip"):
+        if verdict.check not in accepted:
+            groups.setdefault((verdict.skip_kind or "skip", verdict.reason), []).append(verdict.check)
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0] != "blocked", group[0]))
+    return bullets(f"{kind}: {sentence(why)} Not judged: {slugs(names)}." for (kind, why), names in ordered)
+
+
+def _trouble(report: Report) -> str:
+    return bullets(_one_trouble(t) for t in answer.troubles(report))
+
+
+def _one_trouble(found: answer.Trouble) -> str:
+    unjudged = f" Not judged: {slugs(found.checks)}." if found.checks else ""
+    return f"{text.markdown(found.where)}: {sentence(found.reason)}{unjudged}"
+
+
+def _next_steps(report: Report) -> str:
+    steps = [_step(report, root.diagnosis) for root in answer.roots(report)]
+    looks = [
+        text.code(look) for look in dict.fromkeys(s.look for d in report.undecided() for s in d.settled_by)
+    ]
+    if looks:
+        steps.append(
+            f"Somebody with rights in AWS takes the looks that settle what is open: {', '.join(looks)}."
+        )
+    if report.unexplained:
+        steps.append(f"Somebody looks at what no known cause explains: {slugs(report.unexplained)}.")
+    return numbered([*steps, "The run is repeated, and this report replaced."])
+
+
+def _step(report: Report, found: Diagnosis) -> str:
+    who = answer.named_owner(report, found.component)
+    what = sentence(found.remedy.summary) if found.remedy else "No remedy is known; find one."
+    named = {"client": "You", "probe": "We"}.get(found.component, found.component)
+    actor = f"{named} ({text.markdown(who)})" if who else named
+    return f"**{actor}**, {found.priority}: {what} ({text.code(found.cause)})"
+
+
+def _run_facts(report: Report) -> Iterable[str]:
+    yield f"Target: {text.code(report.target)} at {text.code(report.configuration.hosts.registry)}"
+    yield f"Started: {report.started_at:%Y-%m-%dT%H:%M:%SZ}, took {report.duration_s:.1f} s"
+    if report.interrupted:
+        yield f"Interrupted by {text.code(report.interrupted)}"
+    yield f"Triggered by: {report.trigger}"
+    if report.verified_sha:
+        yield f"Commit under test: {text.code(report.verified_sha)}"
+    looked = sum(o.status == "seen" for o in report.observations)
+    yield f"{plural(looked, 'look')} taken, {plural(report.requests_sent, 'request')} sent"
+    yield f"Key: from the variable {text.code(report.configuration.key.env)}; its value is not recorded"
+    yield f"hokusai-probe {text.code(report.tool_version)}, report schema {text.code(report.schema_version)}"
+    yield "Everything above as data: `test_execution_summary.json`"
