@@ -1,0 +1,62 @@
+"""What several causes would show to outside eyes. Three answers: yes, no, and hidden by something nearer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hokusai_probe.answers import responder, said
+from hokusai_probe.declare import Claim, claim
+from hokusai_probe.http import Answer
+from hokusai_probe.model import HostName
+from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.topology import SERVICE_OF_HOST
+
+HOST_OF_SERVICE: dict[str, HostName] = {"auth": "auth", "gateway": "registry"}
+
+
+def balancer_says(hosts: HostsFacts, host: HostName, statuses: Iterable[int]) -> Claim:
+    """The host's load balancer answers by itself, with one of these statuses.
+
+    No: the service behind it answers. Hidden: something else is wrong nearer to us.
+    """
+    answer, wanted = hosts.health(host), tuple(statuses)
+    listed = " or ".join(str(s) for s in wanted)
+    return claim(
+        f"the {host} host's load balancer answers {listed} in place of the {SERVICE_OF_HOST[host]}"
+        + (f": {said(answer)}" if answer else ""),
+        answer and _as_predicted(answer, host, wanted),
+        by=HostsFacts,
+        fact=f"hosts.{host}.health.status",
+        value=answer.status if answer else None,
+    )
+
+
+def _as_predicted(answer: Answer, host: HostName, statuses: tuple[int, ...]) -> bool | None:
+    if answer.status == 200 and responder(answer) == EXPECTED[host]:
+        return False
+    return True if answer.status in statuses and responder(answer) == "load-balancer" else None
+
+
+def gateway_cannot_reach_mlflow(api: MlflowApiFacts) -> Claim:
+    """The gateway itself says that it could not reach MLflow (contract 4.1)."""
+    answer = api.search
+    says = answer.status in {500, 502, 504} and responder(answer) == "gateway"
+    return claim(
+        f"the gateway cannot reach MLflow: {said(answer)}",
+        False if api.works else (True if says else None),
+        by=MlflowApiFacts,
+        fact="search.status",
+        value=answer.status,
+    )
+
+
+def service_claim(
+    hosts: HostsFacts, api: MlflowApiFacts | None, service: str, statuses: Iterable[int]
+) -> Claim:
+    """That outside eyes see a service fail as predicted: at its own host, or through the gateway."""
+    if service in HOST_OF_SERVICE:
+        return balancer_says(hosts, HOST_OF_SERVICE[service], statuses)
+    if api is None:
+        return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts, fact="search.status")
+    return gateway_cannot_reach_mlflow(api)

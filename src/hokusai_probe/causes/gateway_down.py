@@ -1,0 +1,28 @@
+"""What outside eyes see when nothing deeper can be seen."""
+
+from collections.abc import Iterator
+
+from hokusai_probe.causes._down import down_at
+from hokusai_probe.declare import Case, cause
+from hokusai_probe.probes.hosts import HostsFacts
+
+
+@cause(
+    component="gateway",
+    priority="critical",
+    effort="hours",
+    fallback=True,
+    look_alikes={
+        "ecs-service-missing": "seen in the ECS service",
+        "target-group-empty": "seen in the target group",
+        "listener-rules-only-on-http": "there the load balancer answers 404, not 5xx",
+    },
+    source="INC-12, INC-20",
+)
+def gateway_down(hosts: HostsFacts) -> Iterator[Case]:
+    """The gateway does not answer, and nothing deeper that would explain it is seen.
+
+    Everything behind it (keys, MLflow, registration) cannot be reached; nothing is known about those.
+    """
+    if not hosts.bare:
+        yield from down_at(hosts, "registry", "gateway")

@@ -1,0 +1,47 @@
+"""A key that may read only."""
+
+from collections.abc import Iterator
+
+from hokusai_probe.answers import error_code, said
+from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.model import Remedy
+from hokusai_probe.probes.registration import RegistrationFacts
+
+
+@cause(
+    component="client",
+    blame="policy",
+    priority="high",
+    effort="minutes",
+    look_alikes={
+        "mlflow-refuses-host": "there the 403 is plain text and reads fail too",
+        "key-not-admin": "there the error is REGISTRY_ADMIN_REQUIRED and reads fail too",
+    },
+    source="INC-34; contract 3.4",
+)
+def key_lacks_scope(registration: RegistrationFacts) -> Iterator[Case]:
+    """The key may read but not write: each creating request is 403 and names the scope that it lacks."""
+    tried = [a for a in (registration.experiment, registration.run, registration.model) if a is not None]
+    refused = [a for a in tried if a.status == 403 and error_code(a) == "FORBIDDEN"]
+    worst = (refused or tried)[0]
+    yield Case(
+        subject="key",
+        breaks=("scope",),
+        claims=(
+            claim(
+                f"writing is refused for the key's scope: {worst.path}: {said(worst)}",
+                bool(refused),
+                by=RegistrationFacts,
+                fact="run.status",
+                value=worst.status,
+                telling=True,
+            ),
+        ),
+        remedy=Remedy(
+            kind="outside-aws",
+            summary="Ask for a key with a write scope, such as `model:write` or `mlflow:write`.",
+            rollback="None needed.",
+            also_touches="Nothing.",
+            verify="hokusai-probe verify key-lacks-scope",
+        ),
+    )

@@ -1,0 +1,108 @@
+"""Registered on a port where nobody listens."""
+
+from collections.abc import Iterator
+
+from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.model import Remedy
+from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
+from hokusai_probe.topology import SERVICES
+
+
+@cause(
+    component="load-balancer",
+    priority="critical",
+    effort="minutes",
+    entails=("auth-service-down", "gateway-down", "mlflow-down"),
+    look_alikes={
+        "security-group-blocks-load-balancer": "there the connection is dropped, not refused: 504 after the "
+        "load balancer's connect timeout, and the reason is Target.Timeout",
+        "tasks-crash-at-start": "there the ECS service runs fewer tasks than it should",
+        "target-group-empty": "there nothing is registered at all: 503",
+    },
+    source="INC-15; AWS: Troubleshoot your Application Load Balancers, HTTP 502 (target refused or reset)",
+)
+def target_port_mismatch(
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    groups: TargetGroupsFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+) -> Iterator[Case]:
+    """The target is registered on a port that its container does not listen on.
+
+    The load balancer's connections are refused at once, so it answers 502 within a fraction of a second
+    while ECS counts the task as running. The registration, the target group's port or the container's
+    port mapping was changed without the others.
+    """
+    for service in SERVICES:
+        group = _group(groups, service)
+        definition = definitions.of(service) if definitions else None
+        known = group is not None and definition is not None
+        yield Case(
+            subject=service,
+            breaks=(f"target-group.{service}",),
+            claims=(
+                service_claim(hosts, api, service, (502, 504)),
+                claim(
+                    _sentence(service, group, definition),
+                    mismatched(group, definition) if known else None,
+                    by=TargetGroupsFacts,
+                    fact=f"groups[{group.name if group else service}].targets[].port",
+                    value=[t.port for t in group.targets] if group else None,
+                    telling=True,
+                    aws_cli=_describe(group),
+                ),
+            ),
+            remedy=_remedy(group, definition),
+        )
+
+
+def mismatched(group: Group | None, definition: TaskDefinition | None) -> bool | None:
+    """Whether targets are registered and none of them on a port of the container; None: not known."""
+    if group is None or definition is None or not definition.ports:
+        return None
+    ports = {t.port for t in group.targets if t.state != "draining"}
+    return bool(ports) and not ports & set(definition.ports)
+
+
+def _group(groups: TargetGroupsFacts | None, service: str) -> Group | None:
+    found = groups.of(service) if groups else ()
+    return found[0] if found else None
+
+
+def _sentence(service: str, group: Group | None, definition: TaskDefinition | None) -> str:
+    if group is None or definition is None:
+        return f"the {service} target is registered on a port that the container does not listen on"
+    registered = ", ".join(f"{t.id}:{t.port}" for t in group.targets) or "nothing"
+    listens = ", ".join(str(p) for p in definition.ports)
+    return f"{group.name} has {registered} registered; the {service} container listens on {listens}"
+
+
+def _describe(group: Group | None) -> str:
+    arn = group.arn if group else "<target group ARN>"
+    return f"aws elbv2 describe-target-health --target-group-arn {arn}"
+
+
+def _remedy(group: Group | None, definition: TaskDefinition | None) -> Remedy | None:
+    if group is None or definition is None or not definition.ports:
+        return None
+    port, wrong = definition.ports[0], [t for t in group.targets if t.port not in definition.ports]
+    elbv2 = f"--target-group-arn {group.arn} --targets"
+    registered = tuple(f"aws elbv2 register-targets {elbv2} Id={t.id},Port={port}" for t in wrong)
+    removed = tuple(f"aws elbv2 deregister-targets {elbv2} Id={t.id},Port={t.port}" for t in wrong)
+    back = (f"aws elbv2 register-targets {elbv2} Id={t.id},Port={t.port}" for t in wrong)
+    return Remedy(
+        kind="automatic",
+        summary=f"Register the task on port {port}, where its container listens, and remove the wrong entry.",
+        before=(_describe(group),),
+        aws_cli=(*removed, *registered),
+        terraform=f'# aws_lb_target_group "{group.name}" and the service\'s load_balancer block\n'
+        f"port = {port}\n",
+        rollback="\n".join(back),
+        also_touches="ECS registers new tasks by the service's load_balancer block: if the wrong port stands "
+        "there, the next deployment brings it back.",
+        verify="hokusai-probe verify target-port-mismatch",
+    )

@@ -1,0 +1,82 @@
+"""Each public host: does its name resolve, and who answers ``/health`` without a key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from hokusai_probe.answers import Responder, responder, said
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.http import Answer, Resolution
+from hokusai_probe.look import Look
+from hokusai_probe.model import Facts, Frozen, HostName, NotApplicable, Target, Wrong
+
+EXPECTED: Mapping[str, Responder] = {"auth": "auth", "registry": "gateway", "api": "gateway"}
+
+
+class HostSeen(Frozen):
+    """One host: its name's addresses and what ``GET /health`` answered."""
+
+    resolution: Resolution
+    health: Answer
+
+
+class HostsFacts(Facts):
+    """What each host of the target answered. ``bare``: the target has no gateway that we know of."""
+
+    hosts: Mapping[str, HostSeen]
+    bare: bool
+
+    def health(self, host: str) -> Answer | None:
+        """What the host answered, None where the target has no such host."""
+        seen = self.hosts.get(host)
+        return seen.health if seen else None
+
+
+def is_bare(target: Target) -> bool:
+    """Whether the target is a plain MLflow server: a bare URL with neither auth nor api host."""
+    return target.hosts.auth is None and target.paths.mlflow is None
+
+
+@probe(area="infrastructure", cost=3)
+async def hosts(look: Look) -> HostsFacts:
+    """Who answers at each public host.
+
+    Resolves the name through the target's resolver and asks ``/health`` without a key. A plain
+    MLflow server answers ``OK`` there; behind a prefix its health path carries the prefix.
+    """
+    names = tuple(look.target.hosts.present())
+    seen = await asyncio.gather(*(_host(look, name) for name in names))
+    return HostsFacts(hosts=dict(zip(names, seen, strict=True)), bare=is_bare(look.target))
+
+
+async def _host(look: Look, host: HostName) -> HostSeen:
+    resolution, health = await asyncio.gather(look.http.resolve(host), look.http.send("GET", host, "/health"))
+    return HostSeen(resolution=resolution, health=health)
+
+
+def _complaint(facts: HostsFacts, host: str) -> Sentence:
+    answer = facts.health(host)
+    if answer is None:
+        return NotApplicable(reason=f"the target has no {host} host")
+    if answer.status == 200 and (facts.bare or responder(answer) == EXPECTED[host]):
+        return None
+    return Wrong(reason=f"GET {answer.url}: {said(answer)}", reproduce=answer.curl())
+
+
+@check(hop="public.auth")
+def auth_host_answers(facts: HostsFacts) -> Sentence:
+    """The auth host answers, and it is the auth service that does."""
+    return _complaint(facts, "auth")
+
+
+@check(hop="public.registry")
+def registry_host_answers(facts: HostsFacts) -> Sentence:
+    """The registry host answers, and it is the gateway that does (on a plain server: MLflow)."""
+    return _complaint(facts, "registry")
+
+
+@check(hop="public.api")
+def api_host_answers(facts: HostsFacts) -> Sentence:
+    """The api host answers, and it is the gateway that does."""
+    return _complaint(facts, "api")

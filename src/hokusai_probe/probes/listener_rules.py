@@ -1,0 +1,287 @@
+"""The load balancers' listeners and rules, and where a request would go by them."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.look import Look
+from hokusai_probe.model import CannotTell, Facts, Frozen, HostName, NotApplicable, Target
+from hokusai_probe.probes.aws_identity import AwsIdentityFacts
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
+
+GATEWAY_PATH = "/api/mlflow/api/2.0/mlflow/experiments/search"
+
+
+class Condition(Frozen):
+    """One condition of a rule; any of its values satisfies it."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+class Action(Frozen):
+    """What a rule does: forward to target groups, redirect, or a fixed response with its status."""
+
+    type: str
+    target_groups: tuple[str, ...] = ()
+    status: str = ""
+
+
+class Rule(Frozen):
+    """One rule. ``priority`` is ``default`` or a number as text, as AWS writes it."""
+
+    arn: str
+    priority: str
+    conditions: tuple[Condition, ...]
+    action: Action
+
+
+class Listener(Frozen):
+    """One listener; rules in the order in which they are tried, the default last."""
+
+    arn: str
+    port: int
+    protocol: str
+    rules: tuple[Rule, ...]
+
+
+class Balancer(Frozen):
+    """One load balancer with its listeners, or why it could not be read."""
+
+    name: str
+    arn: str = ""
+    dns_name: str = ""
+    listeners: tuple[Listener, ...] = ()
+    failure: AwsFailure | None = None
+
+    def listener(self, port: int) -> Listener | None:
+        """The listener on a port, None where there is none."""
+        return next((one for one in self.listeners if one.port == port), None)
+
+
+class ListenerRulesFacts(Facts):
+    """The load balancers that the target names, by the platform's own name for them."""
+
+    balancers: Mapping[str, Balancer]
+
+    def of_host(self, host: str) -> Balancer | None:
+        """The load balancer that serves a host of the target, if it could be read."""
+        found = self.balancers.get(LOAD_BALANCER_OF_HOST[host])
+        return found if found and found.failure is None else None
+
+
+@probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=8)
+async def listener_rules(look: Look, _identity: AwsIdentityFacts) -> ListenerRulesFacts:
+    """Listeners and rules of the load balancers that the target names.
+
+    elasticloadbalancing:DescribeLoadBalancers, DescribeListeners and DescribeRules.
+    """
+    names = look.target.aws.load_balancers if look.target.aws else {}
+    found = await asyncio.gather(*(_balancer(look.cloud(), name) for name in names.values()))
+    return ListenerRulesFacts(balancers=dict(zip(names, found, strict=True)))
+
+
+async def _balancer(aws: AwsDoor, name: str) -> Balancer:
+    answer = await aws.call("elbv2", "describe_load_balancers", Names=[name])
+    if answer.failure is not None:
+        return Balancer(name=name, failure=answer.failure)
+    one = answer.data["LoadBalancers"][0]
+    listeners = await aws.pages(
+        "elbv2", "describe_listeners", "Listeners", LoadBalancerArn=one["LoadBalancerArn"]
+    )
+    if listeners.failure is not None:
+        return Balancer(name=name, failure=listeners.failure)
+    read = await asyncio.gather(*(_listener(aws, item) for item in listeners.data["Listeners"]))
+    failure = next((f for f in read if isinstance(f, AwsFailure)), None)
+    return Balancer(
+        name=name,
+        arn=one["LoadBalancerArn"],
+        dns_name=one.get("DNSName", ""),
+        listeners=tuple(item for item in read if isinstance(item, Listener)),
+        failure=failure,
+    )
+
+
+async def _listener(aws: AwsDoor, item: Mapping[str, object]) -> Listener | AwsFailure:
+    arn = str(item["ListenerArn"])
+    rules = await aws.pages("elbv2", "describe_rules", "Rules", ListenerArn=arn)
+    if rules.failure is not None:
+        return rules.failure
+    ordered = sorted((_rule(r) for r in rules.data["Rules"]), key=_order)
+    return Listener(
+        arn=arn, port=int(str(item["Port"])), protocol=str(item["Protocol"]), rules=tuple(ordered)
+    )
+
+
+def _order(rule: Rule) -> int:
+    return int(rule.priority) if rule.priority.isdigit() else 1_000_000
+
+
+def _rule(item: Mapping[str, object]) -> Rule:
+    actions = list(_items(item.get("Actions")))
+    return Rule(
+        arn=str(item["RuleArn"]),
+        priority=str(item["Priority"]),
+        conditions=tuple(_condition(c) for c in _items(item.get("Conditions"))),
+        action=_action(actions[-1]) if actions else Action(type="none"),
+    )
+
+
+def _items(value: object) -> Iterable[Mapping[str, object]]:
+    return (v for v in value if isinstance(v, Mapping)) if isinstance(value, list | tuple) else ()
+
+
+_CONFIGS = (
+    "HostHeaderConfig",
+    "PathPatternConfig",
+    "HttpHeaderConfig",
+    "HttpRequestMethodConfig",
+    "SourceIpConfig",
+)
+
+
+def _condition(item: Mapping[str, object]) -> Condition:
+    configured = [c for name in _CONFIGS if isinstance(c := item.get(name), Mapping)]
+    listed = [item.get("Values"), *(c.get("Values") for c in configured)]
+    values = next((v for v in listed if isinstance(v, list) and v), [])
+    return Condition(field=str(item["Field"]), values=tuple(str(v) for v in values))
+
+
+def _action(item: Mapping[str, object]) -> Action:
+    forward = item.get("ForwardConfig")
+    groups = (
+        [str(g["TargetGroupArn"]) for g in _items(forward.get("TargetGroups"))]
+        if isinstance(forward, Mapping)
+        else []
+    )
+    if not groups and item.get("TargetGroupArn"):
+        groups = [str(item["TargetGroupArn"])]
+    fixed = item.get("FixedResponseConfig")
+    status = str(fixed.get("StatusCode", "")) if isinstance(fixed, Mapping) else ""
+    return Action(type=str(item["Type"]), target_groups=tuple(groups), status=status)
+
+
+# --- where a request would go -----------------------------------------------------------------------
+
+Certain = Literal["yes", "no", "unknown"]
+
+
+def route(listener: Listener, host: str, path: str) -> Rule | None:
+    """The rule that takes an outside request for ``path`` at ``host``; None when that cannot be told.
+
+    Conditions on the source address do not hold for an outside request where they name private
+    addresses only. Conditions that look at headers, methods or queries cannot be told from here.
+    Rules are tried in the order of their priority (AWS: "Listener rules for your Application Load Balancer").
+    """
+    for rule in listener.rules:
+        takes = _takes(rule, host, path)
+        if takes == "unknown":
+            return None
+        if takes == "yes":
+            return rule
+    return None
+
+
+def _takes(rule: Rule, host: str, path: str) -> Certain:
+    answers = [_holds(c, host, path) for c in rule.conditions]
+    if "no" in answers:
+        return "no"
+    return "unknown" if "unknown" in answers else "yes"
+
+
+def _holds(condition: Condition, host: str, path: str) -> Certain:
+    if condition.field == "path-pattern":
+        return _any(condition.values, path)
+    if condition.field == "host-header":
+        return _any(tuple(v.lower() for v in condition.values), host.lower())
+    if condition.field == "source-ip" and all(_private(v) for v in condition.values):
+        return "no"
+    return "unknown"
+
+
+def _any(patterns: Iterable[str], text: str) -> Certain:
+    return "yes" if any(fnmatch.fnmatchcase(text, _literal(p)) for p in patterns) else "no"
+
+
+def _literal(pattern: str) -> str:
+    """An AWS pattern knows * and ? only; square brackets are themselves."""
+    return pattern.replace("[", "[[]")
+
+
+def _private(network: str) -> bool:
+    import ipaddress
+
+    return ipaddress.ip_network(network, strict=False).is_private
+
+
+# --- checks -----------------------------------------------------------------------------------------
+
+
+def host_name(target: Target, host: HostName) -> str:
+    """The bare host name of one of the target's hosts, empty where it has none."""
+    return urlsplit(target.hosts.present().get(host, "")).hostname or ""
+
+
+def _misrouted(
+    facts: ListenerRulesFacts, ecs: EcsServicesFacts | None, target: Target, host: HostName, path: str
+) -> Sentence:
+    balancer = facts.of_host(host)
+    if host not in target.hosts.present() or LOAD_BALANCER_OF_HOST[host] not in facts.balancers:
+        return NotApplicable(reason=f"the target names no load balancer for the {host} host")
+    if balancer is None:
+        return CannotTell(reason=f"the {host} host's load balancer could not be read")
+    listener = balancer.listener(443)
+    if listener is None:
+        return f"{balancer.name} has no listener on port 443"
+    rule = route(listener, host_name(target, host), path)
+    return _wrong_way(rule, ecs, "auth" if host == "auth" else "gateway", path)
+
+
+def _wrong_way(rule: Rule | None, ecs: EcsServicesFacts | None, service: str, path: str) -> Sentence:
+    if rule is None:
+        return CannotTell(reason=f"the rules for {path} look at more than host and path")
+    if rule.action.type != "forward":
+        return f"rule {rule.priority} answers {path} with {rule.action.type} {rule.action.status}".rstrip()
+    owner = owner_of(ecs, rule.action.target_groups)
+    if owner is None or owner == service:
+        return None
+    return f"rule {rule.priority} sends {path} to the {owner} target group; it belongs to the {service}"
+
+
+def owner_of(ecs: EcsServicesFacts | None, groups: Iterable[str]) -> str | None:
+    """The service whose tasks register with one of these target groups, None where none does."""
+    wanted = set(groups)
+    if ecs is None:
+        return None
+    return next((name for name, s in ecs.services.items() if wanted & set(s.target_groups)), None)
+
+
+@check(hop="rule.auth")
+def auth_rules_lead_to_auth(
+    facts: ListenerRulesFacts, ecs: EcsServicesFacts | None, target: Target
+) -> Sentence:
+    """By its rules the auth host sends key validation to the auth service."""
+    return _misrouted(facts, ecs, target, "auth", "/api/v1/keys/validate")
+
+
+@check(hop="rule.mlflow")
+def registry_rules_lead_to_gateway(
+    facts: ListenerRulesFacts, ecs: EcsServicesFacts | None, target: Target
+) -> Sentence:
+    """By its rules the registry host sends MLflow's API paths to the gateway."""
+    return _misrouted(facts, ecs, target, "registry", GATEWAY_PATH)
+
+
+@check(hop="rule.api")
+def api_rules_lead_to_gateway(
+    facts: ListenerRulesFacts, ecs: EcsServicesFacts | None, target: Target
+) -> Sentence:
+    """By its rules the api host sends its paths to the gateway."""
+    return _misrouted(facts, ecs, target, "api", "/health")

@@ -1,0 +1,96 @@
+"""MLflow's API as a client reaches it: which prefix works, does searching answer, are errors MLflow's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hokusai_probe.answers import error_code, responder, said
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.http import Answer
+from hokusai_probe.look import Look
+from hokusai_probe.model import Blocked, Facts, Wrong
+
+CANDIDATES = ("", "/api/mlflow", "/mlflow")
+SEARCH = "/api/2.0/mlflow/experiments/search"
+MODEL = "/api/2.0/mlflow/registered-models/get"
+NO_SUCH_MODEL = "hkprobe-no-model-of-this-name"
+
+
+class MlflowApiFacts(Facts):
+    """The prefix under which MLflow's REST API was asked, and what it answered.
+
+    ``tried``: the answers of the prefixes that were tried before, where the target names none.
+    ``unknown_model`` None: searching got no answer at all, so nothing more was asked.
+    """
+
+    prefix: str
+    search: Answer
+    unknown_model: Answer | None
+    tried: Mapping[str, Answer] = {}
+
+    @property
+    def works(self) -> bool:
+        """Searching answered with MLflow's own JSON."""
+        return is_search_result(self.search)
+
+
+@probe(area="proxy", cost=5)
+async def mlflow_api(look: Look) -> MlflowApiFacts:
+    """Searching experiments and asking for a model that does not exist, with the key if there is one.
+
+    ``max_results`` is sent always: without it MLflow 2.9 answers 400 to a healthy request (contract 4.2).
+    """
+    tried: dict[str, Answer] = {}
+    for prefix in _prefixes(look):
+        tried[prefix] = await _get(look, prefix + SEARCH, ("max_results", "1"))
+        if is_search_result(tried[prefix]) or tried[prefix].status is None:
+            break  # found, or nobody there: asking the dead again costs a connect timeout each
+    chosen = next((p for p, a in tried.items() if is_search_result(a)), _most_telling(tried))
+    search = tried.pop(chosen)
+    unknown = None if search.status is None else await _get(look, chosen + MODEL, ("name", NO_SUCH_MODEL))
+    return MlflowApiFacts(prefix=chosen, search=search, unknown_model=unknown, tried=tried)
+
+
+def _prefixes(look: Look) -> tuple[str, ...]:
+    named = look.target.paths.mlflow
+    return CANDIDATES if named is None else (named.rstrip("/"),)
+
+
+def _most_telling(tried: Mapping[str, Answer]) -> str:
+    """The prefix whose refusal says most: one that asks for a key, or fails behind it, over a plain 404."""
+    return min(tried, key=lambda prefix: (tried[prefix].status in {None, 404}, CANDIDATES.index(prefix)))
+
+
+async def _get(look: Look, path: str, query: tuple[str, str]) -> Answer:
+    return await look.http.send("GET", "registry", path, key=look.key_form(), query=[query])
+
+
+def is_search_result(answer: Answer) -> bool:
+    """200 with an object that MLflow would send: experiments, a page token, or nothing in it."""
+    body = answer.json()
+    return (
+        answer.status == 200 and isinstance(body, Mapping) and set(body) <= {"experiments", "next_page_token"}
+    )
+
+
+@check(hop="mlflow-api")
+def experiments_can_be_searched(facts: MlflowApiFacts) -> Sentence:
+    """Searching experiments through the platform's prefix answers with MLflow's JSON."""
+    if facts.works:
+        return None
+    return Wrong(reason=f"{facts.search.path}: {said(facts.search)}", reproduce=facts.search.curl())
+
+
+@check(hop="mlflow-api/errors")
+def unknown_model_is_mlflows_404(facts: MlflowApiFacts) -> Sentence:
+    """A model that does not exist is answered with MLflow's own 404, in JSON."""
+    answer = facts.unknown_model
+    if answer is None:
+        return Blocked(reason=f"{facts.search.path} got no answer, so nothing more was asked")
+    if (
+        answer.status == 404
+        and error_code(answer) == "RESOURCE_DOES_NOT_EXIST"
+        and responder(answer) == "mlflow"
+    ):
+        return None
+    return Wrong(reason=f"{answer.path}: {said(answer)}", reproduce=answer.curl())

@@ -1,0 +1,80 @@
+"""The registry's paths without a key: the public ones answer, the required ones ask for a key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hokusai_probe.answers import responder, said
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.http import Answer
+from hokusai_probe.look import Look
+from hokusai_probe.model import CannotTell, Facts, NotApplicable, Wrong
+
+MLFLOW_HEALTH = "/api/health/mlflow"
+
+
+class PublicPathsFacts(Facts):
+    """Answers to requests without a key, in the order in which the target lists the paths."""
+
+    public: tuple[Answer, ...] = ()
+    required: tuple[Answer, ...] = ()
+
+
+@probe(area="infrastructure", cost=20)
+async def public_paths(look: Look) -> PublicPathsFacts:
+    """What the registry answers without a key on its public and on its required paths.
+
+    Authentication comes before routing (contract 3): without a key every path that reaches the gateway
+    is 401, whether it exists or not. So a 401 proves the way to the gateway and nothing more; a 404 on a
+    path that must exist is a fault.
+    """
+    paths = look.target.paths
+    public = await asyncio.gather(*(look.http.send("GET", "registry", p) for p in paths.public))
+    required = await asyncio.gather(*(look.http.send("GET", "registry", p) for p in paths.required))
+    return PublicPathsFacts(public=tuple(public), required=tuple(required))
+
+
+def _list(wrong: list[Answer]) -> Sentence:
+    if not wrong:
+        return None
+    return Wrong(reason="; ".join(f"{a.path}: {said(a)}" for a in wrong), reproduce=wrong[0].curl())
+
+
+@check(hop="public.registry/public-paths", behaviour="public-paths-need-key")
+def public_paths_answer(facts: PublicPathsFacts) -> Sentence:
+    """Each path that is meant to be public answers 200 without a key."""
+    if not facts.public:
+        return NotApplicable(reason="the target lists no public paths")
+    return _list([a for a in facts.public if not _is_public(a)])
+
+
+def _is_public(answer: Answer) -> bool:
+    """Answered without a key. 503 from the gateway itself is an answer: it says that something is unwell."""
+    if answer.status == 503:
+        return responder(answer) != "load-balancer"
+    return answer.status is not None and answer.status < 400
+
+
+@check(hop="gateway-to-mlflow/health")
+def gateway_says_mlflow_is_well(facts: PublicPathsFacts) -> Sentence:
+    """The gateway's own health check of MLflow says that it is well."""
+    answer = next((a for a in facts.public if a.path == MLFLOW_HEALTH), None)
+    if answer is None:
+        return NotApplicable(reason=f"{MLFLOW_HEALTH} is not among the target's public paths")
+    if answer.status == 401:
+        return CannotTell(reason=f"{MLFLOW_HEALTH} asks for a key here")
+    if answer.status == 200:
+        return None
+    return Wrong(reason=f"{answer.path}: {said(answer)}", reproduce=answer.curl())
+
+
+@check(hop="required-paths")
+def required_paths_reach_gateway(facts: PublicPathsFacts) -> Sentence:
+    """Each required path leads to the gateway, which asks for a key."""
+    if not facts.required:
+        return NotApplicable(reason="the target lists no required paths")
+    return _list([a for a in facts.required if not _reaches(a)])
+
+
+def _reaches(answer: Answer) -> bool:
+    return responder(answer) == "gateway" and answer.status not in {403, 404, 405}

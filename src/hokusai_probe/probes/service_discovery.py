@@ -1,0 +1,70 @@
+"""Cloud Map: the private names of the platform and the addresses behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.declare import probe
+from hokusai_probe.look import Look
+from hokusai_probe.model import Facts
+from hokusai_probe.probes.aws_identity import AwsIdentityFacts
+
+PRIVATE_ENDINGS = (".local", ".internal")
+Leads = Literal["somewhere", "to-nothing", "no-such-name", "no-such-zone", "unknown"]
+
+
+class ServiceDiscoveryFacts(Facts):
+    """``zones``: private namespaces. ``names``: private DNS names -> addresses registered for them."""
+
+    zones: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = {}
+    failure: AwsFailure | None = None
+
+    def leads(self, url: str) -> Leads:
+        """Where the host of an address leads by these names; ``unknown`` for public names and for IPs."""
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        if self.failure is not None or not host or _is_ip(host):
+            return "unknown"
+        if host in self.names:
+            return "somewhere" if self.names[host] else "to-nothing"
+        if any(host.endswith("." + zone) for zone in self.zones):
+            return "no-such-name"
+        return "no-such-zone" if host.endswith(PRIVATE_ENDINGS) else "unknown"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=8)
+async def service_discovery(look: Look, _identity: AwsIdentityFacts) -> ServiceDiscoveryFacts:
+    """Cloud Map's private names: servicediscovery:ListNamespaces, ListServices, ListInstances."""
+    aws = look.cloud()
+    spaces = await aws.pages("servicediscovery", "list_namespaces", "Namespaces")
+    services = await aws.pages("servicediscovery", "list_services", "Services")
+    failure = spaces.failure or services.failure
+    if failure is not None:
+        return ServiceDiscoveryFacts(failure=failure)
+    zones = {str(s["Id"]): str(s["Name"]) for s in spaces.data["Namespaces"]}
+    found = await asyncio.gather(*(_name(aws, s, zones) for s in services.data["Services"]))
+    return ServiceDiscoveryFacts(zones=tuple(sorted(zones.values())), names=dict(found))
+
+
+async def _name(
+    aws: AwsDoor, service: Mapping[str, Any], zones: Mapping[str, str]
+) -> tuple[str, tuple[str, ...]]:
+    space = service.get("NamespaceId") or service.get("DnsConfig", {}).get("NamespaceId", "")
+    name = f"{service['Name']}.{zones.get(str(space), 'unknown-namespace')}"
+    answer = await aws.pages("servicediscovery", "list_instances", "Instances", ServiceId=service["Id"])
+    instances = answer.data.get("Instances", ())
+    addresses = (i.get("Attributes", {}).get("AWS_INSTANCE_IPV4") for i in instances)
+    return name, tuple(sorted(a for a in addresses if a))

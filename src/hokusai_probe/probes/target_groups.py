@@ -1,0 +1,138 @@
+"""The target groups, the targets registered with them, and what their health checks say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.look import Look
+from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
+from hokusai_probe.probes.aws_identity import AwsIdentityFacts
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+
+PORTS = {8000: "auth", 8001: "gateway", 5000: "mlflow"}  # the containers' ports, the same in every era
+
+
+class TargetSeen(Frozen):
+    """One registered target and its health in the words of DescribeTargetHealth."""
+
+    id: str
+    port: int
+    state: str
+    reason: str = ""
+    description: str = ""
+
+
+class Group(Frozen):
+    """One target group. ``service`` is the platform's name for whose tasks register here, if known."""
+
+    arn: str
+    name: str
+    port: int
+    health_path: str
+    matcher: str
+    attached: bool
+    service: str | None
+    targets: tuple[TargetSeen, ...] = ()
+    failure: AwsFailure | None = None
+
+
+class TargetGroupsFacts(Facts):
+    """The target groups of the target's services and of its load balancers."""
+
+    groups: tuple[Group, ...] = ()
+    failure: AwsFailure | None = None
+
+    def of(self, service: str) -> tuple[Group, ...]:
+        """The attached groups that a service's tasks register with."""
+        return tuple(g for g in self.groups if g.service == service and g.attached)
+
+
+@probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=8)
+async def target_groups(look: Look, _identity: AwsIdentityFacts, ecs: EcsServicesFacts) -> TargetGroupsFacts:
+    """Target groups and target health.
+
+    elasticloadbalancing:DescribeTargetGroups and DescribeTargetHealth. Whose group it is comes from the
+    ECS service; of a service that is gone, from the group's port and the load balancer it hangs on.
+    """
+    answer = await look.cloud().pages("elbv2", "describe_target_groups", "TargetGroups")
+    if answer.failure is not None:
+        return TargetGroupsFacts(failure=answer.failure)
+    groups = await asyncio.gather(*(_group(look.cloud(), item, ecs) for item in answer.data["TargetGroups"]))
+    return TargetGroupsFacts(groups=tuple(groups))
+
+
+async def _group(aws: AwsDoor, item: Mapping[str, object], ecs: EcsServicesFacts) -> Group:
+    arn = str(item["TargetGroupArn"])
+    health = await aws.call("elbv2", "describe_target_health", TargetGroupArn=arn)
+    matcher, port = item.get("Matcher"), int(str(item.get("Port") or 0))
+    return Group(
+        arn=arn,
+        name=str(item["TargetGroupName"]),
+        port=port,
+        health_path=str(item.get("HealthCheckPath", "")),
+        matcher=str(matcher.get("HttpCode", "")) if isinstance(matcher, Mapping) else "",
+        attached=bool(item.get("LoadBalancerArns")),
+        service=_service(arn, port, ecs),
+        targets=tuple(_target(t) for t in health.data["TargetHealthDescriptions"]) if health.data else (),
+        failure=health.failure,
+    )
+
+
+def _service(arn: str, port: int, ecs: EcsServicesFacts) -> str | None:
+    """Whose group it is. Only a service that ECS no longer knows is recognised by its port."""
+    for name, service in ecs.services.items():
+        if arn in service.target_groups or (service.missing and PORTS.get(port) == name):
+            return name
+    return None
+
+
+def _target(item: Mapping[str, Mapping[str, object]]) -> TargetSeen:
+    health = item.get("TargetHealth", {})
+    return TargetSeen(
+        id=str(item["Target"]["Id"]),
+        port=int(str(item["Target"].get("Port") or 0)),
+        state=str(health.get("State", "")),
+        reason=str(health.get("Reason", "")),
+        description=str(health.get("Description", "")),
+    )
+
+
+def _unwell(facts: TargetGroupsFacts, service: str) -> Sentence:
+    if facts.failure is not None:
+        return CannotTell(reason=f"elasticloadbalancing:DescribeTargetGroups: {facts.failure.kind}")
+    groups = facts.of(service)
+    if not groups:
+        return NotApplicable(reason=f"no ECS service registers {service} with a target group")
+    bad = [text for g in groups if (text := _group_unwell(g))]
+    return "; ".join(bad) or None
+
+
+def _group_unwell(group: Group) -> str:
+    serving = [t for t in group.targets if t.state != "draining"]
+    if not serving:
+        return f"{group.name} has no registered target"
+    if any(t.state == "healthy" for t in serving):
+        return ""
+    states = ", ".join(f"{t.id}:{t.port} {t.state} {t.reason} {t.description}".rstrip() for t in serving)
+    return f"{group.name} has no healthy target: {states}"
+
+
+@check(hop="target-group.auth")
+def auth_targets_healthy(facts: TargetGroupsFacts) -> Sentence:
+    """The auth target group has a healthy target."""
+    return _unwell(facts, "auth")
+
+
+@check(hop="target-group.gateway")
+def gateway_targets_healthy(facts: TargetGroupsFacts) -> Sentence:
+    """The gateway's target group has a healthy target."""
+    return _unwell(facts, "gateway")
+
+
+@check(hop="target-group.mlflow")
+def mlflow_targets_healthy(facts: TargetGroupsFacts) -> Sentence:
+    """MLflow's target group has a healthy target."""
+    return _unwell(facts, "mlflow")

@@ -1,0 +1,94 @@
+"""What the running revision of each service tells its container: ports, and the addresses it obeys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.look import Look
+from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
+
+LEADS = {
+    "to-nothing": "to a private name with no address registered",
+    "no-such-name": "to a name that the private zone does not have",
+    "no-such-zone": "into a private zone that does not exist",
+}
+
+
+class TaskDefinition(Frozen):
+    """The container that serves. ``addresses`` holds allow-listed variables only; ``names`` all of them."""
+
+    arn: str
+    container: str = ""
+    image: str = ""
+    ports: tuple[int, ...] = ()
+    addresses: Mapping[str, str] = {}
+    names: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    failure: AwsFailure | None = None
+
+
+class TaskDefinitionsFacts(Facts):
+    """The task definition in use, by the platform's name for the service."""
+
+    definitions: Mapping[str, TaskDefinition]
+
+    def of(self, service: str) -> TaskDefinition | None:
+        """The definition of a service, None where there is none or it could not be read."""
+        found = self.definitions.get(service)
+        return found if found and found.failure is None else None
+
+
+@probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=3)
+async def task_definitions(look: Look, ecs: EcsServicesFacts) -> TaskDefinitionsFacts:
+    """Task definitions in use: ``ecs:DescribeTaskDefinition``.
+
+    Of the environment only address-like variables leave the door, without user-info and query; of
+    secrets only the names.
+    """
+    running = {name: s for name, s in ecs.services.items() if s.task_definition and not s.gone}
+    found = await asyncio.gather(
+        *(_definition(look.cloud(), s.task_definition, s.container) for s in running.values())
+    )
+    return TaskDefinitionsFacts(definitions=dict(zip(running, found, strict=True)))
+
+
+async def _definition(aws: AwsDoor, arn: str, container: str) -> TaskDefinition:
+    answer = await aws.call("ecs", "describe_task_definition", taskDefinition=arn)
+    if answer.failure is not None:
+        return TaskDefinition(arn=arn, failure=answer.failure)
+    containers = answer.data["taskDefinition"]["containerDefinitions"]
+    one = next((c for c in containers if c["name"] == container), containers[0])
+    environment = one.get("environment", ())
+    return TaskDefinition(
+        arn=answer.data["taskDefinition"]["taskDefinitionArn"],
+        container=one["name"],
+        image=one.get("image", ""),
+        ports=tuple(int(p["containerPort"]) for p in one.get("portMappings", ())),
+        addresses={e["name"]: e["value"] for e in environment if "value" in e},
+        names=tuple(sorted(e["name"] for e in environment)),
+        secrets=tuple(sorted(s["name"] for s in one.get("secrets", ()))),
+    )
+
+
+@check(hop="gateway-to-mlflow/address")
+def gateway_names_an_existing_mlflow(
+    facts: TaskDefinitionsFacts, discovery: ServiceDiscoveryFacts
+) -> Sentence:
+    """The address of MLflow that the gateway is given leads to MLflow's tasks."""
+    gateway = facts.of("gateway")
+    if gateway is None:
+        return NotApplicable(reason="the gateway has no task definition that could be read")
+    url = gateway.addresses.get("MLFLOW_SERVER_URL")
+    if url is None:
+        return CannotTell(reason="MLFLOW_SERVER_URL is not in the gateway's task definition")
+    leads = discovery.leads(url)
+    if leads == "unknown":
+        return CannotTell(
+            reason=f"{url} is not a private name: whether it leads to MLflow is not seen from here"
+        )
+    return None if leads == "somewhere" else f"MLFLOW_SERVER_URL is {url}, which leads {LEADS[leads]}"

@@ -1,0 +1,165 @@
+"""A real scikit-learn model in MLflow's format: stored, fetched, loaded, and asked the same again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from hokusai_probe.answers import said
+from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.http import Answer
+from hokusai_probe.look import Look
+from hokusai_probe.model import Blocked, Facts, Wrong
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.registration import PREFIX, STORE, UNDO_S
+
+WORKER_S = 60.0  # a cold import of MLflow and scikit-learn takes up to 12 s
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+Rows = tuple[tuple[float, ...], ...]
+
+
+class TrainedModelFacts(Facts):
+    """Each file's store and fetch, and the model's predictions before and after the journey.
+
+    ``after`` None: not every file came back, so there was nothing to load.
+    """
+
+    uploads: tuple[Answer, ...]
+    downloads: tuple[Answer, ...]
+    before: Rows
+    after: Rows | None
+    leftovers: tuple[str, ...] = ()
+
+
+class _Worker:
+    """The process that trains and loads. It is killed when its block ends, however that happens."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def predictions(self) -> Rows:
+        """The next line of predictions. Raises RuntimeError with the worker's last words."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            words = (await self._process.stderr.read()).decode(errors="replace").strip().splitlines()
+            msg = f"the model worker ended: {words[-1] if words else 'it said nothing'}"
+            raise RuntimeError(msg)
+        return tuple(tuple(row) for row in json.loads(line)["predictions"])
+
+    def go_on(self) -> None:
+        """Tell it that the copy is there."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+
+
+@asynccontextmanager
+async def _worker(directory: Path) -> AsyncIterator[_Worker]:
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hokusai_probe.probes._sklearn_worker", str(directory)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
+    )
+    try:
+        yield _Worker(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@probe(
+    area="registration",
+    safety="write",
+    needs=("registration-extra",),
+    after=("registry-host-answers",),
+    cost=24,
+    deadline_s=WORKER_S,
+)
+async def trained_model(look: Look, api: MlflowApiFacts) -> TrainedModelFacts:
+    """A random forest saved by MLflow, stored file by file, fetched, loaded and compared.
+
+    Equal bytes are not yet a usable model: this loads what came back and asks it the same question.
+    """
+    folder = f"{PREFIX}model-{look.run_id}-{secrets.token_hex(4)}"
+    store = _Store(look, api.prefix + STORE + folder)
+    with tempfile.TemporaryDirectory(prefix="hokusai-probe-") as name:
+        async with _worker(Path(name)) as worker:
+            before = await worker.predictions()
+            look.journal.will_create("artifact", folder, store.delete)
+            uploads, downloads = await store.journey(Path(name))
+            after = None
+            if all(a.status == 200 for a in downloads):
+                worker.go_on()
+                after = await worker.predictions()
+    await look.journal.undo(UNDO_S)
+    return TrainedModelFacts(
+        uploads=uploads, downloads=downloads, before=before, after=after, leftovers=await store.left()
+    )
+
+
+class _Store:
+    """A folder of the artifact store of our own."""
+
+    def __init__(self, look: Look, path: str) -> None:
+        self._look = look
+        self._path = path
+
+    async def journey(self, directory: Path) -> tuple[tuple[Answer, ...], tuple[Answer, ...]]:
+        """Store each file of ``model`` and fetch it into ``fetched``. Returns both lists of answers."""
+        files = sorted(p for p in (directory / "model").rglob("*") if p.is_file())
+        uploads = [await self._put(p, p.relative_to(directory / "model")) for p in files]
+        downloads = [
+            await self._get(directory / "fetched", p.relative_to(directory / "model")) for p in files
+        ]
+        return tuple(uploads), tuple(downloads)
+
+    async def _put(self, file: Path, name: Path) -> Answer:
+        content = await asyncio.to_thread(file.read_bytes)
+        return await self._send("PUT", f"/{name.as_posix()}", content)
+
+    async def _get(self, directory: Path, name: Path) -> Answer:
+        answer = await self._send("GET", f"/{name.as_posix()}")
+        if answer.status == 200:
+            await asyncio.to_thread(_save, directory / name, answer.kept)
+        return answer
+
+    async def delete(self) -> bool:
+        """Remove the folder; already gone is gone."""
+        return (await self._send("DELETE", "")).status in {200, 204, 404}
+
+    async def left(self) -> tuple[str, ...]:
+        """What is still there: MLflow's own description file, if it can be fetched."""
+        found = await self._send("GET", "/MLmodel")
+        return (f"artifact {self._path}",) if found.status == 200 else ()
+
+    async def _send(self, method: str, path: str, content: bytes | None = None) -> Answer:
+        key = self._look.key_form()
+        return await self._look.http.send(method, "registry", self._path + path, key=key, content=content)
+
+
+def _save(where: Path, content: bytes) -> None:
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_bytes(content)
+
+
+@check(hop="artifacts")
+def trained_model_predicts_the_same(facts: TrainedModelFacts) -> Sentence:
+    """A trained model that was stored, fetched and loaded again predicts exactly what it did before."""
+    refused = next((a for a in (*facts.uploads, *facts.downloads) if a.status != 200), None)
+    if refused is not None:
+        return Wrong(reason=f"{refused.method} {refused.path}: {said(refused)}", reproduce=refused.curl())
+    if facts.after is None:
+        return Blocked(reason="not every file of the model came back")
+    return None if facts.after == facts.before else "the fetched model predicts something else"
