@@ -1,0 +1,128 @@
+"""Where output leaves the process: redacted once more, coloured only on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from hokusai_probe.errors import ProbeError
+from hokusai_probe.model import Observation
+from hokusai_probe.redact import Redactor
+from hokusai_probe.text import terminal
+
+
+class OutputError(ProbeError):
+    """A file that was asked for could not be written; the text names it."""
+
+
+def secrets_of_environment() -> tuple[str, ...]:
+    """Values of the environment that look like keys, so that no message can carry one out."""
+    return tuple(
+        v for k, v in os.environ.items() if k.endswith(("_KEY", "_TOKEN", "_PASSWORD")) and len(v) >= 8
+    )
+
+
+def redactor() -> Redactor:
+    """The redactor of this process's own output."""
+    return Redactor(secrets_of_environment())
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text for people. What the platform said was escaped by whoever put it in."""
+    click.echo(redactor().text(text), err=err)
+
+
+def say_error(text: str) -> None:
+    """One sentence on standard error, in red on a terminal."""
+    click.secho(
+        redactor().text(terminal(f"error: {text}")), err=True, fg="red" if is_terminal(sys.stderr) else None
+    )
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person is watching: a terminal, and NO_COLOR not set."""
+    return stream.isatty() and "NO_COLOR" not in os.environ
+
+
+def write(where: str, text: str) -> None:
+    """Write to a file, whole or not at all, or to standard output for ``-``. Raises OutputError."""
+    if where == "-":
+        click.echo(text, nl=False)
+        return
+    path = Path(where)
+    try:
+        _replace(path, text)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}"
+        raise OutputError(msg) from None
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).replace(path)
+
+
+class Lines:
+    """Progress as plain lines on standard error, one per look that is done."""
+
+    def started(self, probe: str) -> None:
+        """Say nothing: a line per look is enough where nobody watches."""
+
+    def done(self, observation: Observation) -> None:
+        """One line: what was looked at, how long it took, and what kept it from being seen."""
+        why = f" ({observation.reason})" if observation.reason else ""
+        say(
+            terminal(f"{observation.status:8}{observation.probe} {observation.duration_s:.2f} s{why}"),
+            err=True,
+        )
+
+
+class Live:
+    """Progress on a terminal: one line that says what is being looked at now."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, float] = {}
+        self._done = 0
+
+    def started(self, probe: str) -> None:
+        """Show the look as running."""
+        self._running[probe] = time.monotonic()
+        self._draw()
+
+    def done(self, observation: Observation) -> None:
+        """Count it, and show what still runs."""
+        self._running.pop(observation.probe, None)
+        self._done += 1
+        self._draw()
+
+    def _draw(self) -> None:
+        names = ", ".join(sorted(self._running)) or "judging"
+        click.echo(f"\r\x1b[2K{self._done} looks done; {names}"[:110], nl=False, err=True)
+        if not self._running:
+            click.echo("\r\x1b[2K", nl=False, err=True)
+
+
+def progress(*, quiet: bool) -> Lines | Live | None:
+    """How progress is shown: a live line on a terminal, plain lines when piped, nothing when quiet."""
+    if quiet:
+        return None
+    return Live() if is_terminal(sys.stderr) else Lines()
+
+
+def columns(rows: Iterable[tuple[str, ...]]) -> str:
+    """Rows with their cells aligned, the last one ragged."""
+    table = [tuple(terminal(cell) for cell in row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in table), strict=True)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in table
+    )

@@ -1,0 +1,288 @@
+"""``run``, ``replay`` and ``verify``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+from pydantic import ValidationError
+
+from hokusai_probe import config, sandbox
+from hokusai_probe.cli.output import is_terminal, progress, redactor, say, write
+from hokusai_probe.declare import Catalogue, catalogue
+from hokusai_probe.diagnose import is_trouble
+from hokusai_probe.model import PROBE_OF_FACTS, SAFETY_CLASSES, Facts, Report, SafetyClass, Trigger
+from hokusai_probe.reports import console
+from hokusai_probe.reports import write as write_documents
+from hokusai_probe.runner import Control, Options, UsageError, arun
+from hokusai_probe.runner import replay as judge_again
+
+FailOn = Literal["failure", "trouble", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Where a report goes beside the terminal."""
+
+    reports: str | None = None
+    json: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target with the environment in which it is looked at."""
+
+    target: str
+    environment: Mapping[str, str]
+
+
+def words(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """A comma-separated option as a tuple."""
+    return tuple(word.strip() for word in (value or "").split(",") if word.strip())
+
+
+def classes(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[SafetyClass, ...]:
+    """The safety classes that an option names."""
+    named = words(ctx, parameter, value)
+    wrong = [w for w in named if w not in SAFETY_CLASSES]
+    if wrong:
+        msg = f"{wrong[0]!r} is no class of looks; allowed are {', '.join(SAFETY_CLASSES)}"
+        raise click.BadParameter(msg)
+    return tuple(c for c in SAFETY_CLASSES if c in named)
+
+
+def with_sandbox(arguments: tuple[str, ...], *, sandbox: bool) -> tuple[str | None, str | None]:
+    """The TARGET and the SCENARIO of a command line; ``--sandbox`` takes the one word that is left."""
+    if len(arguments) > 1:
+        msg = f"one TARGET or SCENARIO is enough, {len(arguments)} were given"
+        raise UsageError(msg)
+    word = arguments[0] if arguments else None
+    return (None, word or "healthy") if sandbox else (word, None)
+
+
+@contextmanager
+def place(target: str | None, scenario: str | None, seed: int | None = None) -> Iterator[Place]:
+    """The target to look at: a sandbox for as long as the block lasts, or the one that is named."""
+    if scenario is None:
+        yield Place(target or str(config.default()), os.environ)
+        return
+    with boxed(scenario, seed) as box:
+        yield Place(str(box.target_file), {**bare_environment(), **box.environment})
+
+
+@contextmanager
+def boxed(scenario: str, seed: int | None) -> Iterator[sandbox.Box]:
+    """A sandbox; what keeps it from starting becomes one sentence."""
+    try:
+        with sandbox.start(scenario, seed) as box:
+            yield box
+    except sandbox.SandboxError as error:
+        raise UsageError(str(error)) from None
+
+
+def bare_environment() -> dict[str, str]:
+    """The environment without the user's keys and AWS settings: a sandbox ignores both."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "HOKUSAI_", "MLFLOW_"))}
+
+
+@click.command(
+    epilog="\b\nExamples:\n  hokusai-probe run\n  hokusai-probe run --sandbox 2025-08-05 --reports out/"
+)
+@click.argument("arguments", nargs=-1, metavar="[TARGET]")
+@click.option(
+    "--sandbox", "in_sandbox", is_flag=True, help="Look at a sandbox; the word that follows is a scenario."
+)
+@click.option("--only", callback=words, metavar="SEL,...", help="Only these areas, looks or checks.")
+@click.option("--skip", callback=words, metavar="SEL,...", help="Not these areas, looks or checks.")
+@click.option("--no-aws", is_flag=True, help="Look from outside only.")
+@click.option(
+    "--allow", callback=classes, metavar="CLASS,...", help="Allow write, hostile, disruptive looks."
+)
+@click.option("--reports", metavar="DIR", help="Write the report's documents here.")
+@click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
+@click.option("--trigger", type=click.Choice(["schedule", "deploy", "manual"]), default="manual")
+@click.option("--fail-on", type=click.Choice(["failure", "trouble", "never"]), default="failure",
+              help="What makes the exit code other than 0.")  # fmt: skip
+@click.option("--seed", type=int, help="Names and addresses of the sandbox.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    arguments: tuple[str, ...],
+    in_sandbox: bool,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    no_aws: bool,
+    allow: tuple[SafetyClass, ...],
+    reports: str | None,
+    json_file: str | None,
+    trigger: Trigger,
+    fail_on: FailOn,
+    seed: int | None,
+    quiet: bool,
+) -> None:
+    """Look at TARGET, judge, name the causes, and report.
+
+    TARGET is a TOML file, a URL, or the name of a target that ships; without it ./hokusai-probe.toml.
+    The key comes from the environment variable that the target names (HOKUSAI_API_KEY).
+    """
+    options = Options(only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger)
+    with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:
+        report = looked(where, options, quiet=quiet)
+    emit(report, Sinks(reports, json_file))
+    ctx.exit(exit_code(report, fail_on))
+
+
+def looked(where: Place, options: Options, *, quiet: bool) -> Report:
+    """Carry out a run, with progress, ending in good order on SIGINT and SIGTERM."""
+    return asyncio.run(_looked(where, options, quiet=quiet))
+
+
+async def _looked(where: Place, options: Options, *, quiet: bool) -> Report:
+    shown = progress(quiet=quiet)
+    control = Control(note=lambda text: say(f"note: {text}", err=True))
+    if shown is not None:
+        control.progress = shown
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, control, number)
+    return await arun(where.target, options, control=control, environment=where.environment)
+
+
+def _stop(control: Control, number: signal.Signals) -> None:
+    control.signal = number.name
+    control.stop.set()
+
+
+def emit(report: Report, sinks: Sinks) -> None:
+    """Write the report everywhere it was asked for; the summary goes where the JSON does not."""
+    if sinks.reports is not None:
+        write_documents(report, Path(sinks.reports))
+    if sinks.json is not None:
+        write(sinks.json, report.to_json())
+    on_error = sinks.json == "-"
+    stream = sys.stderr if on_error else sys.stdout
+    say(console.render(report, colour=is_terminal(stream)), err=on_error)
+
+
+_SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
+
+
+def exit_code(report: Report, fail_on: FailOn = "failure") -> int:
+    """The exit code that a report comes to; ``fail_on`` moves 1, or 1 and 3, to 0."""
+    if report.interrupted is not None:
+        return _SIGNALS.get(report.interrupted, 130)
+    statuses = {v.status for v in report.verdicts}
+    trouble = (
+        "error" in statuses or bool(report.errors) or any(o.status == "fault" for o in report.observations)
+    )
+    if "fail" in statuses:
+        return 1 if fail_on == "failure" else 0
+    if trouble or "pass" not in statuses:
+        return 0 if fail_on == "never" else 3
+    return 0
+
+
+def read_report(path: str) -> Report:
+    """A report from a file. Raises UsageError naming the file and what is wrong in it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+        raise UsageError(msg) from None
+    try:
+        return Report.read(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        msg = f"{path} is not a report of this tool: {where}: {first['msg']} (`hokusai-probe schema` helps)"
+        raise UsageError(msg) from None
+
+
+@click.command()
+@click.argument("report_file", metavar="REPORT.json")
+@click.option("--reports", metavar="DIR", help="Write the report's documents here.")
+@click.option("--json", "json_file", metavar="FILE|-", help="Write the new report as JSON.")
+@click.pass_context
+def replay(ctx: click.Context, report_file: str, reports: str | None, json_file: str | None) -> None:
+    """Judge and diagnose the observations of REPORT.json again, offline."""
+    report = redactor().model(judge_again(read_report(report_file)))
+    emit(report, Sinks(reports, json_file))
+    ctx.exit(exit_code(report))
+
+
+@click.command()
+@click.argument("slug", metavar="CAUSE|CHECK")
+@click.argument("arguments", nargs=-1, metavar="[TARGET]")
+@click.option(
+    "--sandbox", "in_sandbox", is_flag=True, help="Look at a sandbox; the word after the slug is a scenario."
+)
+@click.option("--no-aws", is_flag=True, help="Look from outside only.")
+@click.option(
+    "--allow", callback=classes, metavar="CLASS,...", help="Allow write, hostile, disruptive looks."
+)
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    slug: str,
+    arguments: tuple[str, ...],
+    in_sandbox: bool,
+    no_aws: bool,
+    allow: tuple[SafetyClass, ...],
+    quiet: bool,
+) -> None:
+    """Take only the looks that settle this one cause or check, and say how it stands.
+
+    Exit code 0: the cause is not present, the check passes. 1: it is, or fails. 3: it cannot be told.
+    """
+    looks = settling_looks(catalogue(), slug)
+    target, scenario = with_sandbox(arguments, sandbox=in_sandbox)
+    with place(target, scenario) as where:
+        report = looked(where, Options(only=looks, aws=not no_aws, allow=allow), quiet=quiet)
+    sentence, code = standing(report, slug)
+    say(sentence)
+    ctx.exit(code)
+
+
+def settling_looks(found: Catalogue, slug: str) -> tuple[str, ...]:
+    """The looks that a cause reads, or the one of a check. Raises UsageError for an unknown slug."""
+    if slug in found.checks:
+        return (found.checks[slug].probe,)
+    if slug not in found.causes:
+        msg = f"{slug!r} is no cause or check; `hokusai-probe causes` and `hokusai-probe checks` list them"
+        raise UsageError(msg)
+    wanted = (p.wants for p in found.causes[slug].parameters)
+    return tuple(sorted(PROBE_OF_FACTS[w] for w in wanted if issubclass(w, Facts)))
+
+
+def standing(report: Report, slug: str) -> tuple[str, int]:
+    """How one cause or check stands in a report: a sentence and an exit code."""
+    verdict = next((v for v in report.verdicts if v.check == slug), None)
+    if verdict is not None:
+        code = {"pass": 0, "fail": 1}.get(verdict.status, 3)
+        return f"{slug}: {verdict.status} {verdict.reason}".rstrip(), code
+    found = next((d for d in report.diagnoses if d.cause == slug), None)
+    if found is not None and found.status != "ruled_out":
+        return f"{slug}: {found.status}: {found.because}", 1 if found.status == "present" else 3
+    if found is not None:
+        return f"{slug}: ruled out: {found.because}", 0
+    return _not_listed(report, slug)
+
+
+def _not_listed(report: Report, slug: str) -> tuple[str, int]:
+    unseen = [o for o in report.observations if o.status != "seen"]
+    trouble = [v.check for v in report.verdicts if is_trouble(v)]
+    if not unseen and not trouble:
+        return f"{slug}: not present: everything that it would break works", 0
+    why = "; ".join(f"{o.probe}: {o.reason}" for o in unseen) or f"failing: {', '.join(trouble)}"
+    return f"{slug}: cannot be told ({why})", 3
