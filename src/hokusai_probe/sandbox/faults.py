@@ -1,0 +1,316 @@
+"""Faults on the edges of the sandbox: which requests they match and what they do to them.
+
+The table is a JSON file. The host writes it (`write_table`); the load balancers, the gateway and the
+DNS server read it again whenever it changed (`FaultTable`). Several faults on one edge: the first match
+that answers, answers; delays and edits of all matches add up. ``every = 3`` means each third match,
+counted by each reading process for itself.
+"""
+
+import difflib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+Edge = Literal[
+    "client->dns",
+    "client->load-balancer",
+    "load-balancer->auth",
+    "load-balancer->gateway",
+    "load-balancer->mlflow",
+    "gateway->auth",
+    "gateway->mlflow",
+    "gateway->cache",
+]
+"""The edges on which this version can inject faults."""
+
+PLANNED_EDGES = frozenset(
+    {
+        "client->aws",
+        "client->control-host",
+        "gateway->database",
+        "gateway->site",
+        "mlflow->database",
+        "mlflow->storage",
+    }
+)
+"""Edges of the scenario contract that are not in this version."""
+
+_ANSWERS = ("status", "drop", "refuse", "reset", "nxdomain", "address")
+
+
+class FaultError(ValueError):
+    """A fault that cannot be used; the text is one sentence for the scenario's author."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Match(_Frozen):
+    """Which requests a fault takes; what is left out matches everything.
+
+    Patterns know ``*`` (any characters) and ``?`` (one character). Paths are case-sensitive; hosts,
+    methods and header names are not. ``query`` and ``header`` give a pattern per name.
+    ``min_body_bytes`` looks at the declared Content-Length; a body of unknown length counts as 0.
+    """
+
+    path: str = "*"
+    method: str = "*"
+    host: str = "*"
+    query: dict[str, str] = Field(default_factory=dict)
+    header: dict[str, str] = Field(default_factory=dict)
+    min_body_bytes: int = Field(default=0, ge=0)
+
+
+class Edit(_Frozen):
+    """Changes to an answer on its way back.
+
+    ``body_replace`` is the whole new body. ``json`` is an RFC 7386 merge patch of a JSON body;
+    a body that is not JSON stays as it is. ``truncate`` keeps that many bytes of the body.
+    """
+
+    header_set: dict[str, str] = Field(default_factory=dict)
+    header_add: dict[str, str] = Field(default_factory=dict)
+    header_drop: tuple[str, ...] = ()
+    body_replace: str | None = None
+    json_patch: dict[str, object] | None = Field(default=None, alias="json")
+    truncate: int | None = Field(default=None, ge=0)
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @property
+    def changes_body(self) -> bool:
+        """Whether the body must be read whole to make this edit."""
+        return any(part is not None for part in (self.body_replace, self.json_patch, self.truncate))
+
+
+class Do(_Frozen):
+    """What happens to a matched request.
+
+    At most one answer: ``status`` (with ``body``, ``content_type``, ``headers``), ``drop`` (packets
+    vanish), ``refuse`` (connection refused), ``reset`` (connection reset once the request is sent),
+    ``nxdomain`` (the name does not exist), ``address`` (the name leads there instead). ``delay_s`` is in
+    platform seconds and holds the answer back after the other side has done its work.
+    """
+
+    status: int | None = Field(default=None, ge=100, le=599)
+    body: str = ""
+    content_type: str = "text/html"
+    headers: dict[str, str] = Field(default_factory=dict)
+    delay_s: float = Field(default=0.0, ge=0)
+    drop: bool = False
+    refuse: bool = False
+    reset: bool = False
+    nxdomain: bool = False
+    address: str | None = None
+    edit: Edit | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether this ends the request or sends it elsewhere; delays and edits alone do not."""
+        return any(getattr(self, name) not in (None, False) for name in _ANSWERS)
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        given = [name for name in _ANSWERS if getattr(self, name) not in (None, False)]
+        if len(given) > 1:
+            reason = f"{' and '.join(given)} exclude each other"
+            raise ValueError(reason)
+        if not given and not self.delay_s and self.edit is None:
+            reason = f"says nothing; give one of {', '.join(_ANSWERS)}, delay_s, edit"
+            raise ValueError(reason)
+        return self
+
+
+class Fault(_Frozen):
+    """One fault step of a scenario."""
+
+    edge: Edge
+    match: Match = Field(default_factory=Match)
+    do: Do
+    every: int = Field(default=1, ge=1)
+
+
+_TABLE = TypeAdapter(tuple[Fault, ...])
+
+
+def parse_fault(step: Mapping[str, object]) -> Fault:
+    """A fault from the keys edge, match, do, every of a scenario step.
+
+    Raises:
+        FaultError: One sentence that names the key and, for a misspelt one, the key that was meant.
+
+    """
+    edge = step.get("edge")
+    if edge in PLANNED_EDGES:
+        sentence = f"faults on the edge {edge!r} are not in this version"
+        raise FaultError(sentence)
+    try:
+        return Fault.model_validate(step)
+    except ValidationError as error:
+        raise FaultError(_sentence(error, step)) from None
+
+
+def _sentence(error: ValidationError, step: Mapping[str, object]) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {place!r} in a fault{_suggest(str(first['loc'][-1]), _keys_at(first['loc']))}"
+    if first["loc"] == ("edge",):
+        return (
+            f"unknown edge {step.get('edge')!r} in a fault{_suggest(str(step.get('edge')), get_args(Edge))}"
+        )
+    return f"a fault's {place or 'keys'}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(place: Sequence[int | str]) -> list[str]:
+    models: dict[tuple[int | str, ...], type[BaseModel]] = {
+        (): Fault,
+        ("match",): Match,
+        ("do",): Do,
+        ("do", "edit"): Edit,
+    }
+    return [info.alias or name for name, info in models[tuple(place[:-1])].model_fields.items()]
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def write_table(path: Path, faults: Iterable[Fault]) -> None:
+    """Replace the table at once: a reader sees the old one or the new one, never half of it."""
+    text = _TABLE.dump_json(tuple(faults), by_alias=True, exclude_defaults=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text)
+    Path(temporary).replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a fault can see of a request. A DNS query has a host only."""
+
+    host: str = ""
+    path: str = ""
+    method: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    body_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What all matching faults do together: one answer at most, delays summed (platform seconds)."""
+
+    answer: Do | None = None
+    delay_s: float = 0.0
+    edits: tuple[Edit, ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+    """A pattern with ``*`` and ``?`` as a compiled expression, for ``fullmatch``."""
+    parts = {"*": ".*", "?": "."}
+    expression = "".join(parts.get(letter, re.escape(letter)) for letter in pattern)
+    return re.compile(expression, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def matches(match: Match, seen: Seen) -> bool:
+    """Whether a fault takes this request."""
+    return (
+        seen.body_bytes >= match.min_body_bytes
+        and bool(wildcard(match.path).fullmatch(seen.path))
+        and bool(wildcard(match.method, ignore_case=True).fullmatch(seen.method))
+        and bool(wildcard(match.host, ignore_case=True).fullmatch(seen.host))
+        and _all_named(match.query, seen.query)
+        and _all_named({name.lower(): value for name, value in match.header.items()}, seen.headers)
+    )
+
+
+def _all_named(patterns: Mapping[str, str], values: Mapping[str, str]) -> bool:
+    return all(name in values and wildcard(want).fullmatch(values[name]) for name, want in patterns.items())
+
+
+def combine(hits: Sequence[Fault]) -> Effect:
+    """The first hit that answers, answers; delays and edits of all hits add up."""
+    return Effect(
+        answer=next((hit.do for hit in hits if hit.do.answers), None),
+        delay_s=sum(hit.do.delay_s for hit in hits),
+        edits=tuple(hit.do.edit for hit in hits if hit.do.edit is not None),
+    )
+
+
+class FaultTable:
+    """The faults of a table file, read again whenever the file changed. No file: no faults."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._faults: tuple[Fault, ...] = ()
+        self._counts: dict[str, int] = {}
+
+    def effect(self, edge: str, seen: Seen) -> Effect:
+        """What happens to this request on this edge; counts the match for ``every``."""
+        self._reread()
+        matching = [fault for fault in self._faults if fault.edge == edge and matches(fault.match, seen)]
+        return combine([fault for fault in matching if self._is_due(fault)])
+
+    def _is_due(self, fault: Fault) -> bool:
+        if fault.every == 1:
+            return True
+        key = fault.model_dump_json()
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return self._counts[key] % fault.every == 0
+
+    def _reread(self) -> None:
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        self._faults = () if stamp is None else _TABLE.validate_json(self._path.read_bytes())
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def patched(body: bytes, edit: Edit) -> bytes:
+    """A body after an edit: replaced, merged, cut, in this order."""
+    if edit.body_replace is not None:
+        body = edit.body_replace.encode()
+    if edit.json_patch is not None:
+        body = _merge_body(body, edit.json_patch)
+    return body if edit.truncate is None else body[: edit.truncate]
+
+
+def _merge_body(body: bytes, patch: Mapping[str, object]) -> bytes:
+    try:
+        document: object = json.loads(body)
+    except ValueError:
+        return body
+    return json.dumps(_merged(document, patch)).encode()
+
+
+def _merged(document: object, patch: object) -> object:
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(document) if isinstance(document, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merged(result.get(name), value)
+    return result

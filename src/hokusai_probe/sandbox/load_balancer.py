@@ -1,0 +1,361 @@
+"""An Application Load Balancer in miniature, with the semantics and the words of AWS.
+
+Sources: the AWS pages "Listener rules for your Application Load Balancer", "Target groups for your
+Application Load Balancers" (fail open, draining), "HTTP headers and Application Load Balancers" and
+"Troubleshoot your Application Load Balancers" (which failure is a 502, a 503, a 504). What a listener does
+is read from the control plane anew at each request.
+
+Not there: WebSocket upgrades, HTTP/2, stickiness, authentication actions, header transforms.
+"""
+
+import asyncio
+import itertools
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from hokusai_probe.sandbox import routing
+from hokusai_probe.sandbox.faults import Edit, Effect, FaultTable, Seen
+from hokusai_probe.sandbox.routing import Incoming
+from hokusai_probe.sandbox.state import (
+    Action,
+    ControlPlane,
+    Endpoint,
+    Health,
+    Listener,
+    RegisteredTarget,
+    TargetGroup,
+)
+from hokusai_probe.sandbox.wire import (
+    Answer,
+    AnswerTimeoutError,
+    ConnectTimeoutError,
+    Outgoing,
+    Timeouts,
+    Wire,
+    WireError,
+    edited,
+    end_to_end,
+    made_answer,
+    whole,
+)
+
+_REASONS = {503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+"""Where the load balancer's words differ from the standard's."""
+
+_FORWARDED = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"})
+
+HealthTable = Mapping[tuple[str, str, int], Health]
+
+
+def own_answer(status: int, headers: Mapping[str, str] | None = None) -> Answer:
+    """A page of the load balancer's own: error or redirect, as AWS writes it."""
+    reason = _REASONS.get(status) or HTTPStatus(status).phrase
+    title = f"{status} {reason}"
+    body = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    ).encode()
+    base = {"Server": "awselb/2.0", "Content-Type": "text/html", "Content-Length": str(len(body))}
+    return whole(status, base | dict(headers or {}), body, reason)
+
+
+def fixed_response(action: Action) -> Answer:
+    """The answer of a fixed-response action; AWS adds the character set to the content type."""
+    body = action.body.encode()
+    content_type = action.content_type or "text/plain"
+    headers = {
+        "Server": "awselb/2.0",
+        "Content-Type": f"{content_type}; charset=utf-8",
+        "Content-Length": str(len(body)),
+    }
+    return whole(action.status, headers, body)
+
+
+def eligible(group: TargetGroup, health: HealthTable) -> list[RegisteredTarget]:
+    """The targets that may get a request: the healthy ones, or all when none is (fail open).
+
+    A draining target gets nothing new.
+    """
+    serving = [target for target in group.targets if not target.draining]
+    healthy = [
+        target
+        for target in serving
+        if (seen := health.get((group.arn, target.ip, target.port))) and seen.state == "healthy"
+    ]
+    return healthy or serving
+
+
+class LoadBalancer:
+    """One load balancer: a socket per listener that the control plane names.
+
+    Args:
+        name: The load balancer's short name: auth, registry, main.
+        ip: The address on which every listener listens; the port is the system's choice.
+        plane: Where listeners, rules, target groups, certificates and timeouts are read.
+        faults_path: The table of faults (edges ``client->load-balancer`` and ``load-balancer->*``).
+        resolver: The sandbox's DNS server.
+        time_scale: How many times faster than the platform.
+        health: What the health checks saw last; without it every target counts as equal.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ip: str,
+        plane: ControlPlane,
+        faults_path: Path,
+        resolver: tuple[str, int],
+        time_scale: float,
+        health: HealthTable | None = None,
+    ) -> None:
+        self.name = name
+        self._ip = ip
+        self._plane = plane
+        self._faults = FaultTable(faults_path)
+        self._wire = Wire(self._faults, resolver, time_scale, source=ip)
+        self._time_scale = time_scale
+        self._health: HealthTable = {} if health is None else health
+        self._ports: dict[int, int] = {}  # listener port -> front port, kept when a listener goes
+        self._open: dict[int, tuple[str, web.ServerRunner]] = {}  # listener port -> protocol, server
+        self._certificates: dict[tuple[Path, Path, int], ssl.SSLContext] = {}
+        self._turns = itertools.count()
+        self._target_turns = itertools.count()
+
+    async def start(self) -> dict[int, Endpoint]:
+        """Open a socket per listener; returns them by the listener's port."""
+        return await self.refresh()
+
+    async def refresh(self) -> dict[int, Endpoint]:
+        """Open and close sockets so that they match the listeners as they are now.
+
+        A listener that comes back gets the front port that it had.
+        """
+        wanted = {listener.port: listener for listener in self._plane.listeners(self.name)}
+        for port, (protocol, _) in list(self._open.items()):
+            if port not in wanted or wanted[port].protocol != protocol:
+                await self._stop(port)
+        for port, listener in wanted.items():
+            if port not in self._open:
+                await self._listen(listener)
+        return {port: Endpoint(self._ip, self._ports[port]) for port in sorted(self._open)}
+
+    async def close(self) -> None:
+        """Close every socket and connection."""
+        for port in list(self._open):
+            await self._stop(port)
+        await self._wire.close()
+
+    async def _stop(self, port: int) -> None:
+        _, runner = self._open.pop(port)
+        await runner.cleanup()
+
+    async def _listen(self, listener: Listener) -> None:
+        port = listener.port
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await self._handle(port, request)
+
+        server = web.Server(handle, access_log=None, max_line_size=16384, max_field_size=16384)
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
+        await runner.setup()
+        tls = self._tls(listener) if listener.protocol == "HTTPS" else None
+        site = web.TCPSite(runner, self._ip, self._ports.get(port, 0), ssl_context=tls)
+        await site.start()
+        self._ports[port] = runner.addresses[0][1]
+        self._open[port] = (listener.protocol, runner)
+
+    # --- TLS ---
+
+    def _tls(self, listener: Listener) -> ssl.SSLContext:
+        """A context that picks the listener's certificate at each handshake, as the plane names it then."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+        def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            chosen = self._certificate(listener.port)
+            if chosen is not None:
+                connection.context = chosen
+
+        context.sni_callback = choose
+        return context
+
+    def _certificate(self, port: int) -> ssl.SSLContext | None:
+        listener = self._listener(port)
+        files = self._plane.certificate(listener.certificate_arn) if listener else None
+        if files is None:
+            return None
+        key = (*files, files[0].stat().st_mtime_ns)
+        if key not in self._certificates:
+            self._certificates[key] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._certificates[key].load_cert_chain(*files)
+        return self._certificates[key]
+
+    def _listener(self, port: int) -> Listener | None:
+        listeners = self._plane.listeners(self.name)
+        return next((listener for listener in listeners if listener.port == port), None)
+
+    # --- requests ---
+
+    async def _handle(self, port: int, request: web.BaseRequest) -> web.StreamResponse:
+        listener = self._listener(port)
+        incoming = _incoming(request)
+        effect = self._faults.effect("client->load-balancer", _seen(request, incoming))
+        if listener is None or _cuts_off(effect):
+            return await self._cut_off(request, effect)
+        await asyncio.sleep(effect.delay_s / self._time_scale)
+        if effect.answer is not None and effect.answer.status is not None:
+            return await _relay(request, made_answer(effect.answer))
+        async with self._answer(listener, incoming, request) as answer:
+            return await _relay(request, answer, effect.edits)
+
+    async def _cut_off(self, request: web.BaseRequest, effect: Effect) -> web.StreamResponse:
+        if effect.answer is not None and effect.answer.drop:
+            await asyncio.sleep(self._plane.idle_timeout_s(self.name))
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=500)  # never arrives: the connection is gone
+
+    @asynccontextmanager
+    async def _answer(
+        self, listener: Listener, incoming: Incoming, request: web.BaseRequest
+    ) -> AsyncIterator[Answer]:
+        rule = routing.pick(listener.rules, incoming)
+        action = rule.actions[-1] if rule and rule.actions else None
+        if action is None:
+            yield own_answer(503)
+        elif action.type == "fixed-response":
+            yield fixed_response(action)
+        elif action.type == "redirect":
+            yield self._redirect(action, incoming, listener)
+        else:
+            async with self._forward(action, listener, request) as answer:
+                yield answer
+
+    def _redirect(self, action: Action, incoming: Incoming, listener: Listener) -> Answer:
+        location = routing.redirect_location(action.redirect, incoming, listener, self._ports)
+        status = int(action.redirect.get("StatusCode", "HTTP_302").removeprefix("HTTP_"))
+        return own_answer(status, {"Location": location})
+
+    @asynccontextmanager
+    async def _forward(
+        self, action: Action, listener: Listener, request: web.BaseRequest
+    ) -> AsyncIterator[Answer]:
+        chosen = self._target(action)
+        if chosen is None:
+            yield own_answer(503)
+            return
+        group, target = chosen
+        outgoing = _outgoing(request, target, listener)
+        async with AsyncExitStack() as stack:
+            sending = self._wire.send(f"load-balancer->{group.service}", outgoing, self._timeouts())
+            try:
+                answer = await stack.enter_async_context(sending)
+            except WireError as failure:
+                answer = own_answer(status_of(failure))
+            yield answer
+
+    def _target(self, action: Action) -> tuple[TargetGroup, RegisteredTarget] | None:
+        arn = routing.choose_weighted(action.target_groups, next(self._turns))
+        group = self._plane.target_group(arn) if arn else None
+        targets = eligible(group, self._health) if group else []
+        if group is None or not targets:
+            return None
+        return group, targets[next(self._target_turns) % len(targets)]
+
+    def _timeouts(self) -> Timeouts:
+        return Timeouts(self._plane.connect_timeout_s(), self._plane.idle_timeout_s(self.name))
+
+
+def status_of(failure: WireError) -> int:
+    """What the load balancer answers when a target does not: 504 for silence, 502 for the rest.
+
+    Source: "Troubleshoot your Application Load Balancers", HTTP 502 and HTTP 504.
+    """
+    return 504 if isinstance(failure, (ConnectTimeoutError, AnswerTimeoutError)) else 502
+
+
+def _incoming(request: web.BaseRequest) -> Incoming:
+    host, _, _ = (request.headers.get("Host") or "").partition(":")
+    path, _, query = _target_of(request).partition("?")
+    return Incoming(request.method, host, path, query, _headers(request), request.remote or "127.0.0.1")
+
+
+def _target_of(request: web.BaseRequest) -> str:
+    """Path and query exactly as sent, also where the request line names the whole URL."""
+    return request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path_qs
+
+
+def _headers(request: web.BaseRequest) -> list[tuple[str, str]]:
+    return list(request.headers.items())
+
+
+def _seen(request: web.BaseRequest, incoming: Incoming) -> Seen:
+    return Seen(
+        host=incoming.host,
+        path=incoming.path,
+        method=incoming.method,
+        query=dict(request.rel_url.query),
+        headers={name.lower(): value for name, value in incoming.headers},
+        body_bytes=request.content_length or 0,
+    )
+
+
+def _cuts_off(effect: Effect) -> bool:
+    answer = effect.answer
+    return answer is not None and (answer.drop or answer.refuse or answer.reset)
+
+
+def _outgoing(request: web.BaseRequest, target: RegisteredTarget, listener: Listener) -> Outgoing:
+    return Outgoing(
+        method=request.method,
+        url=f"http://{target.ip}:{target.port}{_target_of(request)}",
+        headers=forwarded_headers(_headers(request), request.remote or "", listener),
+        body=request.content.iter_any() if request.body_exists else None,
+    )
+
+
+def forwarded_headers(
+    headers: Sequence[tuple[str, str]], peer: str, listener: Listener
+) -> list[tuple[str, str]]:
+    """The request's headers as the target gets them: Host kept, X-Forwarded-* and the trace id added.
+
+    X-Forwarded-For is appended to, Proto and Port are the listener's own ("HTTP headers and Application
+    Load Balancers").
+    """
+    kept = [(name, value) for name, value in end_to_end(headers) if name.lower() not in _FORWARDED]
+    before = [value for name, value in headers if name.lower() == "x-forwarded-for"]
+    kept.append(("X-Forwarded-For", ", ".join([*before, peer])))
+    kept.append(("X-Forwarded-Proto", listener.protocol.lower()))
+    kept.append(("X-Forwarded-Port", str(listener.port)))
+    if not any(name.lower() == "x-amzn-trace-id" for name, _ in headers):
+        kept.append(("X-Amzn-Trace-Id", f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"))
+    return kept
+
+
+async def _relay(request: web.BaseRequest, answer: Answer, edits: Sequence[Edit] = ()) -> web.StreamResponse:
+    """Pass an answer on to the client as it comes in; cut the connection when it breaks off midway."""
+    response = web.StreamResponse()
+    try:
+        answer = await edited(answer, edits)
+        response = _started(answer)
+        await response.prepare(request)
+        async for chunk in answer.body:
+            await response.write(chunk)
+        await response.write_eof()
+    except (WireError, ConnectionError):
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+def _started(answer: Answer) -> web.StreamResponse:
+    headers = CIMultiDict(end_to_end(list(answer.headers.items())))
+    return web.StreamResponse(status=answer.status, reason=answer.reason or None, headers=headers)

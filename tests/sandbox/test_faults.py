@@ -1,0 +1,177 @@
+"""The fault table: what is accepted, what matches, what comes of several faults."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hokusai_probe.sandbox.faults import (
+    Do,
+    Edit,
+    Effect,
+    Fault,
+    FaultError,
+    FaultTable,
+    Match,
+    Seen,
+    matches,
+    parse_fault,
+    patched,
+    write_table,
+)
+
+PUT = Seen(
+    host="registry.z.test",
+    path="/api/mlflow/mlflow-artifacts/a",
+    method="PUT",
+    query={"path": "x/y"},
+    headers={"authorization": "Bearer hk_test_x"},
+    body_bytes=100,
+)
+
+
+def test_a_step_of_the_scenario_contract_becomes_a_fault() -> None:
+    """The keys edge, match, do and every of a fault step are read as they stand."""
+    step = {
+        "edge": "gateway->mlflow",
+        "match": {"path": "*/mlflow-artifacts/*", "method": "PUT"},
+        "do": {"status": 413, "body": "too large", "content_type": "text/plain", "headers": {"A": "b"}},
+        "every": 3,
+    }
+    assert parse_fault(step) == Fault(
+        edge="gateway->mlflow",
+        match=Match(path="*/mlflow-artifacts/*", method="PUT"),
+        do=Do(status=413, body="too large", content_type="text/plain", headers={"A": "b"}),
+        every=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        (
+            {"edge": "client->dns", "do": {"nxdoman": True}},
+            "unknown key 'do.nxdoman' in a fault; did you mean 'nxdomain'?",
+        ),
+        (
+            {"edge": "client->dns", "match": {"hsot": "a"}, "do": {"drop": True}},
+            "unknown key 'match.hsot' in a fault; did you mean 'host'?",
+        ),
+        (
+            {"edge": "gateway->auth", "do": {"edit": {"jsn": {}}}},
+            "unknown key 'do.edit.jsn' in a fault; did you mean 'json'?",
+        ),
+        (
+            {"edge": "client>dns", "do": {"drop": True}},
+            "unknown edge 'client>dns' in a fault; did you mean 'client->dns'?",
+        ),
+        (
+            {"edge": "mlflow->storage", "do": {"drop": True}},
+            "faults on the edge 'mlflow->storage' are not in this version",
+        ),
+        (
+            {"edge": "client->dns", "do": {"drop": True, "refuse": True}},
+            "a fault's do: drop and refuse exclude each other",
+        ),
+        (
+            {"edge": "client->dns", "do": {}},
+            (
+                "a fault's do: says nothing; give one of status, drop, refuse, reset, nxdomain, address, "
+                "delay_s, edit"
+            ),
+        ),
+        ({"edge": "client->dns"}, "a fault's do: Field required"),
+    ],
+)
+def test_a_bad_step_is_refused_with_a_sentence(step: dict[str, object], sentence: str) -> None:
+    """What is wrong and what was meant, in one sentence."""
+    with pytest.raises(FaultError) as error:
+        parse_fault(step)
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({}, True),
+        ({"path": "*/mlflow-artifacts/*", "method": "put"}, True),
+        ({"path": "*/MLFLOW-artifacts/*"}, False),
+        ({"path": "/api/mlflow"}, False),
+        ({"host": "REGISTRY.?.test"}, True),
+        ({"host": "auth.*"}, False),
+        ({"query": {"path": "x/*"}}, True),
+        ({"query": {"other": "*"}}, False),
+        ({"header": {"Authorization": "Bearer *"}}, True),
+        ({"header": {"X-API-Key": "*"}}, False),
+        ({"min_body_bytes": 100}, True),
+        ({"min_body_bytes": 101}, False),
+    ],
+)
+def test_what_a_match_takes(match: dict[str, object], expected: bool) -> None:
+    """Every part of a match must fit; what is left out fits everything."""
+    assert matches(Match.model_validate(match), PUT) is expected
+
+
+def test_the_first_answer_wins_and_delays_and_edits_add_up(tmp_path: Path) -> None:
+    """Of several faults on an edge one answers, all others delay and edit."""
+    path = tmp_path / "faults.json"
+    edits = [Edit(header_set={"A": "1"}), Edit(truncate=3)]
+    dos = [
+        Do(delay_s=1),
+        Do(edit=edits[0]),
+        Do(status=500),
+        Do(status=418),
+        Do(delay_s=2.5),
+        Do(edit=edits[1]),
+    ]
+    write_table(path, [Fault(edge="gateway->auth", do=do) for do in dos])
+    effect = FaultTable(path).effect("gateway->auth", PUT)
+    assert effect == Effect(answer=dos[2], delay_s=3.5, edits=tuple(edits))
+    assert FaultTable(path).effect("gateway->mlflow", PUT) == Effect()
+
+
+@given(every=st.integers(1, 7), matching=st.lists(st.booleans(), max_size=40))
+def test_every_nth_match_is_hit(
+    tmp_path_factory: pytest.TempPathFactory, every: int, matching: list[bool]
+) -> None:
+    """Exactly each N-th matching request is hit, whatever comes in between."""
+    path = tmp_path_factory.mktemp("every") / "faults.json"
+    write_table(path, [Fault(edge="gateway->auth", match=Match(path="/a"), do=Do(status=500), every=every)])
+    table = FaultTable(path)
+    hits = [
+        table.effect("gateway->auth", Seen(path="/a" if match else "/b")).answer is not None
+        for match in matching
+    ]
+    counts = [sum(matching[: index + 1]) for index in range(len(matching))]
+    assert hits == [match and count % every == 0 for match, count in zip(matching, counts, strict=True)]
+
+
+def test_the_table_is_read_again_when_it_changed(tmp_path: Path) -> None:
+    """No file, a file, another file, no file: the next question sees it."""
+    path = tmp_path / "faults.json"
+    table = FaultTable(path)
+    seen: list[Do | None] = []
+    for do in (None, Do(status=500), Do(refuse=True), None):
+        if do is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_table(path, [Fault(edge="gateway->auth", do=do)])
+        seen.append(table.effect("gateway->auth", PUT).answer)
+    assert seen == [None, Do(status=500), Do(refuse=True), None]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "before", "after"),
+    [
+        ({"body_replace": "new"}, b"old", b"new"),
+        ({"truncate": 2}, b"old", b"ol"),
+        ({"json": {"a": {"b": 2}, "c": None}}, b'{"a":{"x":1},"c":3}', b'{"a": {"x": 1, "b": 2}}'),
+        ({"json": {"a": 1}}, b"<html>", b"<html>"),
+        ({"body_replace": '{"a": 1}', "json": {"b": 2}, "truncate": 7}, b"", b'{"a": 1'),
+    ],
+)
+def test_edits_of_a_body(edit: dict[str, object], before: bytes, after: bytes) -> None:
+    """Replaced, merged (RFC 7386), cut, in this order; a body that is not JSON is not merged."""
+    assert patched(before, Edit.model_validate(edit)) == after

@@ -1,0 +1,240 @@
+"""Outgoing connections: names, black holes, failures and faults, each as its own kind of error."""
+
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from data_side import NOBODY, FakePlane, asynchronous, certificate, network, raw_target, target
+
+from hokusai_probe.sandbox.dns import DnsServer
+from hokusai_probe.sandbox.faults import Do, Edit, Fault, FaultTable, Match, write_table
+from hokusai_probe.sandbox.wire import (
+    AnswerTimeoutError,
+    BrokenConnectionError,
+    ConnectRefusedError,
+    ConnectTimeoutError,
+    NameUnknownError,
+    Outgoing,
+    Timeouts,
+    TlsError,
+    Wire,
+    WireError,
+    end_to_end,
+)
+
+QUICK = Timeouts(0.2, 0.3)
+
+
+async def hello(request: web.Request) -> web.Response:
+    """What the target says: who was asked for what."""
+    return web.json_response(
+        {"path": request.raw_path, "host": request.headers["Host"], "peer": request.remote}
+    )
+
+
+async def outcome(wire: Wire, url: str, **parts: object) -> tuple[int, bytes] | type[WireError]:
+    """Status and body, or the kind of error."""
+    try:
+        async with wire.send("gateway->auth", Outgoing("GET", url, **parts), QUICK) as answer:
+            return answer.status, await answer.read()
+    except WireError as error:
+        return type(error)
+
+
+def made(tmp_path: Path, *dos: Do, **settings: object) -> Wire:
+    """A wire with faults on the edge gateway->auth."""
+    path = tmp_path / "faults.json"
+    write_table(path, [Fault(edge="gateway->auth", do=do) for do in dos])
+    return Wire(FaultTable(path), **({"resolver": NOBODY, "time_scale": 10.0} | settings))
+
+
+@asynchronous
+async def test_a_request_arrives_as_it_was_sent(tmp_path: Path) -> None:
+    """Path and query keep their escapes and dots, Host and the caller's own address are seen."""
+    net = network()
+    async with target(f"{net}.4", hello) as port, made(tmp_path, source=f"{net}.9") as wire:
+        url = f"http://{net}.4:{port}/a/../b%2Fc%20d?x=%2B&x=1"
+        async with wire.send("gateway->auth", Outgoing("GET", url, (("Host", "h.test:1"),)), QUICK) as answer:
+            body = await answer.read()
+    expected = '{"path": "/a/../b%2Fc%20d?x=%2B&x=1", "host": "h.test:1", "peer": "' + f'{net}.9"' + "}"
+    assert body.decode() == expected
+
+
+@asynchronous
+async def test_names_come_from_the_sandboxs_dns_server(tmp_path: Path) -> None:
+    """A name that the control plane knows is reached by it, another is unknown, a dead server too."""
+    net = network()
+    plane = FakePlane(names={"auth.z.test": [f"{net}.4"]})
+    server = DnsServer(f"{net}.10", plane, tmp_path / "none.json")
+    resolver = (f"{net}.10", await server.start())
+    async with target(f"{net}.4", hello) as port, made(tmp_path, resolver=resolver) as wire:
+        known = await outcome(wire, f"http://auth.z.test:{port}/")
+        unknown = await outcome(wire, f"http://other.z.test:{port}/")
+        await server.close()
+        dead = await outcome(wire, f"http://auth.z.test:{port}/")
+    assert known == (200, f'{{"path": "/", "host": "auth.z.test:{port}", "peer": "127.0.0.1"}}'.encode())
+    assert (unknown, dead) == (NameUnknownError, NameUnknownError)
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.1.173", "192.0.2.1", "169.254.169.254", "[2001:db8::1]", "8.8.8.8"]
+)
+def test_an_address_off_loopback_is_a_black_hole(address: str, tmp_path: Path) -> None:
+    """The caller waits out its connect timeout; nothing is sent."""
+
+    async def look() -> None:
+        async with made(tmp_path) as wire:
+            started = time.monotonic()
+            assert await outcome(wire, f"http://{address}:80/") is ConnectTimeoutError
+            assert 0.15 < time.monotonic() - started < 0.5
+
+    asynchronous(look)()
+
+
+@asynchronous
+async def test_a_tasks_localhost_is_the_task(tmp_path: Path) -> None:
+    """The name localhost is the caller's own address, not this machine's first one."""
+    net = network()
+    async with (
+        target(f"{net}.4", hello) as port,
+        made(tmp_path, source=f"{net}.4") as own,
+        made(tmp_path, source=f"{net}.5") as other,
+    ):
+        seen = [await outcome(wire, f"http://localhost:{port}/") for wire in (own, other)]
+    assert seen[0][0] == 200
+    assert seen[1] is ConnectRefusedError
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (b"", BrokenConnectionError),
+        (b"not http at all\r\n\r\n", BrokenConnectionError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", BrokenConnectionError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", (200, b"ok")),
+        (None, AnswerTimeoutError),
+    ],
+)
+def test_what_a_bad_server_comes_to(reply: bytes | None, expected: object, tmp_path: Path) -> None:
+    """Closed early, no HTTP, cut short, silent: each has its error."""
+
+    async def look() -> None:
+        net = network()
+        async with raw_target(f"{net}.4", reply) as port, made(tmp_path) as wire:
+            assert await outcome(wire, f"http://{net}.4:{port}/") == expected
+
+    asynchronous(look)()
+
+
+@asynchronous
+async def test_only_the_sandboxs_certificates_are_trusted(tmp_path: Path) -> None:
+    """The CA makes the difference, and so do the name and whether TLS is spoken at all."""
+    net = network()
+    ca_file, files = certificate(tmp_path, "auth.z.test")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*files)
+    plane = FakePlane(names={"auth.z.test": [f"{net}.4"], "wrong.z.test": [f"{net}.4"]})
+    server = DnsServer(f"{net}.10", plane, tmp_path / "none.json")
+    resolver = (f"{net}.10", await server.start())
+    application = web.Application()
+    application.router.add_get("/", hello)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, f"{net}.4", 0, ssl_context=tls).start()
+    port = runner.addresses[0][1]
+    async with made(tmp_path, resolver=resolver, ca_file=ca_file) as trusting:
+        right = await outcome(trusting, f"https://auth.z.test:{port}/")
+        wrong_name = await outcome(trusting, f"https://wrong.z.test:{port}/")
+    async with made(tmp_path, resolver=resolver) as distrusting, target(f"{net}.4", hello) as plain:
+        untrusted = await outcome(distrusting, f"https://auth.z.test:{port}/")
+        no_tls = await outcome(distrusting, f"https://auth.z.test:{plain}/")
+    await runner.cleanup()
+    await server.close()
+    assert right[0] == 200
+    assert (wrong_name, untrusted, no_tls) == (TlsError, TlsError, TlsError)
+
+
+@pytest.mark.parametrize(
+    ("do", "expected"),
+    [
+        (Do(status=413, body="big", content_type="text/plain"), (413, b"big")),
+        (Do(drop=True), ConnectTimeoutError),
+        (Do(refuse=True), ConnectRefusedError),
+        (Do(reset=True), BrokenConnectionError),
+        (Do(nxdomain=True), NameUnknownError),
+        (Do(address="10.1.2.3"), ConnectTimeoutError),
+        (Do(delay_s=60), AnswerTimeoutError),
+        (Do(delay_s=0.1), (200, b"hello")),
+        (Do(edit=Edit(body_replace="bye")), (200, b"bye")),
+        (Do(edit=Edit(truncate=4)), (200, b"hell")),
+    ],
+)
+def test_what_a_fault_does(do: Do, expected: object, tmp_path: Path) -> None:
+    """Each kind of fault is what a broken edge would be."""
+
+    async def greet(_request: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    async def look() -> None:
+        net = network()
+        async with target(f"{net}.4", greet) as port, made(tmp_path, do) as wire:
+            assert await outcome(wire, f"http://{net}.4:{port}/") == expected
+
+    asynchronous(look)()
+
+
+@asynchronous
+async def test_header_edits_and_the_length_of_a_changed_body(tmp_path: Path) -> None:
+    """Headers are dropped, set and added; Content-Length follows the new body."""
+    edit = Edit(
+        header_drop=("Server",), header_set={"X-A": "1"}, header_add={"x-a": "2"}, body_replace="bye!"
+    )
+
+    async def greet(_request: web.Request) -> web.Response:
+        return web.Response(text="hello", headers={"X-A": "0", "Date": "now"})
+
+    net = network()
+    async with (
+        target(f"{net}.4", greet) as port,
+        made(tmp_path, Do(edit=edit)) as wire,
+        wire.send("gateway->auth", Outgoing("GET", f"http://{net}.4:{port}/"), QUICK) as answer,
+    ):
+        headers = [(name.lower(), value) for name, value in answer.headers.items()]
+    assert sorted(headers) == [
+        ("connection", "close"),
+        ("content-length", "4"),
+        ("content-type", "text/plain; charset=utf-8"),
+        ("date", "now"),
+        ("x-a", "1"),
+        ("x-a", "2"),
+    ]
+
+
+@asynchronous
+async def test_a_fault_matches_on_the_declared_size(tmp_path: Path) -> None:
+    """A limit on large bodies spares small ones."""
+    path = tmp_path / "faults.json"
+    write_table(path, [Fault(edge="gateway->auth", match=Match(min_body_bytes=10), do=Do(status=413))])
+
+    async def greet(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    net = network()
+    async with target(f"{net}.4", greet) as port, Wire(FaultTable(path), NOBODY, 10.0) as wire:
+        url = f"http://{net}.4:{port}/"
+        seen = [await outcome(wire, url, body=b"x" * size) for size in (9, 10)]
+    assert seen == [(200, b"9"), (413, b"")]
+
+
+def test_headers_of_one_connection_stay_there() -> None:
+    """Hop-by-hop headers go, and those that Connection names."""
+    headers = [
+        ("Connection", "close, X-Mine"),
+        ("X-Mine", "1"),
+        ("TE", "trailers"),
+        ("X-Yours", "2"),
+        ("Host", "h"),
+    ]
+    assert end_to_end(headers) == [("X-Yours", "2"), ("Host", "h")]
