@@ -166,7 +166,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything that was found, by slug, in slug order."""
+    """Everything that was found, by slug. Checks stand by look, and within one as its file has them."""
 
     probes: Mapping[str, Probe]
     checks: Mapping[str, Check]
@@ -198,7 +198,7 @@ def _doc(function: Callable[..., object]) -> tuple[str, str]:
     if not doc:
         msg = f"{function.__module__}.{function.__name__} has no docstring: it is what users read"
         raise TypeError(msg)
-    return doc.splitlines()[0].rstrip("."), doc
+    return doc.splitlines()[0].rstrip(".").replace("``", ""), doc
 
 
 def _parameter(name: str, hint: object) -> Parameter:
@@ -371,8 +371,9 @@ def catalogue() -> Catalogue:
     """Every look, check and cause: ours and those of installed packages. Imports nothing heavy."""
     _load("hokusai_probe.probes")
     _load("hokusai_probe.causes")
+    checks = sorted(_CHECKS.values(), key=lambda c: (c.probe, c.function.__code__.co_firstlineno))
     return Catalogue(
-        dict(sorted(_PROBES.items())), dict(sorted(_CHECKS.items())), dict(sorted(_CAUSES.items()))
+        dict(sorted(_PROBES.items())), {c.slug: c for c in checks}, dict(sorted(_CAUSES.items()))
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from hokusai_probe.declare import Catalogue, Cause, Check, Need, Parameter, Probe, Sentence
-from hokusai_probe.look import Look
+from hokusai_probe.look import Journal, Look
 from hokusai_probe.model import (
     PROBE_OF_FACTS,
     SAFETY_CLASSES,
@@ -102,7 +102,7 @@ def wanted_probes(
 ) -> frozenset[str]:
     """The looks to take: those of the wanted checks, those named, and whatever these read from."""
     names, without = set(only), set(skip)
-    direct = {catalogue.checks[c].probe for c in checks}
+    direct = {slug for c in checks for slug in _looks_of(catalogue.checks[c])}
     direct |= {p.slug for p in catalogue.probes.values() if not names or names & {p.slug, p.area}} - {
         p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}
     }
@@ -121,7 +121,12 @@ def _before(catalogue: Catalogue, slug: str) -> frozenset[str]:
 
 def _direct_before(catalogue: Catalogue, slug: str) -> tuple[str, ...]:
     probe = catalogue.probes[slug]
-    return (*probe.prior(), *(catalogue.checks[c].probe for c in probe.after))
+    return (*probe.prior(), *(look for c in probe.after for look in _looks_of(catalogue.checks[c])))
+
+
+def _looks_of(check: Check) -> tuple[str, ...]:
+    """Every look whose facts a check reads."""
+    return tuple(PROBE_OF_FACTS[p.wants] for p in check.parameters if p.wants in PROBE_OF_FACTS)
 
 
 # --- observing --------------------------------------------------------------------------------------
@@ -137,6 +142,7 @@ class Observer:
         self._progress = progress
         self._tasks: dict[str, asyncio.Task[Observation]] = {}
         self._seen: dict[str, Observation] = {}
+        self._journals: dict[str, Journal] = {}
 
     async def observe(
         self, probes: frozenset[str], stop: asyncio.Event, run_s: float
@@ -146,8 +152,16 @@ class Observer:
         for slug in order:
             self._tasks[slug] = asyncio.create_task(self._one(self._catalogue.probes[slug]), name=slug)
         await self._until_done(stop, run_s)
-        await self._look.journal.undo(UNDO_S)
-        return tuple(self._seen.get(slug) or _never_began(slug) for slug in order)
+        await asyncio.gather(*(journal.undo(UNDO_S) for journal in self._journals.values()))
+        return tuple(self._noted(self._seen.get(slug) or _never_began(slug)) for slug in order)
+
+    def _noted(self, seen: Observation) -> Observation:
+        """A look that came to nothing says what it could not remove; one that was seen has it in its facts."""
+        journal = self._journals.get(seen.probe, Journal())
+        left = ", ".join(f"{e.kind} {e.name}" for e in journal.entries() if not e.removed)
+        if seen.status == "seen" or not left:
+            return seen
+        return seen.model_copy(update={"reason": f"{seen.reason}; not removed: {left}"})
 
     async def _until_done(self, stop: asyncio.Event, run_s: float) -> None:
         done = asyncio.create_task(self._all())
@@ -221,7 +235,9 @@ class Observer:
             return trouble
 
     def _arguments(self, probe: Probe) -> dict[str, Any]:
-        given: dict[type, object] = {Look: self._look, Target: self._look.target}
+        journal = self._journals.setdefault(probe.slug, Journal())
+        own = replace(self._look, journal=journal)
+        given: dict[type, object] = {Look: own, Target: self._look.target}
         facts = _facts_by_class(self._seen.values())
         return {n.name: given.get(n.wants, facts.get(n.wants)) for n in probe.parameters}
 
@@ -314,7 +330,7 @@ def _facts_by_class(observations: Iterable[Observation]) -> dict[type, object]:
 def judge(
     catalogue: Catalogue, observations: Sequence[Observation], target: Target, wanted: frozenset[str]
 ) -> tuple[Verdict, ...]:
-    """One verdict for each wanted check of each look that was considered, in slug order. Pure."""
+    """One verdict for each wanted check of each look that was considered, in catalogue order. Pure."""
     seen = {o.probe: o for o in observations}
     return tuple(
         _verdict(check, seen, target)

@@ -27,10 +27,11 @@ class Entry(Frozen):
 
 @dataclass(slots=True)
 class Journal:
-    """What a run creates on the platform, written down before it is created, and how to remove it.
+    """What a look creates on the platform, written down before it is created, and how to remove it.
 
     ``will_create`` comes before the request that creates, so a run cut short in between still knows.
-    ``undo`` runs in reverse order, tries each entry once, and never raises for what the platform does.
+    ``undo`` runs in reverse order, tries each entry once, and never raises: one that fails is not removed.
+    Each look has a journal of its own, or the first one done would undo what another is still using.
     """
 
     _undo: list[tuple[Entry, Undo]] = field(default_factory=list)
@@ -55,16 +56,17 @@ class Journal:
         return tuple(self._done)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Everything noted so far, oldest first; ``removed`` None: not tried yet."""
-        return (*reversed(self._done), *(entry for entry, _ in self._undo))
+        """Everything noted so far; ``removed`` None: not tried yet."""
+        return (*(entry for entry, _ in self._undo), *reversed(self._done))
 
 
 async def _attempt(undo: Undo, seconds: float) -> bool:
     try:
         async with asyncio.timeout(max(seconds, 0.1)):
-            return await undo()
+            (gone,) = await asyncio.gather(undo(), return_exceptions=True)
     except TimeoutError:
         return False
+    return gone is True
 
 
 @dataclass(frozen=True, slots=True)

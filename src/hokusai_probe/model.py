@@ -22,6 +22,7 @@ from pydantic import (
     JsonValue,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
 )
 
@@ -241,6 +242,13 @@ def _recorded(facts: Any) -> Any:
     return RecordedFacts.model_validate(facts) if isinstance(facts, dict) else facts
 
 
+AnyFacts = Annotated[
+    SerializeAsAny[Facts],
+    BeforeValidator(_recorded),
+    WithJsonSchema({"type": "object", "description": "The facts of the look; each look has its own."}),
+]
+
+
 class Observation(Frozen):
     """One look: seen with its facts, fault (our own trouble), or skipped with the reason.
 
@@ -252,7 +260,7 @@ class Observation(Frozen):
     started_at: Utc
     duration_s: float
     status: Literal["seen", "fault", "skipped"]
-    facts: Annotated[SerializeAsAny[Facts], BeforeValidator(_recorded)] | None = None
+    facts: AnyFacts | None = None
     reason: str | None = None
     skip_kind: SkipKind | None = None
     waited_for: str | None = None

@@ -105,9 +105,8 @@ HOPS: Mapping[str, Hop] = {
 def parents(hop: str) -> tuple[str, ...]:
     """What a hop rests on directly. An aspect rests on the hop before its slash. Raises KeyError."""
     base, slash, _ = hop.partition("/")
-    if slash:
-        return (base,) if base in HOPS else HOPS[base].rests_on
-    return HOPS[hop].rests_on
+    below = HOPS[base].rests_on
+    return (base,) if slash else below
 
 
 def component(hop: str) -> Component:

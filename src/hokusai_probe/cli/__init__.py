@@ -6,7 +6,6 @@ fails, or nothing was judged at all; 130 and 143 interrupted, after cleaning up 
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -61,6 +60,3 @@ for command in (
     issues,
 ):
     main.add_command(command)
-
-if __name__ == "__main__":
-    sys.exit(main())
