@@ -1,0 +1,499 @@
+"""The AWS control plane of the sandbox: a moto server, its gaps closed, and in-process reading of its state.
+
+What moto 5.2 lacks is added here and nowhere else, by two subclasses that `install` puts in moto's place:
+
+* `ServedTargetGroup`: DescribeTargetHealth tells what the health checks saw (moto: always healthy), and two
+  ports of one address are two targets, as the API reference of RegisterTargets has it (moto: one per Id).
+* `ServedEcs`: ListTasks and DescribeTasks show the tasks that really run (moto starts none for a service),
+  UpdateService opens a deployment and leaves the counts to the reconciler (moto sets runningCount to what
+  was asked for), StopTask is a request to the reconciler, and a deleted service is MISSING at once, which
+  AWS reaches after a while as INACTIVE.
+
+Everything else of moto is used as it is. State lives in moto's backends; `MotoControlPlane` only reads it.
+"""
+
+import dataclasses
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import moto.elbv2.models as elbv2_models
+from moto.acm.models import acm_backends
+from moto.ecs.models import EC2ContainerServiceBackend, Service, ecs_backends
+from moto.elbv2.exceptions import InvalidTargetError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeTargetGroup, elbv2_backends
+from moto.moto_api._internal import mock_random
+from moto.route53.models import route53_backends
+from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscovery_backends
+
+from hokusai_probe.sandbox.identity import REGION
+from hokusai_probe.sandbox.state import (
+    Action,
+    Condition,
+    ConditionField,
+    Health,
+    Listener,
+    RegisteredTarget,
+    Rule,
+    TargetGroup,
+)
+
+SERVICE_TAG = "Service"
+"""The tag of a target group that says which service it is meant for."""
+
+_IDLE_TIMEOUT_S = 60.0
+_CONNECT_TIMEOUT_S = 10.0
+_REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+
+HealthOf = Callable[[str, str, int], Health]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """A container as DescribeTasks shows it."""
+
+    container_arn: str
+    task_arn: str
+    name: str
+    image: str
+    last_status: str
+    exit_code: int | None = None
+    reason: str | None = None
+    health_status: str = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task as DescribeTasks shows it. Replaced, never changed, when its state moves."""
+
+    task_arn: str
+    cluster_arn: str
+    task_definition_arn: str
+    group: str
+    started_by: str
+    containers: tuple[ContainerRecord, ...]
+    attachments: tuple[dict[str, object], ...]
+    created_at: datetime
+    last_status: str = "PROVISIONING"
+    desired_status: str = "RUNNING"
+    started_at: datetime | None = None
+    stopping_at: datetime | None = None
+    stopped_at: datetime | None = None
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    launch_type: str = "FARGATE"
+    platform_version: str = "1.4.0"
+    health_status: str = "UNKNOWN"
+    tags: tuple[dict[str, str], ...] = ()
+    container_instance_arn: str | None = None
+
+    @property
+    def ip(self) -> str:
+        """The private address of the task's network interface."""
+        details = self.attachments[0]["details"]
+        assert isinstance(details, list)
+        return next(str(part["value"]) for part in details if part["name"] == "privateIPv4Address")
+
+
+class ServedTargetGroup(FakeTargetGroup):
+    """moto's target group with targets by address and port, and with real health."""
+
+    health_of: ClassVar[HealthOf]
+
+    def register(self, targets: list[dict[str, Any]]) -> None:
+        """Add targets; the port defaults to the group's."""
+        for target in targets:
+            port = int(target.get("Port", self.port))
+            self.targets[f"{target['Id']}:{port}"] = {"Id": target["Id"], "Port": port}
+
+    def deregister(self, targets: list[dict[str, Any]]) -> None:
+        """Remove targets; without a port, every port of that address."""
+        for target in targets:
+            gone = [key for key, known in self.targets.items() if _is_target(target, known)]
+            if not gone:
+                raise InvalidTargetError
+            for key in gone:
+                self.deregistered_targets[key] = self.targets.pop(key)
+
+    def health_for(  # moto also hands over its EC2, for targets that are instances
+        self,
+        target: dict[str, Any],
+        ec2_backend: object,  # noqa: ARG002
+    ) -> FakeHealthStatus:
+        """What DescribeTargetHealth says of one target."""
+        port = int(target.get("Port", self.port))
+        known = f"{target['Id']}:{port}" in self.targets
+        health = type(self).health_of(self.arn, target["Id"], port) if known else _not_registered()
+        reason, description = health.reason or None, health.description or None
+        return FakeHealthStatus(
+            target["Id"], str(port), self.health_check_port, health.state, reason, description
+        )
+
+
+def _is_target(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    return bool(wanted["Id"] == known["Id"] and int(wanted.get("Port", known["Port"])) == known["Port"])
+
+
+def _not_registered() -> Health:
+    return Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
+
+
+class ServedEcs(EC2ContainerServiceBackend):
+    """moto's ECS with tasks that exist and deployments that the reconciler carries out."""
+
+    __module__ = EC2ContainerServiceBackend.__module__  # moto finds a backend's URLs by its module's name
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.stop_requests: dict[str, str] = {}
+        self.lock = threading.RLock()
+
+    def records(self) -> list[TaskRecord]:
+        """Every task of a service, stopped ones included as long as they are remembered."""
+        found: list[object] = [task for tasks in list(self.tasks.values()) for task in list(tasks.values())]
+        return [task for task in found if isinstance(task, TaskRecord)]
+
+    def put_record(self, record: TaskRecord) -> None:
+        """Show a task as it is now."""
+        cluster = record.cluster_arn.split("/")[-1]
+        self.tasks.setdefault(cluster, {})[record.task_arn] = record  # type: ignore[assignment]
+
+    def forget(self, task_arn: str) -> None:
+        """Show a stopped task no longer."""
+        for tasks in self.tasks.values():
+            tasks.pop(task_arn, None)
+
+    def list_tasks(
+        self,
+        cluster_str: str | None = None,
+        container_instance: str | None = None,
+        family: str | None = None,
+        started_by: str | None = None,
+        service_name: str | None = None,
+        desiredStatus: str | None = None,  # noqa: N803 - moto's name
+    ) -> list[Any]:
+        """ListTasks: those meant to run unless ``desiredStatus`` says STOPPED."""
+        found = super().list_tasks(
+            cluster_str, container_instance, family, started_by, None, desiredStatus or "RUNNING"
+        )
+        if not service_name:
+            return found
+        group = f"service:{service_name.split('/')[-1]}"
+        return [task for task in found if task.group == group]
+
+    def describe_tasks(self, cluster_str: str, tasks: list[str]) -> list[Any]:
+        """DescribeTasks, without moving any task's state."""
+        cluster = self._get_cluster(cluster_str)
+        wanted = {task.split("/")[-1] for task in tasks}
+        known = list(self.tasks.get(cluster.name, {}).values())
+        return [task for task in known if task.task_arn.split("/")[-1] in wanted]
+
+    def stop_task(self, cluster_str: str, task_str: str, reason: str) -> Any:
+        """StopTask: the reconciler stops the process; the answer shows the task on its way."""
+        found = self.describe_tasks(cluster_str, [task_str])
+        if not found or not isinstance(found[0], TaskRecord):
+            return super().stop_task(cluster_str, task_str, reason)
+        stopping = dataclasses.replace(found[0], desired_status="STOPPED")
+        self.put_record(stopping)
+        self.stop_requests[stopping.task_arn] = reason or "Task stopped by user"
+        return stopping
+
+    def create_service(self, *args: Any, **kwargs: Any) -> Service:
+        """CreateService; nothing runs yet."""
+        with self.lock:
+            service = super().create_service(*args, **kwargs)
+            service.pending_count = 0
+            return service
+
+    def update_service(self, service_properties: dict[str, Any]) -> Service:
+        """UpdateService: another task definition or ``forceNewDeployment`` opens a deployment."""
+        forced = bool(service_properties.pop("force_new_deployment", False))
+        with self.lock:
+            name = service_properties["service"].split("/")[-1]
+            service = self._get_service(service_properties.get("cluster", "default"), name)
+            before, running, pending = service.task_definition, service.running_count, service.pending_count
+            super().update_service(service_properties)
+            service.running_count, service.pending_count = running, pending
+            self._open_deployment(service, before, forced=forced)
+            return service
+
+    def _open_deployment(self, service: Service, before: str | None, *, forced: bool) -> None:
+        service.task_definition = self.describe_task_definition(str(service.task_definition)).arn
+        primary = service.deployments[0]
+        primary.update(desiredCount=service.desired_count, updatedAt=datetime.now(UTC))
+        if service.task_definition == before and not forced:
+            return
+        identity = f"ecs-svc/{mock_random.randint(10**18, 10**19)}"
+        now = datetime.now(UTC)
+        opened = {
+            "id": identity,
+            "status": "PRIMARY",
+            "taskDefinition": service.task_definition,
+            "createdAt": now,
+            "updatedAt": now,
+            "failedTasks": 0,
+            "rolloutState": "IN_PROGRESS",
+        }
+        primary["status"] = "ACTIVE"
+        service.deployments.insert(0, {**primary, **opened})
+
+    def delete_service(self, cluster_name: str, service_name: str, force: bool) -> Service:  # noqa: FBT001
+        """DeleteService: the answer shows it DRAINING, the next look finds it MISSING."""
+        with self.lock:
+            service = super().delete_service(cluster_name, service_name, force)
+            service.status = "DRAINING"
+            self.services.pop(f"{service.cluster_name}:{service.name}", None)
+            return service
+
+
+class Server:
+    """The moto server on one address of this sandbox; the port is picked by the system."""
+
+    def __init__(self, ip: str) -> None:
+        from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address=ip, port=0, verbose=False)
+
+    def start(self) -> str:
+        """Serve; returns the endpoint's URL."""
+        self._server.start()
+        ip, port = self._server.get_host_and_port()
+        return f"http://{ip}:{port}"
+
+
+def install(health_of: HealthOf) -> None:
+    """Close moto's gaps in this process. Call it before the first request."""
+    ServedTargetGroup.health_of = staticmethod(health_of)
+    elbv2_models.FakeTargetGroup = ServedTargetGroup  # type: ignore[misc]
+    ecs_backends.backend = ServedEcs
+
+
+class MotoControlPlane:
+    """Reads moto's state: what `state.ControlPlane` promises to the data plane.
+
+    Args:
+        account: The AWS account.
+        time_scale: How many platform seconds one sandbox second stands for.
+        certificates: A directory in which certificates are unpacked.
+        balancer_ips: Address of each load balancer by its key (auth, registry, main).
+
+    """
+
+    def __init__(
+        self,
+        account: str,
+        time_scale: float,
+        certificates: Path,
+        balancer_ips: Mapping[str, str],
+    ) -> None:
+        self._account = account
+        self._region = REGION
+        self._time_scale = time_scale
+        self._certificates = certificates
+        self._balancer_ips = balancer_ips
+        self._health: Mapping[tuple[str, str, int], Health] = {}
+        self.balancers: dict[str, str] = {}  # key -> load balancer ARN
+        self.extra_addresses: dict[str, str] = {}  # names of stores that moto invents -> address
+
+    @property
+    def elbv2(self) -> ELBv2Backend:
+        """Moto's load balancers."""
+        return elbv2_backends[self._account][self._region]
+
+    @property
+    def ecs(self) -> ServedEcs:
+        """Moto's ECS, as `install` replaced it."""
+        backend = ecs_backends[self._account][self._region]
+        assert isinstance(backend, ServedEcs)
+        return backend
+
+    @property
+    def discovery(self) -> ServiceDiscoveryBackend:
+        """Moto's Cloud Map."""
+        return servicediscovery_backends[self._account][self._region]
+
+    def show_health(self, results: Mapping[tuple[str, str, int], Health]) -> None:
+        """Answer DescribeTargetHealth from these results, which may go on changing."""
+        self._health = results
+
+    def health_of(self, arn: str, ip: str, port: int) -> Health:
+        """The health of a registered target; not yet checked is ``initial``."""
+        return self._health.get((arn, ip, port), _REGISTERING)
+
+    def listeners(self, load_balancer: str) -> Sequence[Listener]:
+        """See `state.ControlPlane`."""
+        found = self.elbv2.load_balancers.get(self.balancers.get(load_balancer, ""))
+        if found is None:
+            return ()
+        return tuple(_listener(load_balancer, listener) for listener in list(found.listeners.values()))
+
+    def target_group(self, arn: str) -> TargetGroup | None:
+        """See `state.ControlPlane`."""
+        found = self.elbv2.target_groups.get(arn)
+        return None if found is None else self._target_group(found, self._attached())
+
+    def target_groups(self) -> Sequence[TargetGroup]:
+        """See `state.ControlPlane`."""
+        attached = self._attached()
+        return tuple(self._target_group(group, attached) for group in list(self.elbv2.target_groups.values()))
+
+    def idle_timeout_s(self, load_balancer: str) -> float:
+        """See `state.ControlPlane`; 60 s where nothing is set (AWS's default)."""
+        found = self.elbv2.load_balancers.get(self.balancers.get(load_balancer, ""))
+        value = found.attrs.get("idle_timeout.timeout_seconds") if found else None
+        return float(value or _IDLE_TIMEOUT_S) / self._time_scale
+
+    def connect_timeout_s(self) -> float:
+        """See `state.ControlPlane`; AWS waits 10 s."""
+        return _CONNECT_TIMEOUT_S / self._time_scale
+
+    def certificate(self, arn: str) -> tuple[Path, Path] | None:
+        """See `state.ControlPlane`."""
+        bundle = acm_backends[self._account][self._region]._certificates.get(arn)  # noqa: SLF001 - no public reader
+        if bundle is None:
+            return None
+        stem = hashlib.sha256(bundle.cert).hexdigest()[:16]
+        chain, key = self._certificates / f"{stem}.pem", self._certificates / f"{stem}.key"
+        if not key.exists():
+            chain.write_bytes(bundle.cert)
+            key.write_bytes(bundle.key)
+        return chain, key
+
+    def addresses(self, name: str) -> Sequence[str]:
+        """See `state.ControlPlane`."""
+        wanted = name.rstrip(".").lower()
+        if wanted in self.extra_addresses:
+            return (self.extra_addresses[wanted],)
+        return self._balancer_addresses(wanted) or self._discovered(wanted) or self._recorded(wanted)
+
+    def _balancer_addresses(self, name: str) -> tuple[str, ...]:
+        for key, arn in self.balancers.items():
+            balancer = self.elbv2.load_balancers.get(arn)
+            if balancer is not None and balancer.dns_name.lower() == name:
+                return (self._balancer_ips[key],)
+        return ()
+
+    def _discovered(self, name: str) -> tuple[str, ...]:
+        for service in list(self.discovery.services.values()):
+            namespace = self.discovery.namespaces.get(service.namespace_id)
+            if namespace is not None and f"{service.name}.{namespace.name}".lower() == name:
+                return tuple(found.attributes["AWS_INSTANCE_IPV4"] for found in list(service.instances))
+        return ()
+
+    def _recorded(self, name: str) -> tuple[str, ...]:
+        for zone in list(route53_backends[self._account]["aws"].zones.values()):
+            for record in list(zone.rrsets):
+                if record.type == "A" and record.name.rstrip(".").lower() == name:
+                    return self._answer(record)
+        return ()
+
+    def _answer(self, record: Any) -> tuple[str, ...]:
+        if record.alias_target:
+            return tuple(self.addresses(record.alias_target["DNSName"]))
+        return tuple(_record_values(record.records))
+
+    def _attached(self) -> frozenset[str]:
+        return frozenset(
+            arn
+            for balancer in list(self.elbv2.load_balancers.values())
+            for listener in list(balancer.listeners.values())
+            for rule in _rules(listener)
+            for action in rule.actions
+            for arn, _ in action.target_groups
+        )
+
+    def _target_group(self, group: FakeTargetGroup, attached: frozenset[str]) -> TargetGroup:
+        tags = self.elbv2.tagging_service.get_tag_dict_for_resource(group.arn)
+        port = str(group.health_check_port)
+        return TargetGroup(
+            arn=group.arn,
+            name=group.name,
+            service=tags.get(SERVICE_TAG, ""),
+            targets=tuple(RegisteredTarget(t["Id"], int(t["Port"])) for t in list(group.targets.values())),
+            health_path=group.health_check_path or "/",
+            health_port=int(port) if port.isdigit() else None,
+            matcher=str(group.matcher.get("HttpCode", "200")),
+            health_timeout_s=float(group.health_check_timeout_seconds) / self._time_scale,
+            attached=group.arn in attached,
+        )
+
+
+def _record_values(records: Sequence[Any]) -> Iterator[str]:
+    for record in records or ():
+        yield str(record["Value"] if isinstance(record, Mapping) else record)
+
+
+def _listener(load_balancer: str, listener: FakeListener) -> Listener:
+    return Listener(
+        arn=listener.arn,
+        load_balancer=load_balancer,
+        port=int(listener.port),
+        protocol="HTTPS" if listener.protocol == "HTTPS" else "HTTP",
+        rules=tuple(_rules(listener)),
+        certificate_arn=listener.certificate or "",
+    )
+
+
+def _rules(listener: FakeListener) -> list[Rule]:
+    own_rules = listener._non_default_rules.values()  # noqa: SLF001 - `rules` mixes in the default's copy
+    numbered = sorted(own_rules, key=lambda rule: int(rule.priority))
+    default = Rule(listener.arn, None, (), tuple(_action(one) for one in listener.default_actions))
+    return [*(_rule(rule) for rule in numbered), default]
+
+
+def _rule(rule: Any) -> Rule:
+    return Rule(
+        arn=rule.arn,
+        priority=int(rule.priority),
+        conditions=tuple(_condition(condition) for condition in rule.conditions),
+        actions=tuple(_action(action) for action in rule.actions),
+    )
+
+
+_CONFIGS: Mapping[ConditionField, str] = {
+    "host-header": "HostHeaderConfig",
+    "path-pattern": "PathPatternConfig",
+    "http-header": "HttpHeaderConfig",
+    "http-request-method": "HttpRequestMethodConfig",
+    "query-string": "QueryStringConfig",
+    "source-ip": "SourceIpConfig",
+}
+
+
+def _condition(data: Mapping[str, Any]) -> Condition:
+    field: ConditionField = data["Field"]
+    config = data.get(_CONFIGS[field], {})
+    values = config.get("Values") or data.get("Values") or ()
+    return Condition(
+        field, tuple(_condition_value(value) for value in values), config.get("HttpHeaderName", "")
+    )
+
+
+def _condition_value(value: str | Mapping[str, str]) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value['Key']}={value['Value']}" if value.get("Key") else value["Value"]
+
+
+def _action(action: Any) -> Action:
+    data: Mapping[str, Any] = action.data
+    fixed = data.get("FixedResponseConfig", {})
+    return Action(
+        type=data["Type"],
+        target_groups=_forwards(data),
+        redirect=dict(data.get("RedirectConfig", {})),
+        status=int(fixed.get("StatusCode", 0)),
+        content_type=fixed.get("ContentType", ""),
+        body=fixed.get("MessageBody", ""),
+    )
+
+
+def _forwards(data: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    groups = data.get("ForwardConfig", {}).get("TargetGroups", [])
+    if groups:
+        return tuple((group["TargetGroupArn"], int(group.get("Weight", 1))) for group in groups)
+    return ((data["TargetGroupArn"], 1),) if data.get("TargetGroupArn") else ()

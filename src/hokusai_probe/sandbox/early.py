@@ -1,0 +1,128 @@
+"""What can start before the control plane is there: the cache, and MLflow, which takes longest.
+
+Importing moto costs a second or two, MLflow's own start two more; side by side they cost the longer of the
+two. MLflow's first task then takes over the process that runs already, if it is exactly the one it needs.
+"""
+
+import functools
+import json
+import os
+import random
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import botocore.loaders
+
+from hokusai_probe.sandbox import processes, targetfile, tasks
+from hokusai_probe.sandbox.faults import write_table
+from hokusai_probe.sandbox.identity import Identity, Places, mlflow_environment
+from hokusai_probe.sandbox.scenario import Scenario
+from hokusai_probe.sandbox.tasks import FIRST_TASK_HOST, Runtime, Warm
+
+TIME_SCALE = 10.0
+"""How many platform seconds one sandbox second stands for."""
+
+CACHE_HOST, CACHE_PORT = 25, 6379
+
+_CLAIM_HOST, _CLAIM_PORT = 1, 49151
+_NETWORKS_TRIED = 100
+
+
+class SandboxBrokenError(Exception):
+    """A part of the sandbox itself did not come up; the text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What is there before the control plane."""
+
+    identity: Identity
+    places: Places
+    runtime: Runtime
+    claim: socket.socket
+    cache: processes.Child
+    warm: tuple[Warm, ...]
+
+    def ip(self, host: int) -> str:
+        """An address of this sandbox's network."""
+        return f"{self.places.network}.{host}"
+
+
+def begin(scenario: Scenario, seed: int, directory: Path) -> Early:
+    """Claim a network, lay out the directory, start what can be started.
+
+    Raises:
+        SandboxBrokenError: No network can be claimed.
+
+    """
+    network, claim = claim_network()
+    for name in ("logs", "state", "secrets", "certificates"):
+        (directory / name).mkdir()
+    identity = Identity.of(seed)
+    places = Places(network, directory / "state" / "mlflow", scenario.backends.storage)
+    runtime = Runtime(
+        network=network,
+        directory=directory,
+        ca_file=directory / "ca.pem",
+        behaviours=scenario.switched_on,
+        time_scale=TIME_SCALE,
+        images=identity.images(),
+        services=identity.services(),
+    )
+    write_table(runtime.faults, [])
+    runtime.keys.write_text(json.dumps(list(targetfile.keys(seed).values())), encoding="utf-8")
+    warm = (_start_mlflow(identity, places, runtime),) if places.storage == "local" else ()
+    cache = start_cache(runtime)
+    share_service_models()
+    return Early(identity, places, runtime, claim, cache, warm)
+
+
+def share_service_models() -> None:
+    """Have botocore and moto read each AWS service's model once, not once per session: a second of start.
+
+    Call it before moto is imported, which takes its own reference to the function.
+    """
+    botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+
+
+def claim_network() -> tuple[str, socket.socket]:
+    """A network 127.A.B that no other sandbox holds, and the socket that holds it.
+
+    Raises:
+        SandboxBrokenError: Every one of many tried is taken, or this system has no 127.0.0.0/8.
+
+    """
+    draw = random.SystemRandom()
+    for _ in range(_NETWORKS_TRIED):
+        network = f"127.{draw.randint(16, 250)}.{draw.randint(0, 255)}"
+        claim = socket.socket()
+        try:
+            claim.bind((f"{network}.{_CLAIM_HOST}", _CLAIM_PORT))
+        except OSError:
+            claim.close()
+            continue
+        return network, claim
+    sentence = "no free network in 127.0.0.0/8: this system lets no address there be bound"
+    raise SandboxBrokenError(sentence)
+
+
+def start_cache(runtime: Runtime) -> processes.Child:
+    """Start the cache's process."""
+    state = runtime.state("cache")
+    state.mkdir(exist_ok=True)
+    environment = {
+        **processes.allowed_environment(os.environ),
+        "SANDBOX_BIND": f"{runtime.network}.{CACHE_HOST}:{CACHE_PORT}",
+        "SANDBOX_STATE": str(state),
+    }
+    command = [sys.executable, "-m", "hokusai_probe.sandbox.services.cache"]
+    return processes.start(command, environment, runtime.directory / "logs" / "cache.log")
+
+
+def _start_mlflow(identity: Identity, places: Places, runtime: Runtime) -> Warm:
+    ip = f"{places.network}.{FIRST_TASK_HOST}"
+    tasks.prepare(runtime, "mlflow", ip, {})
+    found = tasks.program(runtime, "mlflow", "good", ip, mlflow_environment(identity, places))
+    return Warm(found, found.start())

@@ -1,0 +1,146 @@
+"""The host process of a sandbox: ``python -m hokusai_probe.sandbox.host SCENARIO [--seed N]``.
+
+It brings the platform up and says one JSON line on stdout: ``{"target_file": ...}`` when it is ready,
+``{"error": "..."}`` (exit 2) when it cannot be, ``{"skip": "..."}`` (exit 0) when a backend is not there.
+Then it stays up until its stdin ends or it gets SIGTERM or SIGINT, and leaves nothing behind; children
+and the temporary directory go even when it is killed with SIGKILL.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from hokusai_probe.sandbox import MISSING_EXTRA, processes
+
+if TYPE_CHECKING:
+    from hokusai_probe.sandbox.early import Early
+    from hokusai_probe.sandbox.scenario import Scenario
+
+_LARGEST_SEED = 2**31
+_T = TypeVar("_T")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a sandbox until told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hokusai_probe.sandbox.host")
+    parser.add_argument("scenario")
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    _forget_environment()
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(_LARGEST_SEED)
+    directory = Path(tempfile.mkdtemp(prefix="hokusai-sandbox-"))
+    remover = processes.remove_after_me(directory)
+    out = _take_stdout(directory / "host.log")
+    try:
+        return _serve(options.scenario, seed, directory, out, started)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        remover.let_go()
+
+
+def _serve(name: str, seed: int, directory: Path, out: TextIO, started: float) -> int:
+    try:
+        from hokusai_probe.sandbox.scenario import ScenarioError, load_scenario
+
+        scenario = load_scenario(name)
+        return asyncio.run(_host(scenario, seed, directory, out, started))
+    except ModuleNotFoundError as error:
+        _say(out, {"error": f"{MISSING_EXTRA} (no module {error.name!r})"})
+    except ScenarioError as error:
+        _say(out, {"error": str(error)})
+    return 2
+
+
+async def _host(scenario: "Scenario", seed: int, directory: Path, out: TextIO, started: float) -> int:
+    from hokusai_probe.sandbox.early import SandboxBrokenError, begin
+    from hokusai_probe.sandbox.scenario import ScenarioError
+
+    stop = _stop_event()
+    try:
+        early = begin(scenario, seed, directory)
+        with contextlib.closing(early.claim):
+            await _unless(stop, _live(scenario, early, out, started))
+    except (SandboxBrokenError, ScenarioError) as error:
+        _say(out, {"error": str(error)})
+        return 2
+    return 0
+
+
+async def _live(scenario: "Scenario", early: "Early", out: TextIO, started: float) -> None:
+    from hokusai_probe.sandbox.miniature import boot
+
+    async with boot(scenario, early) as sandbox:
+        ready = await sandbox.become()
+        _say(out, ready | {"seconds": round(time.monotonic() - started, 2)})
+        await sandbox.keep()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[object, object, _T]) -> _T | None:
+    """The result of the work, None when the stop came first; the work is cancelled then."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait({task})
+    return None
+
+
+def _stop_event() -> asyncio.Event:
+    """Set on SIGTERM, SIGINT and the end of stdin."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            continue
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return stop
+
+
+def _forget_environment() -> None:
+    """Drop everything of the person's environment that the sandbox does not let in."""
+    kept = processes.allowed_environment(os.environ)
+    for name in set(os.environ) - set(kept):
+        del os.environ[name]
+
+
+def _take_stdout(log: Path) -> TextIO:
+    """Keep stdout for the protocol; whatever else is printed, and moto's access log, goes to the log file.
+
+    Stderr stays: what arrives there is a defect of the sandbox.
+    """
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    sys.stdout.flush()
+    os.dup2(handle, 1)
+    os.close(handle)
+    logging.basicConfig(filename=log, level=logging.INFO)
+    return out
+
+
+def _say(out: TextIO, what: Mapping[str, object]) -> None:
+    out.write(json.dumps(what) + "\n")
+    out.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

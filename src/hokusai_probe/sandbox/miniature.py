@@ -1,0 +1,301 @@
+"""The platform in miniature: all its parts in this process and its children, from boot to close."""
+
+import asyncio
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from moto.moto_api._internal import mock_random
+
+from hokusai_probe.sandbox import control_plane, targetfile
+from hokusai_probe.sandbox.certificates import Authority
+from hokusai_probe.sandbox.control_plane import MotoControlPlane
+from hokusai_probe.sandbox.dns import DnsServer
+from hokusai_probe.sandbox.early import CACHE_HOST, TIME_SCALE, Early, SandboxBrokenError, start_cache
+from hokusai_probe.sandbox.ecs import Reconciler
+from hokusai_probe.sandbox.health import HealthChecks
+from hokusai_probe.sandbox.identity import (
+    ACCESS_KEY_ID,
+    MLFLOW_PREFIX,
+    PORTS,
+    REGION,
+    SECRET_ACCESS_KEY,
+)
+from hokusai_probe.sandbox.layout import Layout
+from hokusai_probe.sandbox.load_balancer import LoadBalancer
+from hokusai_probe.sandbox.names import LOAD_BALANCERS, SERVICES, Names
+from hokusai_probe.sandbox.scenario import Scenario
+from hokusai_probe.sandbox.state import Endpoint
+from hokusai_probe.sandbox.steps import Cache, Steps
+
+_BALANCER_HOSTS = {"auth": 2, "registry": 3, "main": 4}
+_DNS_HOST, _MOTO_HOST = 10, 20
+_TICK_S = 0.1
+_HEALTH_S = 0.5
+_UP_S = 40.0
+_SETTLE_S = 30.0
+_PAUSE_S = 0.02
+
+CREDENTIALS: Mapping[str, str] = {
+    "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+    "AWS_DEFAULT_REGION": REGION,
+}
+"""Credentials that the sandbox's control plane accepts; it accepts any."""
+
+NO_AWS: Mapping[str, str] = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+"""What keeps boto3 from finding the person's own credentials or asking an instance's metadata."""
+
+
+@dataclass(slots=True)
+class Miniature:
+    """A platform that is up. `boot` makes it."""
+
+    scenario: Scenario
+    early: Early
+    plane: MotoControlPlane
+    endpoint: str
+    resolver: tuple[str, int]
+    layout: Layout
+    reconciler: Reconciler
+    health: HealthChecks
+    balancers: Mapping[str, LoadBalancer]
+    fronts: dict[str, dict[int, Endpoint]]
+    cache: Cache
+    saved: dict[str, object] = field(default_factory=dict)
+
+    async def become(self) -> dict[str, object]:
+        """Apply the scenario's steps and settle.
+
+        Returns:
+            What the host says when it is ready: target file, environment, names, expectation, seed.
+
+        Raises:
+            ScenarioError: A step cannot be applied.
+            SandboxBrokenError: The platform does not settle.
+
+        """
+        await asyncio.to_thread(self._seed_registry)
+        names = Names(self.layout.names, self._live_names(), self.saved)
+        faults = self.early.runtime.faults
+        steps = Steps(self.endpoint, names, self.saved, self.reconciler, faults, self.cache)
+        await self.health.settle()
+        for number, step in enumerate(self.scenario.step, start=1):
+            await asyncio.to_thread(steps.apply, number, step)
+        if self.scenario.step:
+            await self._settle()
+        return self._ready(names.values())
+
+    async def keep(self) -> None:
+        """Follow the control plane until cancelled: processes, listeners, health."""
+        await asyncio.gather(_every(_TICK_S, self._follow), _every(_HEALTH_S, self.health.check_all))
+
+    async def _follow(self) -> None:
+        await asyncio.to_thread(self.reconciler.tick)
+        for key, balancer in self.balancers.items():
+            self.fronts[key] = await balancer.refresh()
+
+    async def _settle(self) -> None:
+        await self._follow()
+        deadline = time.monotonic() + _SETTLE_S
+        while not self.reconciler.settled():
+            if time.monotonic() > deadline:
+                reason = f"the sandbox did not settle within {_SETTLE_S:g} s of the scenario's last step"
+                raise SandboxBrokenError(reason)
+            await asyncio.sleep(_PAUSE_S)
+            await self._follow()
+        await self.health.settle()
+
+    def _seed_registry(self) -> None:
+        wanted = self.scenario.seed_registry
+        task = self.reconciler.newest(self.layout.names["service.mlflow"])
+        if task is None or not (wanted.experiments or wanted.models):
+            return
+        connection = http.client.HTTPConnection(task.ip, PORTS["mlflow"], timeout=10)
+        with contextlib.closing(connection):
+            for number in range(wanted.experiments):
+                _create(connection, "experiments/create", f"team-{number % 7}/churn-{number:03d}")
+            for number in range(wanted.models):
+                _create(connection, "registered-models/create", f"ranker-{number:03d}")
+
+    def _live_names(self) -> dict[str, Callable[[], str]]:
+        live: dict[str, Callable[[], str]] = {}
+        for service in SERVICES:
+            live |= self._live_names_of(service)
+        return live
+
+    def _live_names_of(self, service: str) -> dict[str, Callable[[], str]]:
+        name, family = self.layout.names[f"service.{service}"], self.layout.names[f"family.{service}"]
+
+        def newest(attribute: str) -> str:
+            record = self.reconciler.newest(name)
+            return str(getattr(record, attribute)) if record else ""
+
+        return {
+            f"task.{service}.ip": lambda: newest("ip"),
+            f"task.{service}.arn": lambda: newest("task_arn"),
+            f"task_definition.{service}": lambda: self.plane.ecs.describe_task_definition(family).arn,
+        }
+
+    def _ready(self, names: Mapping[str, str]) -> dict[str, object]:
+        facts = targetfile.Facts(
+            name=f"hokusai-sandbox-{self.early.identity.suffix}",
+            fronts=self.fronts,
+            names=names,
+            endpoint=self.endpoint,
+            resolver=f"{self.resolver[0]}:{self.resolver[1]}",
+            ca_file=self.early.runtime.ca_file,
+            time_scale=TIME_SCALE,
+            accepted=self.scenario.accepted,
+            with_aws=self.scenario.given.aws != "none",
+        )
+        path = self.early.runtime.directory / "target.toml"
+        path.write_text(targetfile.toml(targetfile.target(facts)), encoding="utf-8")
+        return {
+            "target_file": str(path),
+            "environment": self._environment(),
+            "names": dict(names),
+            "expect": self.scenario.expect.model_dump(mode="json"),
+            "seed": self.early.identity.seed,
+        }
+
+    def _environment(self) -> dict[str, str]:
+        given, seed = self.scenario.given, self.early.identity.seed
+        key = targetfile.given_key(given.key, targetfile.keys(seed), seed)
+        return {
+            **NO_AWS,
+            **({"HOKUSAI_API_KEY": key} if key else {}),
+            **(CREDENTIALS if given.aws == "full" else {}),
+        }
+
+
+@asynccontextmanager
+async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
+    """Bring the platform up, healthy, and take it down again at the end of the block.
+
+    Raises:
+        SandboxBrokenError: A part did not come up.
+
+    """
+    async with AsyncExitStack() as stack:
+        cache = Cache(early.cache, lambda: start_cache(early.runtime))
+        stack.callback(cache.kill)
+        plane = _control_plane(early)
+        endpoint = control_plane.Server(early.ip(_MOTO_HOST)).start()
+        resolver = await _start_dns(plane, early, stack)
+        health = HealthChecks(plane, early.runtime.faults, resolver, TIME_SCALE)
+        stack.push_async_callback(health.close)
+        plane.show_health(health.results)
+        layout = Layout(endpoint, early.identity, early.places, Authority(early.runtime.ca_file))
+        reconciler = _reconciler(plane, early, endpoint, resolver)
+        stack.push_async_callback(asyncio.to_thread, reconciler.close)
+        await asyncio.to_thread(layout.start_mlflow)
+        await asyncio.to_thread(reconciler.tick)
+        await asyncio.to_thread(layout.edge)
+        balancers = _balancers(plane, early, layout, resolver, health)
+        fronts = await _start_balancers(balancers, stack)
+        await asyncio.to_thread(layout.rest, fronts["auth"][443])
+        plane.extra_addresses[layout.cache_host().lower()] = early.ip(CACHE_HOST)
+        await _wait_until_up(reconciler, early)
+        yield Miniature(
+            scenario, early, plane, endpoint, resolver, layout, reconciler, health, balancers, fronts, cache
+        )
+
+
+def _control_plane(early: Early) -> MotoControlPlane:
+    """The control plane's reader, with moto seeded so that the same seed gives the same ids."""
+    os.environ["MOTO_ACCOUNT_ID"] = early.identity.account
+    mock_random.seed(early.identity.seed)
+    random.seed(early.identity.seed)  # moto's ElastiCache draws from the module itself
+    plane = MotoControlPlane(
+        early.identity.account,
+        TIME_SCALE,
+        early.runtime.directory / "certificates",
+        {key: early.ip(host) for key, host in _BALANCER_HOSTS.items()},
+    )
+    control_plane.install(plane.health_of)
+    return plane
+
+
+async def _start_dns(plane: MotoControlPlane, early: Early, stack: AsyncExitStack) -> tuple[str, int]:
+    server = DnsServer(early.ip(_DNS_HOST), plane, early.runtime.faults, TIME_SCALE)
+    port = await server.start()
+    stack.push_async_callback(server.close)
+    return early.ip(_DNS_HOST), port
+
+
+def _reconciler(
+    plane: MotoControlPlane, early: Early, endpoint: str, resolver: tuple[str, int]
+) -> Reconciler:
+    extra = {"MLFLOW_S3_ENDPOINT_URL": endpoint, **CREDENTIALS} if early.places.storage == "s3" else {}
+    runtime = dataclasses.replace(early.runtime, resolver=f"{resolver[0]}:{resolver[1]}", extra=extra)
+    return Reconciler(plane, runtime, early.identity, early.warm)
+
+
+def _balancers(
+    plane: MotoControlPlane, early: Early, layout: Layout, resolver: tuple[str, int], health: HealthChecks
+) -> dict[str, LoadBalancer]:
+    plane.balancers |= {key: layout.names[f"load_balancer.{key}"] for key in LOAD_BALANCERS}
+    return {
+        key: LoadBalancer(
+            key, early.ip(host), plane, early.runtime.faults, resolver, TIME_SCALE, health.results
+        )
+        for key, host in _BALANCER_HOSTS.items()
+    }
+
+
+async def _start_balancers(
+    balancers: Mapping[str, LoadBalancer], stack: AsyncExitStack
+) -> dict[str, dict[int, Endpoint]]:
+    fronts = {}
+    for key, balancer in balancers.items():
+        stack.push_async_callback(balancer.close)
+        fronts[key] = await balancer.start()
+    return fronts
+
+
+async def _wait_until_up(reconciler: Reconciler, early: Early) -> None:
+    deadline = time.monotonic() + _UP_S
+    while not reconciler.settled():
+        broken = [name for name in early.runtime.services if reconciler.keeps_failing(name)]
+        if broken or time.monotonic() > deadline:
+            raise SandboxBrokenError(_why_not_up(reconciler, early))
+        await asyncio.to_thread(reconciler.tick)
+        await asyncio.sleep(_PAUSE_S)
+    reconciler.let_go_of_spares()
+
+
+def _why_not_up(reconciler: Reconciler, early: Early) -> str:
+    """The sentence for a platform that does not come up: which part, and the last line of its log."""
+    services = early.runtime.services
+    for name in sorted(services, key=reconciler.keeps_failing, reverse=True):
+        if (why := reconciler.trouble(name)) is not None:
+            return f"the sandbox's {services[name]} did not come up: {why}"
+    return f"the sandbox did not come up within {_UP_S:g} s"
+
+
+async def _every(pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(pause_s)
+
+
+def _create(connection: http.client.HTTPConnection, call: str, name: str) -> None:
+    path = f"{MLFLOW_PREFIX}/api/2.0/mlflow/{call}"
+    connection.request("POST", path, json.dumps({"name": name}), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != http.HTTPStatus.OK:
+        reason = f"MLflow refused to create {name}: {answer.status} {body[:200]!r}"
+        raise SandboxBrokenError(reason)

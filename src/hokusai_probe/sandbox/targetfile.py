@@ -1,0 +1,173 @@
+"""The target file and the keys of one sandbox, as data."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hokusai_probe.sandbox.identity import REGION
+from hokusai_probe.sandbox.names import LOAD_BALANCERS, SERVICES
+from hokusai_probe.sandbox.state import Endpoint
+
+PUBLIC_PATHS = (
+    "/health",
+    "/docs",
+    "/openapi.json",
+    "/redoc",
+    "/ready",
+    "/live",
+    "/version",
+    "/metrics",
+    "/api/health/mlflow",
+)
+"""Paths of the gateway that need no key: contract section 3.1, as far as section 4 says they exist."""
+
+REQUIRED_PATHS = (
+    "/api/mlflow/api/2.0/mlflow/experiments/search",
+    "/api/mlflow/api/2.0/mlflow/registered-models/search",
+    "/mlflow/api/2.0/mlflow/experiments/search",
+    "/api/health/mlflow",
+)
+"""Paths of the registry host without which the platform is of no use: contract section 4."""
+
+_AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S = 5.0, 30.0, 10.0, 60.0
+_WRITE_SCOPES = ["mlflow:read", "mlflow:write", "model:read", "model:write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the target file says of this sandbox."""
+
+    name: str
+    fronts: Mapping[str, Mapping[int, Endpoint]]  # load balancer -> listener port -> where it listens
+    names: Mapping[str, str]
+    endpoint: str
+    resolver: str
+    ca_file: Path
+    time_scale: float
+    accepted: Sequence[str]
+    with_aws: bool
+
+
+def target(facts: Facts) -> dict[str, object]:
+    """The target file's content; see the target file contract of the documentation."""
+    names, scale = facts.names, facts.time_scale
+    hosts = {"registry": "registry", "auth": "auth", "api": "main"}
+    urls = {
+        key: f"https://{names[f'host.{balancer}']}:{facts.fronts[balancer][443].port}"
+        for key, balancer in hosts.items()
+    }
+    aws = {"aws": _aws(facts)} if facts.with_aws else {}
+    return {
+        "name": facts.name,
+        "hosts": urls,
+        "paths": {
+            "mlflow": "/api/mlflow",
+            "mlflow_direct": "/mlflow",
+            "public": PUBLIC_PATHS,
+            "required": REQUIRED_PATHS,
+        },
+        "key": {"env": "HOKUSAI_API_KEY"},
+        **aws,
+        "tls": {"ca_file": str(facts.ca_file)},
+        "network": {"resolver": facts.resolver},
+        "timeouts": {
+            "connect_s": 2.0,
+            "total_s": 8.0,
+            "load_balancer_connect_s": _CONNECT_S / scale,
+            "idle_s": _IDLE_S / scale,
+            "gateway_auth_s": _AUTH_S / scale,
+            "gateway_proxy_s": _PROXY_S / scale,
+        },
+        "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
+        "accept": {"behaviours": list(facts.accepted)},
+        "owners": {service: _owner(service) for service in SERVICES},
+    }
+
+
+def _aws(facts: Facts) -> dict[str, object]:
+    names = facts.names
+    bucket = {"bucket": names["bucket.artifacts"]} if "bucket.artifacts" in names else {}
+    balancers = {key: names[f"load_balancer.{key}"].split("/")[-2] for key in LOAD_BALANCERS}
+    return {
+        "region": REGION,
+        "endpoint_url": facts.endpoint,
+        "cluster": names["cluster"],
+        "services": {service: names[f"service.{service}"] for service in SERVICES},
+        "load_balancers": balancers,
+        "database": names["database"],
+        "cache": names["cache"],
+        **bucket,
+    }
+
+
+def _owner(service: str) -> dict[str, str]:
+    return {
+        "team": f"{service} team",
+        "contact": f"{service}@hokusai.test",
+        "github": f"hokusai-{service}-team",
+        "repository": f"hokusai-sandbox/{service}",
+    }
+
+
+def toml(content: Mapping[str, object]) -> str:
+    """The content as TOML: scalars and arrays first, then a table per mapping, at any depth."""
+    return "\n".join(_lines(content, ())) + "\n"
+
+
+def _lines(content: Mapping[str, object], path: tuple[str, ...]) -> list[str]:
+    tables = {key: value for key, value in content.items() if isinstance(value, Mapping)}
+    lines = [f"{key} = {_scalar(value)}" for key, value in content.items() if key not in tables]
+    for key, table in tables.items():
+        inner = (*path, key)
+        lines += ["", f"[{'.'.join(inner)}]", *_lines(table, inner)]
+    return lines
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_scalar(part) for part in value)}]"
+    if isinstance(value, (str, bool, int, float)):
+        return json.dumps(value)
+    sentence = f"no TOML for {type(value).__name__}"
+    raise TypeError(sentence)
+
+
+def keys(seed: int) -> dict[str, dict[str, object]]:
+    """The keys that the auth service knows, by what a scenario calls them. All are fake."""
+    draw = random.Random(f"keys {seed}")  # noqa: S311 - fake keys, reproducible on purpose
+    now = datetime.now(UTC)
+    special: dict[str, dict[str, object]] = {
+        "valid": {},
+        "admin": {"is_admin": True, "scopes": [*_WRITE_SCOPES, "admin"]},
+        "read-only": {"scopes": ["mlflow:read", "model:read"]},
+        "other-service": {"service_id": "website"},
+        "expired": {"expires_at": (now - timedelta(days=1)).isoformat()},
+    }
+    return {kind: _key(draw, kind) | extra for kind, extra in special.items()}
+
+
+def _key(draw: random.Random, kind: str) -> dict[str, object]:
+    return {
+        "key": f"hk_test_{draw.getrandbits(128):032x}",
+        "user_id": f"user-{kind}",
+        "service_id": "platform",
+        "scopes": list(_WRITE_SCOPES),
+        "is_admin": False,
+        "expires_at": None,
+        "rate_limit_per_hour": 100000,
+        "balance": 1000.0,
+        "is_active": True,
+    }
+
+
+def given_key(kind: str, known: Mapping[str, Mapping[str, object]], seed: int) -> str:
+    """The key that the prober is given; "" for none. An unknown key is one that auth never issued."""
+    if kind == "none":
+        return ""
+    if kind == "unknown":
+        draw = random.Random(f"unknown {seed}")  # noqa: S311 - as above
+        return f"hk_test_{draw.getrandbits(128):032x}"
+    return str(known[kind]["key"])
