@@ -1,16 +1,43 @@
 """Look at a model-registry platform, say what is broken, why, and how to mend it.
 
->>> import hokusai_probe as hp
->>> report = hp.run("https://registry.example", aws=False)  # doctest: +SKIP
->>> print(report.to_markdown())  # doctest: +SKIP
+    import hokusai_probe as hp
+    report = hp.run("https://registry.example", aws=False)
+    print(report.to_markdown())
+
+Names are loaded when they are first used, so importing this costs next to nothing.
 """
 
-from hokusai_probe.config import ConfigError
-from hokusai_probe.errors import ProbeError
-from hokusai_probe.issues import Action, KnownIssue
-from hokusai_probe.issues import plan as plan_issues
-from hokusai_probe.model import Diagnosis, Observation, Report, Target, Verdict
-from hokusai_probe.runner import Control, Looked, Options, UsageError, arun, look, replay, run
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hokusai_probe.config import ConfigError
+    from hokusai_probe.errors import ProbeError
+    from hokusai_probe.issues import Action, KnownIssue
+    from hokusai_probe.issues import plan as plan_issues
+    from hokusai_probe.model import Diagnosis, Observation, Report, Target, Verdict
+    from hokusai_probe.runner import Control, Looked, Options, UsageError, arun, look, replay, run
+
+_PLACES = {
+    "Action": "issues",
+    "ConfigError": "config",
+    "Control": "runner",
+    "Diagnosis": "model",
+    "KnownIssue": "issues",
+    "Looked": "runner",
+    "Observation": "model",
+    "Options": "runner",
+    "ProbeError": "errors",
+    "Report": "model",
+    "Target": "model",
+    "UsageError": "runner",
+    "Verdict": "model",
+    "arun": "runner",
+    "look": "runner",
+    "plan_issues": "issues",
+    "replay": "runner",
+    "run": "runner",
+}
 
 __all__ = [
     "Action",
@@ -32,3 +59,12 @@ __all__ = [
     "replay",
     "run",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module. Raises AttributeError."""
+    if name not in _PLACES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    module = import_module(f"{__name__}.{_PLACES[name]}")
+    return getattr(module, "plan" if name == "plan_issues" else name)

@@ -4,9 +4,9 @@
    A claim that does not hold rules the case out.
 2. A case with a telling claim that holds is *confirmed*: no other defect shows that.
 3. What fails or is blocked and follows from no confirmed case is *open*. Cases that fit (nothing
-   against, something for) and would explain something open are candidates. If exactly one smallest
-   set of candidates explains all of it, and nothing is unsettled in it, and no other candidate could
-   take its place, it is *likely*; the rest are undecided, each with the look that would settle it.
+   against, something for) and would explain something open are candidates, and rivals where they would
+   explain the same. Where each of a group of rivals is needed to explain all of it, and nothing is
+   unsettled in them, they are *likely*; the rest are undecided, each with the look that would settle it.
 4. A fallback (``*-down``) is present where something open follows from it and nothing deeper is present.
 5. A present cause that another one entails is its consequence.
 
@@ -15,9 +15,9 @@ What follows from what is derived from the topology; neither causes nor checks l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from hokusai_probe import topology
 from hokusai_probe.declare import Case, Catalogue, Cause, Claim
@@ -37,7 +37,6 @@ from hokusai_probe.model import (
     Verdict,
 )
 
-MOST_AT_ONCE = 4  # causes in one explanation; more independent ones at once need their own evidence
 _LEAST_READY = ("automatic", "needs-value", "outside-aws")
 _URGENCY: Mapping[Priority, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
@@ -131,7 +130,7 @@ def _conclude(
     confirmed = [s for s in suspects if s.confirmed and not s.cause.fallback]
     open_checks = trouble - _explained(confirmed)
     candidates = _candidates(suspects, confirmed, open_checks)
-    likely = _only_explanation(candidates, open_checks)
+    likely = _only_explanations(candidates, open_checks)
     present = confirmed + likely
     still_open = open_checks - _explained(likely)
     fallbacks = [s for s in suspects if s.cause.fallback and s.fits and s.explains & still_open]
@@ -165,23 +164,30 @@ def _candidates(
     ]
 
 
-def _only_explanation(candidates: Sequence[Suspect], open_checks: frozenset[str]) -> list[Suspect]:
-    """The single smallest set that explains all that is open, or nothing where there are rivals.
+def _only_explanations(candidates: Sequence[Suspect], open_checks: frozenset[str]) -> list[Suspect]:
+    """The candidates that nothing could replace. Independent rivalries are weighed each by itself."""
+    rivalries = _rivalries(candidates, open_checks)
+    return [s for group in rivalries if _none_to_spare(group, open_checks) for s in group]
+
+
+def _rivalries(candidates: Sequence[Suspect], open_checks: frozenset[str]) -> list[list[Suspect]]:
+    """Candidates in groups: two that would explain a common open check are in the same one."""
+    groups: list[list[Suspect]] = []
+    for one in candidates:
+        shares = [bool(_explained(group) & one.explains & open_checks) for group in groups]
+        joined = [s for group, shared in zip(groups, shares, strict=True) if shared for s in group]
+        apart = [group for group, shared in zip(groups, shares, strict=True) if not shared]
+        groups = [*apart, [*joined, one]]
+    return groups
+
+
+def _none_to_spare(group: Sequence[Suspect], open_checks: frozenset[str]) -> bool:
+    """Whether the smallest set that explains it all is the whole group, and none of it is unsettled.
 
     A candidate with something unsettled is a rival, never an answer.
     """
-    goal = open_checks & _explained(candidates)
-    for size in range(1, MOST_AT_ONCE + 1):
-        covers = [set_ for set_ in combinations(candidates, size) if _explained(set_) >= goal]
-        if covers:
-            return list(covers[0]) if _stands_alone(covers, candidates) else []
-    return []
-
-
-def _stands_alone(covers: Sequence[tuple[Suspect, ...]], candidates: Sequence[Suspect]) -> bool:
-    if len(covers) != 1 or not all(s.settled for s in covers[0]):
-        return False
-    return all(s in covers[0] for s in candidates if any(s.explains & c.explains for c in covers[0]))
+    ways = Counter(check for s in group for check in s.explains & open_checks)
+    return all(s.settled and any(ways[check] == 1 for check in s.explains & open_checks) for s in group)
 
 
 def _deepest(fallbacks: Sequence[Suspect]) -> list[Suspect]:

@@ -156,7 +156,7 @@ class Observer:
         return tuple(self._noted(self._seen.get(slug) or _never_began(slug)) for slug in order)
 
     def _noted(self, seen: Observation) -> Observation:
-        """A look that came to nothing says what it could not remove; one that was seen has it in its facts."""
+        """A look that came to nothing says what it left behind; one that was seen has it in its facts."""
         journal = self._journals.get(seen.probe, Journal())
         left = ", ".join(f"{e.kind} {e.name}" for e in journal.entries() if not e.removed)
         if seen.status == "seen" or not left:
@@ -392,7 +392,6 @@ def _judgement(check: Check, seen: Mapping[str, Observation], target: Target) ->
 _SKIPS: Mapping[type, SkipKind] = {
     CannotTell: "cannot-tell",
     NotApplicable: "not-applicable",
-    Blocked: "blocked",
 }
 
 
@@ -404,6 +403,8 @@ def _heard(said: Sentence) -> Judgement:
             return Judgement("fail", None, said)
         case Wrong(reason=reason, reproduce=reproduce):
             return Judgement("fail", None, reason, reproduce)
+        case Blocked(reason=reason, waited_for=waited_for):
+            return Judgement("skip", "blocked", reason, None, waited_for)
     return Judgement("skip", _SKIPS[type(said)], said.reason)
 
 

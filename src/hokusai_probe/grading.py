@@ -24,7 +24,6 @@ class WithoutAws(Frozen):
     """What is expected of a run without AWS, where the default does not fit."""
 
     causes: tuple[str, ...] = ()
-    components: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     unexplained: bool = False
@@ -100,7 +99,7 @@ def grade(name: str, mode: Mode, expected: Expectation, report: Report, catalogu
         right=not false and not missed and _rest_right(mode, expected, report),
         false_causes=false,
         missed=missed,
-        component_right=_components_right(mode, expected, report),
+        component_right=_components_right(mode, expected, report, catalogue),
         seconds=report.duration_s,
         baseline_present=tuple(sorted(set(baseline(report)))),
     )
@@ -139,12 +138,17 @@ def _rest_right(mode: Mode, expected: Expectation, report: Report) -> bool:
     )
 
 
-def _components_right(mode: Mode, expected: Expectation, report: Report) -> bool:
+def _components_right(mode: Mode, expected: Expectation, report: Report, catalogue: Catalogue) -> bool:
     """With AWS exactly the components that must act; without, each is among the present or undecided."""
     present = {d.component for d in report.roots()}
     if mode == "aws":
         return present == set(expected.components)
-    return set(expected.components) <= present | {d.component for d in report.undecided()}
+    if expected.without_aws is None:
+        wanted = set(expected.components)
+    else:
+        named = (*expected.without_aws.causes, *expected.without_aws.undecided)
+        wanted = {catalogue.causes[c].component for c in named if c in catalogue.causes}
+    return wanted <= present | {d.component for d in report.undecided()}
 
 
 def total(grades: Iterable[Grade]) -> Graded:

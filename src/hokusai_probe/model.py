@@ -282,9 +282,13 @@ class NotApplicable(Frozen):
 
 
 class Blocked(Frozen):
-    """A check's fifth answer: an earlier step of the same look failed, so this one was not tried."""
+    """A check's fifth answer: an earlier step of the same look failed, so this one was not tried.
+
+    ``waited_for`` is the check that says what is wrong with that step.
+    """
 
     reason: str
+    waited_for: str | None = None
 
 
 class Wrong(Frozen):

@@ -97,7 +97,12 @@ HOPS: Mapping[str, Hop] = {
     ),
     "scope": Hop("the key may write", "client"),
     "writes": Hop("writing to the registry", "mlflow", ("mlflow-api", "scope")),
-    "artifact-route": Hop("artifact paths through the gateway", "gateway", ("mlflow-api",)),
+    "artifact-route": Hop("artifact paths through the gateway", "gateway", ("gateway-to-mlflow",)),
+    "mlflow-health": Hop(
+        "the gateway's own view of MLflow",
+        "gateway",
+        ("public.registry", "gateway-to-mlflow", "artifact-route"),
+    ),
     "artifacts": Hop("storing and fetching artifacts", "mlflow", ("writes", "artifact-route", "storage")),
 }
 

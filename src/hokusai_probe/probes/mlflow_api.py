@@ -86,7 +86,10 @@ def unknown_model_is_mlflows_404(facts: MlflowApiFacts) -> Sentence:
     """A model that does not exist is answered with MLflow's own 404, in JSON."""
     answer = facts.unknown_model
     if answer is None:
-        return Blocked(reason=f"{facts.search.path} got no answer, so nothing more was asked")
+        return Blocked(
+            reason=f"{facts.search.path} got no answer, so nothing more was asked",
+            waited_for="experiments-can-be-searched",
+        )
     if (
         answer.status == 404
         and error_code(answer) == "RESOURCE_DOES_NOT_EXIST"

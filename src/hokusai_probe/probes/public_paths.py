@@ -55,7 +55,7 @@ def _is_public(answer: Answer) -> bool:
     return answer.status is not None and answer.status < 400
 
 
-@check(hop="gateway-to-mlflow/health")
+@check(hop="mlflow-health")
 def gateway_says_mlflow_is_well(facts: PublicPathsFacts) -> Sentence:
     """The gateway's own health check of MLflow says that it is well."""
     answer = next((a for a in facts.public if a.path == MLFLOW_HEALTH), None)

@@ -32,7 +32,8 @@ class RegistrationFacts(Facts):
 
     Stage 1 is local and proves nothing about the platform: ``sent_sha256`` is the artifact made there.
     Stages 2 to 6: experiment, run with metric and parameter and tag, model with a version, retrieval,
-    artifact. ``stopped`` says why the later ones were not tried. ``entries``: what was created, and
+    artifact. ``stopped`` says why the later ones were not tried, ``stopped_in`` which check judges the
+    one that stopped it. ``entries``: what was created, and
     whether it is gone again; ``leftovers`` what a look afterwards still found.
     """
 
@@ -51,6 +52,7 @@ class RegistrationFacts(Facts):
     upload: Answer | None = None
     download: Answer | None = None
     stopped: str | None = None
+    stopped_in: str | None = None
     entries: tuple[Entry, ...] = ()
     leftovers: tuple[str, ...] = ()
 
@@ -91,6 +93,22 @@ class _Registrar:
             content=content,
             hash_body=True,
         )
+
+    async def register(self) -> tuple[str | None, str | None]:
+        """All stages, or as many as get an answer in time: why it stopped, and in which check's stage."""
+        stages = {
+            "experiment-can-be-made": self.experiment,
+            "run-can-be-logged": self.run,
+            "artifact-survives": self.artifact,
+            "model-can-be-registered": self.model,
+            "model-can-be-retrieved": self.retrieval,
+        }
+        for check_slug, stage in stages.items():
+            await stage()
+            stopped = _dead(self.seen)
+            if stopped is not None:
+                return stopped, check_slug
+        return None, None
 
     # --- stages -------------------------------------------------------------------------------------
 
@@ -213,13 +231,7 @@ async def registration(look: Look, api: MlflowApiFacts) -> RegistrationFacts:
     The run's tombstone and the one experiment stay: MLflow has no way to remove them from outside.
     """
     registrar = _Registrar(look, api.prefix)
-    stages = (registrar.experiment, registrar.run, registrar.artifact, registrar.model, registrar.retrieval)
-    stopped = None
-    for stage in stages:
-        await stage()
-        stopped = _dead(registrar.seen)
-        if stopped is not None:
-            break
+    stopped, stopped_in = await registrar.register()
     entries = await look.journal.undo(UNDO_S)
     return RegistrationFacts(
         name=registrar.name,
@@ -227,6 +239,7 @@ async def registration(look: Look, api: MlflowApiFacts) -> RegistrationFacts:
         experiment_id=registrar.experiment_id,
         run_id=registrar.run_id,
         stopped=stopped,
+        stopped_in=stopped_in,
         entries=entries,
         leftovers=await registrar.left_behind(),
         **registrar.seen,
@@ -258,7 +271,8 @@ def _dig_list(answer: Answer, key: str) -> list[Mapping[str, JsonValue]]:
 
 def _ok(answer: Answer | None, facts: RegistrationFacts, what: str) -> Sentence:
     if answer is None:
-        return Blocked(reason=facts.stopped or f"{what}: an earlier request failed")
+        reason = facts.stopped or f"{what}: an earlier request failed"
+        return Blocked(reason=reason, waited_for=facts.stopped_in)
     if answer.status == 200:
         return None
     return Wrong(reason=f"{what}: {said(answer)}", reproduce=answer.curl())
@@ -304,7 +318,9 @@ def model_can_be_retrieved(facts: RegistrationFacts) -> Sentence:
     if searched is not None or facts.models_found is None:
         return searched
     if facts.version_read is None:
-        return Blocked(reason="no model was registered, so there is none to find")
+        return Blocked(
+            reason="no model was registered, so there is none to find", waited_for="model-can-be-registered"
+        )
     if facts.name not in [m.get("name") for m in _dig_list(facts.models_found, "registered_models")]:
         return Wrong(reason="the model was registered and searching does not find it")
     return _ok(facts.version_read, facts, "model-versions/get")

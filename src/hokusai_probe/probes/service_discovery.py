@@ -50,21 +50,26 @@ async def service_discovery(look: Look, _identity: AwsIdentityFacts) -> ServiceD
     """Cloud Map's private names: servicediscovery:ListNamespaces, ListServices, ListInstances."""
     aws = look.cloud()
     spaces = await aws.pages("servicediscovery", "list_namespaces", "Namespaces")
-    services = await aws.pages("servicediscovery", "list_services", "Services")
-    failure = spaces.failure or services.failure
-    if failure is not None:
-        return ServiceDiscoveryFacts(failure=failure)
+    if spaces.failure is not None:
+        return ServiceDiscoveryFacts(failure=spaces.failure)
     zones = {str(s["Id"]): str(s["Name"]) for s in spaces.data["Namespaces"]}
-    found = await asyncio.gather(*(_name(aws, s, zones) for s in services.data["Services"]))
-    return ServiceDiscoveryFacts(zones=tuple(sorted(zones.values())), names=dict(found))
+    found = await asyncio.gather(*(_zone(aws, space, zone) for space, zone in zones.items()))
+    failure = next((f for f in found if isinstance(f, AwsFailure)), None)
+    names = {name: ips for pairs in found if not isinstance(pairs, AwsFailure) for name, ips in pairs}
+    return ServiceDiscoveryFacts(zones=tuple(sorted(zones.values())), names=names, failure=failure)
 
 
-async def _name(
-    aws: AwsDoor, service: Mapping[str, Any], zones: Mapping[str, str]
-) -> tuple[str, tuple[str, ...]]:
-    space = service.get("NamespaceId") or service.get("DnsConfig", {}).get("NamespaceId", "")
-    name = f"{service['Name']}.{zones.get(str(space), 'unknown-namespace')}"
+async def _zone(aws: AwsDoor, space: str, zone: str) -> AwsFailure | list[tuple[str, tuple[str, ...]]]:
+    """The names of one namespace. Services are asked for by namespace: a summary need not name its own."""
+    by_space = [{"Name": "NAMESPACE_ID", "Values": [space], "Condition": "EQ"}]
+    services = await aws.pages("servicediscovery", "list_services", "Services", Filters=by_space)
+    if services.failure is not None:
+        return services.failure
+    return list(await asyncio.gather(*(_name(aws, service, zone) for service in services.data["Services"])))
+
+
+async def _name(aws: AwsDoor, service: Mapping[str, Any], zone: str) -> tuple[str, tuple[str, ...]]:
     answer = await aws.pages("servicediscovery", "list_instances", "Instances", ServiceId=service["Id"])
     instances = answer.data.get("Instances", ())
     addresses = (i.get("Attributes", {}).get("AWS_INSTANCE_IPV4") for i in instances)
-    return name, tuple(sorted(a for a in addresses if a))
+    return f"{service['Name']}.{zone}", tuple(sorted(a for a in addresses if a))

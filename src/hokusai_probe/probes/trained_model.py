@@ -16,7 +16,7 @@ from hokusai_probe.answers import said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.look import Look
-from hokusai_probe.model import Blocked, Facts, Wrong
+from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.registration import PREFIX, STORE, UNDO_S
 
@@ -160,6 +160,4 @@ def trained_model_predicts_the_same(facts: TrainedModelFacts) -> Sentence:
     refused = next((a for a in (*facts.uploads, *facts.downloads) if a.status != 200), None)
     if refused is not None:
         return Wrong(reason=f"{refused.method} {refused.path}: {said(refused)}", reproduce=refused.curl())
-    if facts.after is None:
-        return Blocked(reason="not every file of the model came back")
     return None if facts.after == facts.before else "the fetched model predicts something else"

@@ -1,1 +1,1 @@
-""""""
+"""The targets that ship, one TOML file each."""

@@ -1,0 +1,112 @@
+"""The journal: what was created is removed, newest first, each once, whatever the platform does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from hokusai_probe.errors import ProbeError
+from hokusai_probe.look import Entry, Journal
+
+
+def undo(log: list[str], name: str, gone: object = True, *, seconds: float = 0) -> Callable[[], Awaitable[bool]]:
+    """Removes by writing its name down; ``gone`` is what it returns or raises."""
+
+    async def remove() -> bool:
+        await asyncio.sleep(seconds)
+        log.append(name)
+        if isinstance(gone, Exception):
+            raise gone
+        return bool(gone)
+
+    return remove
+
+
+def entry(name: str, removed: bool | None = None) -> Entry:  # noqa: FBT001
+    """An entry of kind run."""
+    return Entry(kind="run", name=name, removed=removed)
+
+
+def journal(log: list[str], **undoes: object) -> Journal:
+    """A journal of named things with what their removal comes to."""
+    found = Journal()
+    for name, gone in undoes.items():
+        found.will_create("run", name, undo(log, name, gone))
+    return found
+
+
+def test_undo_removes_newest_first_and_says_what_stayed() -> None:
+    """A version goes before its model; what the platform would not remove says so."""
+    log: list[str] = []
+    found = asyncio.run(journal(log, experiment=True, model=False, version=True).undo(1))
+    assert found == (entry("version", removed=True), entry("model", removed=False), entry("experiment", removed=True))
+    assert log == ["version", "model", "experiment"]
+
+
+def test_each_entry_is_tried_once() -> None:
+    """A second undo has nothing to do, and still lists everything."""
+    log: list[str] = []
+
+    async def twice() -> tuple[Entry, ...]:
+        found = journal(log, a=True, b=False)
+        first = await found.undo(1)
+        assert await found.undo(1) == first
+        return first
+
+    asyncio.run(twice())
+    assert log == ["b", "a"]
+
+
+@pytest.mark.parametrize("mistake", [KeyError("run_id"), ProbeError("the budget is used up"), OSError("x")])
+def test_an_undo_that_raises_stops_no_other(mistake: Exception) -> None:
+    """Neither a budget that is used up nor an author's mistake keeps the rest from being removed."""
+    log: list[str] = []
+    found = asyncio.run(journal(log, a=True, b=mistake, c=True).undo(1))
+    assert found == (entry("c", removed=True), entry("b", removed=False), entry("a", removed=True))
+
+
+def test_an_undo_has_until_the_deadline() -> None:
+    """One that hangs costs the time there is; the others still get their short turn."""
+    log: list[str] = []
+    found = journal(log, quick=True)
+    found.will_create("run", "slow", undo(log, "slow", seconds=5))
+    assert asyncio.run(found.undo(0.05)) == (entry("slow", removed=False), entry("quick", removed=True))
+    assert log == ["quick"]
+
+
+def test_an_undo_that_was_cut_short_is_tried_again() -> None:
+    """A look cancelled in the middle of removing leaves the entry for the run's own undo."""
+    log: list[str] = []
+
+    async def cut_short() -> tuple[Entry, ...]:
+        found = Journal()
+        found.will_create("run", "x", undo(log, "x", seconds=0.05))
+        first = asyncio.create_task(found.undo(5))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert found.entries() == (entry("x"),)
+        return await found.undo(5)
+
+    assert asyncio.run(cut_short()) == (entry("x", removed=True),)
+    assert log == ["x"]
+
+
+def test_entries_are_listed_oldest_first_also_half_undone() -> None:
+    """What was noted first comes first, removed or not."""
+    log: list[str] = []
+
+    async def half() -> tuple[Entry, ...]:
+        found = Journal()
+        found.will_create("run", "old", undo(log, "old", seconds=5))
+        found.will_create("run", "new", undo(log, "new"))
+        task = asyncio.create_task(found.undo(5))
+        while not log:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        entries = found.entries()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return entries
+
+    assert asyncio.run(half()) == (entry("old"), entry("new", removed=True))

@@ -1,0 +1,178 @@
+"""What the product promises, held on the platform in miniature."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hokusai_probe import sandbox
+from hokusai_probe.cli.run import bare_environment
+from hokusai_probe.declare import catalogue
+from hokusai_probe.grading import Expectation, grade
+from hokusai_probe.issues import describe, plan
+from hokusai_probe.model import Report
+from hokusai_probe.reports import DOCUMENTS, console
+from hokusai_probe.runner import replay, run
+
+pytestmark = [pytest.mark.xdist_group("promises"), pytest.mark.timeout(600)]
+
+HEALTHY = ("healthy", "extra-target-group", "other-peoples-models")
+READ_REQUESTS = 150
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One scenario looked at with AWS and without."""
+
+    aws: Report
+    no_aws: Report
+    expect: Expectation
+    environment: Mapping[str, str]
+
+
+def _sweep(name: str) -> Swept:
+    with sandbox.start(name) as box:
+        environment = {**bare_environment(), **box.environment}
+        return Swept(
+            run(box.target_file, environment=environment),
+            run(box.target_file, environment=environment, aws=False, skip=["trained-model"]),
+            Expectation.model_validate(box.expect),
+            environment,
+        )
+
+
+class Sweeps(dict[str, Swept]):
+    """Each scenario is looked at once, when a test first asks for it."""
+
+    def __missing__(self, name: str) -> Swept:
+        self[name] = _sweep(name)
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def sweeps() -> Iterator[Sweeps]:
+    """The scenarios that were looked at so far."""
+    return Sweeps()
+
+
+def scenarios() -> list[str]:
+    """The names of all that ship."""
+    return list(sandbox.scenario_names())
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_platform_passes_every_check_and_has_no_diagnosis(sweeps: Sweeps, name: str) -> None:
+    """On a healthy platform, and on its harmless variations, everything passes and nothing is diagnosed."""
+    report = sweeps[name].aws
+    not_passed = [(v.check, v.status, v.reason) for v in report.verdicts if v.status != "pass"]
+
+    assert not_passed == []
+    assert report.score.overall.percent == 100.0
+    assert [d.cause for d in (*report.present(), *report.undecided())] == []
+    assert report.errors == ()
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_each_scenario_is_diagnosed_exactly_as_it_was_made(sweeps: Sweeps, name: str) -> None:
+    """With AWS the causes that were put in are the causes that are named, no more and no fewer."""
+    swept = sweeps[name]
+    found = grade(name, "aws", swept.expect, swept.aws, catalogue())
+
+    assert (found.false_causes, found.missed) == ((), ())
+    assert found.right
+    assert found.component_right
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_without_aws_no_wrong_cause_is_named(sweeps: Sweeps, name: str) -> None:
+    """From outside alone no wrong cause is present, and the true one is present or undecided."""
+    swept = sweeps[name]
+    found = grade(name, "no-aws", swept.expect, swept.no_aws, catalogue())
+
+    assert (found.false_causes, found.missed) == ((), ())
+    assert found.right
+    assert found.component_right
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_replaying_a_recorded_run_gives_the_same_report(sweeps: Sweeps, name: str) -> None:
+    """Everything after looking is pure: the JSON judged again is the same report, to the letter."""
+    for report in (sweeps[name].aws, sweeps[name].no_aws):
+        assert replay(Report.read(report.to_json())).to_json() == report.to_json()
+
+
+def test_every_check_fails_under_some_fault_that_explains_it(sweeps: Sweeps) -> None:
+    """A check that no expected cause makes fail is not a check."""
+    killed: dict[str, set[str]] = {slug: set() for slug in catalogue().checks}
+    for name in scenarios():
+        for slug in _explained_failures(sweeps[name]):
+            killed[slug].add(name)
+
+    assert sorted(slug for slug, by in killed.items() if not by) == []
+
+
+def _explained_failures(swept: Swept) -> Iterator[str]:
+    """Checks that fail, or complain of our own side, and that an expected cause explains."""
+    explained = {c for d in swept.aws.present() if d.cause in swept.expect.causes for c in d.explains}
+    for verdict in swept.aws.verdicts:
+        if verdict.status in {"fail", "error"} and verdict.check in explained:
+            yield verdict.check
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_no_scenario_scores_above_the_healthy_platform(sweeps: Sweeps, name: str) -> None:
+    """A fault never raises a score, overall or in any area."""
+    healthy, broken = sweeps["healthy"].aws.score, sweeps[name].aws.score
+
+    assert (broken.overall.percent or 0) <= (healthy.overall.percent or 0)
+    assert all((s.percent or 0) <= 100 for s in broken.areas.values())
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_the_key_is_in_no_output(sweeps: Sweeps, name: str) -> None:
+    """Not in the JSON, a document, the summary or an issue: neither the key nor eight characters of it."""
+    swept = sweeps[name]
+    key = swept.environment["HOKUSAI_API_KEY"].removeprefix("hk_test_")
+    slices = {key[i : i + 8] for i in range(len(key) - 7)}
+    for report in (swept.aws, swept.no_aws):
+        outputs = [
+            report.to_json(),
+            *(render(report) for render in DOCUMENTS.values()),
+            console.render(report, colour=False),
+            describe(plan([report], [], repository="example/infra")),
+        ]
+        assert [s for s in slices if any(s in text for text in outputs)] == []
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_nothing_is_left_behind(sweeps: Sweeps, name: str) -> None:
+    """Whatever was created is gone when it is looked for afterwards."""
+    assert [e.reason for e in sweeps[name].aws.errors if e.where == "left behind"] == []
+
+
+def test_a_read_run_stays_within_its_requests() -> None:
+    """A run of class read sends fewer than 150 requests and creates nothing."""
+    with sandbox.start("healthy") as box:
+        environment = {**bare_environment(), **box.environment}
+        report = run(box.target_file, environment=environment, skip=["registration"])
+
+    assert 0 < report.requests_sent < READ_REQUESTS
+
+
+def test_two_faults_score_no_higher_than_each_alone(sweeps: Sweeps, tmp_path: Path) -> None:
+    """Breaking more never raises the score: two faults at once against each of them."""
+    singles = ("auth-target-port-mismatch", "gateway-mlflow-url-wrong")
+    text = [_steps(name) for name in singles]
+    both = tmp_path / "both.toml"
+    both.write_text('name = "both"\nsummary = "Two faults at once"\n' + "\n".join(text), encoding="utf-8")
+    worst = min(sweeps[name].aws.score.overall.percent or 0 for name in singles)
+
+    assert (_sweep(str(both)).aws.score.overall.percent or 0) <= worst
+
+
+def _steps(name: str) -> str:
+    """The steps of a shipped scenario, as TOML."""
+    source = Path(sandbox.__file__).parent / "scenarios" / f"{name}.toml"
+    text = source.read_text(encoding="utf-8")
+    return text[text.index("[[step]]") :].partition("[expect]")[0]
