@@ -70,7 +70,8 @@ def silence(kind: FailureKind = "refused", detail: str = "connecting was refused
 
 def balancer_page(status: int, words: str, **more: Any) -> Answer:
     """A page of the load balancer's own."""
-    page = f"<html><head><title>{status} {words}</title></head><body><center><h1>{status} {words}</h1></center></body></html>"
+    said = f"{status} {words}"
+    page = f"<html><head><title>{said}</title></head><body><center><h1>{said}</h1></center></body></html>"
     return answer(status, page, HTML, headers={"server": "awselb/2.0"}, **more)
 
 
@@ -116,12 +117,18 @@ def resolved(name: str = "registry.hokus.ai") -> Resolution:
 
 def unresolved(name: str = "registry.hokus.ai") -> Resolution:
     """A name without one."""
-    return Resolution(name=name, failure=Failure(kind="dns", detail=f"{name}: does not exist", code="nxdomain"))
+    return Resolution(
+        name=name, failure=Failure(kind="dns", detail=f"{name}: does not exist", code="nxdomain")
+    )
 
 
 def hosts_facts(bare: bool = False, **health: Answer) -> HostsFacts:
     """Healthy hosts, some of them with another answer; a host that does not resolve says so twice."""
-    healthy = {"auth": answer(body=AUTH_OK), "registry": answer(body=GATEWAY_OK), "api": answer(body=GATEWAY_OK)}
+    healthy = {
+        "auth": answer(body=AUTH_OK),
+        "registry": answer(body=GATEWAY_OK),
+        "api": answer(body=GATEWAY_OK),
+    }
     return HostsFacts(hosts={n: _seen(n, a) for n, a in (healthy | health).items()}, bare=bare)
 
 
@@ -244,7 +251,7 @@ def definition_facts(url: str = "http://mlflow.hokusai.local:5000/mlflow") -> Ta
 
 def discovery_facts(**names: tuple[str, ...]) -> ServiceDiscoveryFacts:
     """Cloud Map with one zone and a name for each service, some changed; () is a name with no address."""
-    known = {s: ("10.0.1.10",) for s in PORTS} | names
+    known = dict.fromkeys(PORTS, ("10.0.1.10",)) | names
     return ServiceDiscoveryFacts(
         zones=("hokusai.local",), names={f"{s}.hokusai.local": a for s, a in known.items()}
     )

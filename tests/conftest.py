@@ -13,7 +13,9 @@ from hokusai_probe.model import PROBE_OF_FACTS
 def registries() -> Iterator[None]:
     """The global registries, restored when the test ends."""
     real = declare.catalogue()
-    kept = [(where, dict(where)) for where in (PROBE_OF_FACTS, declare._PROBES, declare._CHECKS, declare._CAUSES)]
+    kept = [
+        (where, dict(where)) for where in (PROBE_OF_FACTS, declare._PROBES, declare._CHECKS, declare._CAUSES)
+    ]
     yield
     for where, before in kept:
         where.clear()

@@ -24,7 +24,9 @@ NGINX_404 = (
     "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>"
     "\r\n<hr><center>nginx/1.24.0</center>\r\n</body>\r\n</html>"
 )
-MLFLOW_405 = "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>"
+MLFLOW_405 = (
+    "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>"
+)
 PROXY_404 = {"error_code": "RESOURCE_NOT_FOUND", "message": "The requested resource was not found: /x"}
 FORBIDDEN = {"detail": "no", "error": "FORBIDDEN", "required_scope": "model:write", "current_scopes": []}
 NOT_ADMIN = {"detail": "Admin access required for the model registry", "error": "REGISTRY_ADMIN_REQUIRED"}
@@ -135,12 +137,12 @@ def test_each_signature_has_one_sender(name: str) -> None:
 
 
 def test_a_web_servers_404_is_not_mlflows() -> None:
-    """nginx and Flask both title the page ``404 Not Found``; only Flask heads it ``Not Found``."""
+    """Both nginx and Flask title the page ``404 Not Found``; only Flask heads it ``Not Found``."""
     assert responder(answer(404, NGINX_404, HTML)) == "unknown"
 
 
 def test_the_server_header_alone_decides_nothing() -> None:
-    """A JSON answer is its sender's whatever the header says; plain 200 text of awselb is no page of its own."""
+    """JSON is its sender's whatever the header says; a 200 page under awselb is nobody's."""
     header = {"server": "awselb/2.0"}
     assert responder(answer(body=GATEWAY_OK, headers=header)) == "gateway"
     assert responder(answer(200, "<h1>hello</h1>", HTML, headers=header)) == "unknown"

@@ -72,7 +72,9 @@ def _declared(registries: None) -> None:
 
 def wanting(**wants: object) -> tuple[Parameter, ...]:
     """Parameters by name; a tuple is an optional one."""
-    return tuple(Parameter(n, w[0] if isinstance(w, tuple) else w, isinstance(w, tuple)) for n, w in wants.items())
+    return tuple(
+        Parameter(n, w[0] if isinstance(w, tuple) else w, isinstance(w, tuple)) for n, w in wants.items()
+    )
 
 
 def probe(slug: str, function: Callable[..., Any] | None = None, **more: Any) -> Probe:
@@ -137,7 +139,9 @@ def said(seen: dict[str, Observation]) -> dict[str, tuple[str, str | None, str |
 
 def saw(*facts: Facts) -> tuple[Observation, ...]:
     """Observations of looks that were taken."""
-    return tuple(Observation(probe=f.probe, started_at=WHEN, duration_s=0.1, status="seen", facts=f) for f in facts)
+    return tuple(
+        Observation(probe=f.probe, started_at=WHEN, duration_s=0.1, status="seen", facts=f) for f in facts
+    )
 
 
 def unseen(slug: str, status: str, reason: str, **more: Any) -> Observation:
@@ -190,7 +194,9 @@ def test_looks_run_side_by_side() -> None:
     assert said(observe(found)) == {"names": SEEN, "ports": SEEN}
 
 
-@pytest.mark.parametrize("sentence", ["the port is wrong", CannotTell(reason="who knows"), Blocked(reason="x")])
+@pytest.mark.parametrize(
+    "sentence", ["the port is wrong", CannotTell(reason="who knows"), Blocked(reason="x")]
+)
 def test_a_look_waits_for_a_check_that_must_pass(sentence: object) -> None:
     """Anything but a pass blocks, and names the check; what waits for a blocked look names the same one."""
     found = catalogue(
@@ -205,6 +211,19 @@ def test_a_look_waits_for_a_check_that_must_pass(sentence: object) -> None:
         "names": blocked,
         "tags": ("skipped", "blocked", "names was not seen: port-is-right did not pass", "port-is-right"),
     }
+
+
+def test_a_chain_of_waiting_names_what_it_all_waited_for() -> None:
+    """A look that comes after a check of a blocked look names the first check in the way, not the nearest."""
+    found = catalogue(
+        probe("ports"),
+        check("port-is-right", "ports", "wrong"),
+        probe("names", after=("port-is-right",)),
+        check("name-is-right", "names"),
+        probe("tags", after=("name-is-right",)),
+    )
+    blocked = ("skipped", "blocked", "name-is-right did not pass", "port-is-right")
+    assert said(observe(found))["tags"] == blocked
 
 
 @pytest.mark.parametrize("sentence", [None, NotApplicable(reason="no such host")])
@@ -293,7 +312,11 @@ def test_a_look_that_raises_is_one_fault() -> None:
         raise TimeoutError("mine")  # noqa: EM101
 
     found = catalogue(
-        probe("ports", raises), probe("names", times_out), probe("tags"), check("c", "ports"), check("d", "tags")
+        probe("ports", raises),
+        probe("names", times_out),
+        probe("tags"),
+        check("c", "ports"),
+        check("d", "tags"),
     )
     seen = observe(found)
     assert said(seen) == {
@@ -467,7 +490,12 @@ def test_a_wanted_check_never_waits_for_a_look_that_was_not_chosen(real: Catalog
     for word in engine.selectors(real):
         wanted = selected(real, {word}, ())
         taken = wanted_probes(real, {word}, (), wanted)
-        needed = {PROBE_OF_FACTS[p.wants] for c in wanted for p in real.checks[c].parameters if p.wants in PROBE_OF_FACTS}
+        needed = {
+            PROBE_OF_FACTS[p.wants]
+            for c in wanted
+            for p in real.checks[c].parameters
+            if p.wants in PROBE_OF_FACTS
+        }
         assert needed - taken == set(), word
 
 
@@ -493,7 +521,9 @@ def test_each_sentence_has_its_verdict(says: object, expected: tuple[object, ...
 
 def test_a_verdict_carries_the_whole_of_its_check() -> None:
     """Everything a reader needs without the catalogue."""
-    assert verdict_of(check("c", "ports", "wrong", hop="rule.auth", component="tls"), *saw(Ports())) == Verdict(
+    assert verdict_of(
+        check("c", "ports", "wrong", hop="rule.auth", component="tls"), *saw(Ports())
+    ) == Verdict(
         check="c",
         title="c",
         area="proxy",
@@ -517,7 +547,9 @@ def test_an_accepted_behaviour_does_not_fail() -> None:
     for behaviour, status in (("public-paths-need-key", "skip"), ("cache-off", "fail"), (None, "fail")):
         found = verdict_of(check("c", "ports", "401", behaviour=behaviour), *saw(Ports()), target=accepting)
         assert found.status == status
-    found = verdict_of(check("c", "ports", "401", behaviour="public-paths-need-key"), *saw(Ports()), target=accepting)
+    found = verdict_of(
+        check("c", "ports", "401", behaviour="public-paths-need-key"), *saw(Ports()), target=accepting
+    )
     reason = "accepted by the target (public-paths-need-key): 401"
     assert (found.skip_kind, found.reason) == ("not-applicable", reason)
 
@@ -559,15 +591,22 @@ def test_a_check_may_do_without_facts_it_marks_optional() -> None:
         given.extend((facts, names, target))
 
     parameters = wanting(facts=Ports, names=(Names,), target=Target)
-    found = verdict_of(check("c", "ports", says, parameters=parameters), *saw(Ports()), unseen("names", "fault", "x"))
+    found = verdict_of(
+        check("c", "ports", says, parameters=parameters), *saw(Ports()), unseen("names", "fault", "x")
+    )
     assert (found.status, given) == ("pass", [Ports(), None, TARGET])
 
 
 def test_judging_is_in_slug_order_and_only_of_what_was_considered(choices: Catalogue) -> None:
     """No verdict for a look that nobody considered, none for a check that nobody wants."""
     wanted = frozenset({"port-right", "name-right"})
-    assert [v.check for v in judge(choices, saw(Ports()), TARGET, frozenset(choices.checks))] == ["port-right"]
-    assert [v.check for v in judge(choices, saw(Names(), Ports()), TARGET, wanted)] == ["name-right", "port-right"]
+    assert [v.check for v in judge(choices, saw(Ports()), TARGET, frozenset(choices.checks))] == [
+        "port-right"
+    ]
+    assert [v.check for v in judge(choices, saw(Names(), Ports()), TARGET, wanted)] == [
+        "name-right",
+        "port-right",
+    ]
 
 
 # --- recorded facts ---------------------------------------------------------------------------------
@@ -621,5 +660,3 @@ def test_a_loop_of_looks_ends_with_the_run() -> None:
     second = replace(probe("names"), parameters=wanting(prior=Ports))
     cut_short = ("fault", None, CUT_SHORT, None)
     assert said(observe(catalogue(first, second), run_s=0.05)) == {"ports": cut_short, "names": cut_short}
-
-

@@ -9,7 +9,9 @@ from hokusai_probe.errors import ProbeError
 from hokusai_probe.look import Entry, Journal
 
 
-def undo(log: list[str], name: str, gone: object = True, *, seconds: float = 0) -> Callable[[], Awaitable[bool]]:
+def undo(
+    log: list[str], name: str, gone: object = True, *, seconds: float = 0
+) -> Callable[[], Awaitable[bool]]:
     """Removes by writing its name down; ``gone`` is what it returns or raises."""
 
     async def remove() -> bool:
@@ -22,7 +24,7 @@ def undo(log: list[str], name: str, gone: object = True, *, seconds: float = 0) 
     return remove
 
 
-def entry(name: str, removed: bool | None = None) -> Entry:  # noqa: FBT001
+def entry(name: str, removed: bool | None = None) -> Entry:
     """An entry of kind run."""
     return Entry(kind="run", name=name, removed=removed)
 
@@ -39,7 +41,11 @@ def test_undo_removes_newest_first_and_says_what_stayed() -> None:
     """A version goes before its model; what the platform would not remove says so."""
     log: list[str] = []
     found = asyncio.run(journal(log, experiment=True, model=False, version=True).undo(1))
-    assert found == (entry("version", removed=True), entry("model", removed=False), entry("experiment", removed=True))
+    assert found == (
+        entry("version", removed=True),
+        entry("model", removed=False),
+        entry("experiment", removed=True),
+    )
     assert log == ["version", "model", "experiment"]
 
 
@@ -97,13 +103,17 @@ def test_entries_are_listed_oldest_first_also_half_undone() -> None:
     log: list[str] = []
 
     async def half() -> tuple[Entry, ...]:
-        found = Journal()
-        found.will_create("run", "old", undo(log, "old", seconds=5))
+        found, reached = Journal(), asyncio.Event()
+
+        async def hangs() -> bool:
+            reached.set()
+            await asyncio.sleep(5)
+            return True
+
+        found.will_create("run", "old", hangs)
         found.will_create("run", "new", undo(log, "new"))
         task = asyncio.create_task(found.undo(5))
-        while not log:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
+        await reached.wait()
         entries = found.entries()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -52,7 +52,7 @@ RESTS: list[tuple[str, str, bool]] = [
 
 
 @pytest.mark.parametrize(("hop", "broken", "expected"), RESTS)
-def test_what_breaks_what(hop: str, broken: str, expected: bool) -> None:  # noqa: FBT001
+def test_what_breaks_what(hop: str, broken: str, expected: bool) -> None:
     """Breaking a hop breaks what lies behind it on the request's way, and nothing before or beside it."""
     assert rests_on(hop, broken) is expected
 
@@ -129,4 +129,6 @@ def test_every_service_and_host_has_its_hops() -> None:
     """The tables of services and hosts cover one another."""
     assert set(topology.SERVICE_OF_HOST) == set(topology.LOAD_BALANCER_OF_HOST) == set(topology.HOSTS)
     assert set(topology.SERVICE_OF_HOST.values()) <= set(topology.SERVICES)
-    assert {f"{kind}.{s}" for s in topology.SERVICES for kind in ("ecs", "network", "target-group")} <= set(HOPS)
+    assert {f"{kind}.{s}" for s in topology.SERVICES for kind in ("ecs", "network", "target-group")} <= set(
+        HOPS
+    )

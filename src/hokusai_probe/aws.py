@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -115,6 +116,8 @@ class AwsDoor:
         self._silent: dict[str, AwsFailure] = {}
 
     async def __aenter__(self) -> Self:
+        """Load boto3 now: its import would otherwise be timed with the first HTTP requests."""
+        await asyncio.to_thread(import_module, "boto3")
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -56,6 +56,7 @@ HEADERS = frozenset({
 
 _IDLE_S = 4.0
 _MOST_ADDRESSES = 4
+_AT_ONCE = 6  # requests under way at one origin: a probe must not be the load that it then measures
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -222,6 +223,9 @@ class HttpDoor:
         self._clock = clock
         self._lookups = Lookups(target.network.resolver, target.timeouts.connect_s, clock)
         self._idle: dict[Origin, list[_Connection]] = {}
+        self._turns: dict[Origin, asyncio.Semaphore] = {}
+        self._reached: set[Origin] = set()
+        self._silent: dict[Origin, Failure] = {}
         self._context: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -294,10 +298,11 @@ class HttpDoor:
 
     async def _sent(self, request: Request, path: str, *, hash_body: bool) -> Answer:
         self._refuse_keys(request)
-        started = self._clock()
         received = Received(Body(request.cap, hashed=hash_body))
-        failure = await self._exchange(request, received)
-        elapsed = self._clock() - started
+        async with self._turns.setdefault(request.origin, asyncio.Semaphore(_AT_ONCE)):
+            started = self._clock()
+            failure = await self._exchange_unless_silent(request, received)
+            elapsed = self._clock() - started
         answer = self._answer(request, received, failure)
         return answer.model_copy(update={"path": self._safe(path), "elapsed_s": elapsed})
 
@@ -358,6 +363,18 @@ class HttpDoor:
         if any(secret.encode() in seen for secret in self._keys.secrets()):
             msg = "a real key goes only in a header, never into a path, a query or a body"
             raise ValueError(msg)
+
+    async def _exchange_unless_silent(self, request: Request, received: Received) -> Failure | None:
+        """An origin where every connection so far timed out is not asked again in this run."""
+        known = self._silent.get(request.origin)
+        if known is not None and request.origin not in self._reached:
+            return known
+        failure = await self._exchange(request, received)
+        if failure is not None and failure.kind == "connect-timeout":
+            self._silent[request.origin] = failure
+        else:
+            self._reached.add(request.origin)
+        return failure
 
     async def _exchange(self, request: Request, received: Received) -> Failure | None:
         try:

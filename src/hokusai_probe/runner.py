@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -121,14 +122,25 @@ async def _observe(
     keys = Keys.read(target.key, environment)
     for note in keys.notes:
         control.note(note)
-    redactor = Redactor(keys.secrets())
-    cloud = AwsDoor(target.aws, redactor, environment) if target.aws and options.aws else None
-    async with HttpDoor(target, keys, redactor) as door:
+    redactor = Redactor((*keys.secrets(), *_other_secrets(environment)))
+    async with AsyncExitStack() as stack:
+        cloud = None
+        if target.aws is not None and options.aws:
+            cloud = await stack.enter_async_context(AwsDoor(target.aws, redactor, environment))
+        door = await stack.enter_async_context(HttpDoor(target, keys, redactor))
         look = Look.new(target, door, cloud, keys, secrets.token_hex(4))
         allowed = engine.allowed_classes(target, options.allow)
         observer = engine.Observer(found, look, allowed, control.progress)
         seen = await observer.observe(probes, control.stop, options.run_s)
         return tuple(redactor.model(o) for o in seen), door.requests_sent
+
+
+SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
+
+
+def _other_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Secrets beside the keys that a message of some library might carry out."""
+    return tuple(environment[name] for name in SECRET_VARIABLES if environment.get(name))
 
 
 def conclude(

@@ -11,9 +11,11 @@ from typing import Literal
 import click
 
 from hokusai_probe import config
+from hokusai_probe.aws import AwsAnswer, AwsDoor
 from hokusai_probe.cli.output import columns, say
 from hokusai_probe.keys import BadKey, Keys
 from hokusai_probe.model import Target
+from hokusai_probe.redact import Redactor
 
 State = Literal["ok", "missing", "wrong"]
 Finding = tuple[State, str, str]
@@ -64,15 +66,17 @@ def key(target: Target, environment: Mapping[str, str]) -> Finding:
 
 def aws(target: Target, environment: Mapping[str, str]) -> Finding:
     """Whether AWS accepts the credentials of this environment."""
-    from hokusai_probe.aws import AwsDoor
-    from hokusai_probe.redact import Redactor
-
     if target.aws is None:
         return "missing", "aws", "the target has no [aws]: causes that only AWS shows stay undecided"
-    answer = asyncio.run(AwsDoor(target.aws, Redactor(), environment).call("sts", "get_caller_identity"))
+    answer = asyncio.run(_identity(AwsDoor(target.aws, Redactor(), environment)))
     if answer.failure is not None:
         return "wrong", "aws", f"{answer.failure.kind}: {answer.failure.detail}"
     return "ok", "aws", f"credentials are accepted in {target.aws.region}"
+
+
+async def _identity(door: AwsDoor) -> AwsAnswer:
+    async with door:
+        return await door.call("sts", "get_caller_identity")
 
 
 def github(environment: Mapping[str, str]) -> Finding:

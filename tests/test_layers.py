@@ -1,0 +1,160 @@
+"""Imports run against the data, and nothing heavy is loaded before a look needs it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hokusai_probe
+
+SOURCE = Path(hokusai_probe.__path__[0])
+US = "hokusai_probe"
+BOTTOM = {"errors", "text", "model"}
+# what a module may import of ours at load time, beside BOTTOM; lazily imported doors do not count
+PURE = {
+    "topology": set(),
+    "declare": {"topology"},
+    "score": set(),
+    "answers": {"http"},
+    "look": set(),
+    "engine": {"declare", "look", "topology"},
+    "diagnose": {"declare", "topology", "engine"},
+}
+HEAVY = (
+    "boto3",
+    "botocore",
+    "mlflow",
+    "sklearn",
+    "pandas",
+    "numpy",
+    "moto",
+    "aiohttp",
+    "dns",
+    "flask",
+    "redis",
+)
+IO = {
+    "httpx",
+    "httpcore",
+    "boto3",
+    "botocore",
+    "asyncio",
+    "socket",
+    "ssl",
+    "subprocess",
+    "os",
+    "requests",
+    "aiohttp",
+}
+
+
+def modules(*parts: str) -> list[Path]:
+    """Source files under a part of the package, or the one module of that name."""
+    where = SOURCE.joinpath(*parts)
+    return sorted(where.rglob("*.py")) if where.is_dir() else [where.with_suffix(".py")]
+
+
+def imports(path: Path, *, lazy: bool = True) -> set[str]:
+    """Dotted names that a file imports, without those for type checkers; not ``lazy``: at load time only."""
+    tree = ast.parse(path.read_text("utf-8"))
+    return set(_imported(tree, lazy=lazy))
+
+
+def _imported(node: ast.AST, *, lazy: bool) -> Iterator[str]:
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        return
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not lazy:
+        return
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        yield node.module or ""
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for child in ast.iter_child_nodes(node):
+        yield from _imported(child, lazy=lazy)
+
+
+def ours(path: Path, *, lazy: bool = True) -> set[str]:
+    """First parts of our own modules that a file imports: ``model``, ``probes``, ``sandbox``."""
+    real = {p.stem for p in SOURCE.iterdir()}
+    dotted = {
+        n.removeprefix(f"{US}.").split(".")[0] for n in imports(path, lazy=lazy) if n.startswith(f"{US}.")
+    }
+    return dotted & real
+
+
+def outsiders(path: Path) -> set[str]:
+    """Top-level names of everything else that a file imports."""
+    return {name.split(".")[0] for name in imports(path)} - {US}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_each_layer_imports_only_what_lies_below(module: str) -> None:
+    """The nouns at the bottom, declarations above them, the engine above those."""
+    (path,) = modules(module)
+    assert ours(path, lazy=False) <= BOTTOM | PURE[module]
+
+
+def test_the_nouns_stand_on_nothing() -> None:
+    """The model imports none of ours when it is loaded, the errors not even a library."""
+    (model,), (errors,) = modules("model"), modules("errors")
+    assert ours(model, lazy=False) == set()
+    assert outsiders(model) <= {"__future__", "collections", "datetime", "typing", "pydantic"}
+    assert imports(errors) == set()
+
+
+PROBES_MAY = {"answers", "aws", "declare", "failures", "http", "look", "model", "probes", "topology", "keys"}
+
+
+@pytest.mark.parametrize("path", modules("probes"), ids=lambda p: p.name)
+def test_a_look_knows_the_doors_and_neither_causes_nor_engine(path: Path) -> None:
+    """What judges and what explains is not the business of who looks."""
+    assert ours(path) <= PROBES_MAY
+    assert not outsiders(path) & {"httpx", "httpcore", "boto3", "botocore", "requests"}
+
+
+CAUSES_MAY = {"answers", "causes", "declare", "http", "model", "probes", "topology"}
+
+
+@pytest.mark.parametrize("path", modules("causes"), ids=lambda p: p.name)
+def test_a_cause_is_pure(path: Path) -> None:
+    """Facts in, claims out: nothing that could reach the outside, and no look's own function."""
+    assert ours(path) <= CAUSES_MAY
+    assert not outsiders(path) & IO
+    declared = {f"{US}.probes.{p.stem}.{p.stem}" for p in modules("probes")}
+    assert not imports(path) & declared
+
+
+def test_only_the_command_line_opens_the_sandbox() -> None:
+    """Nothing that looks at a real platform depends on the miniature one."""
+    users = [str(p.relative_to(SOURCE)) for p in modules() if "sandbox" in ours(p)]
+    assert [u for u in users if not u.startswith(("sandbox/", "cli/"))] == []
+
+
+def test_the_sandbox_knows_nothing_of_what_judges_it() -> None:
+    """Or it would be built to please: it is written to the contract, not to our looks and causes."""
+    knows = {str(p.relative_to(SOURCE)): ours(p) - {"sandbox"} for p in modules("sandbox")}
+    assert {path: what for path, what in knows.items() if what} == {}
+
+
+def loaded(code: str) -> set[str]:
+    """Top-level modules after running code in a process of its own."""
+    script = f"{code}; import sys; print(' '.join({{m.split('.')[0] for m in sys.modules}}))"
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(found.stdout.split())
+
+
+def test_importing_us_loads_nothing_heavy() -> None:
+    """Neither for the library nor for the catalogue of looks and causes."""
+    code = "import hokusai_probe; from hokusai_probe.declare import catalogue; catalogue()"
+    assert loaded(code) & set(HEAVY) == set()
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    """Also the sandbox's libraries wait until a sandbox is asked for."""
+    assert loaded("import hokusai_probe.cli") & set(HEAVY) == set()
