@@ -23,7 +23,7 @@ from hokusai_probe.probes.listener_rules import (
     ListenerRulesFacts,
     Rule,
 )
-from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts, is_search_result
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
@@ -144,10 +144,12 @@ def bare_facts(health: Answer) -> HostsFacts:
 
 def api_facts(search: Answer | None = None, unknown_model: Answer | None = None) -> MlflowApiFacts:
     """MLflow's API through the gateway, well unless told otherwise; what fails, fails for both requests."""
+    found = search or answer(body={"experiments": []}, path=SEARCH)
     return MlflowApiFacts(
         prefix="/api/mlflow",
-        search=search or answer(body={"experiments": []}, path=SEARCH),
+        search=found,
         unknown_model=unknown_model or search or answer(404, NO_MODEL),
+        works=is_search_result(found),
     )
 
 
@@ -166,10 +168,16 @@ def invalid_facts(fakes: Answer | None = None, no_key: Answer | None = None) -> 
     )
 
 
-def validation_facts(platform: Answer | None = None, without: Answer | None = None) -> KeyValidationFacts:
+def validation_facts(
+    platform: Answer | None = None, without: Answer | None = None, unknown: Answer | None = None
+) -> KeyValidationFacts:
     """Auth's own word on the key: good unless told otherwise."""
     good = answer(body=GOOD_KEY)
-    return KeyValidationFacts(for_platform=platform or good, without_service=without or platform or good)
+    return KeyValidationFacts(
+        for_platform=platform or good,
+        without_service=without or platform or good,
+        unknown_path=unknown or refusal(404, "Not Found"),
+    )
 
 
 def path_facts(public: Iterable[Answer] = (), required: Iterable[Answer] = ()) -> PublicPathsFacts:

@@ -8,7 +8,7 @@ import pytest
 from hokusai_probe import declare
 from hokusai_probe.declare import Case, Catalogue, Claim, Parameter, cause, check, claim, probe
 from hokusai_probe.engine import _direct_before
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import PROBE_OF_FACTS, Facts, Target
 
 pytestmark = pytest.mark.usefixtures("registries")

@@ -17,7 +17,7 @@ from hokusai_probe import engine
 from hokusai_probe.declare import Catalogue, Check, Parameter, Probe
 from hokusai_probe.engine import CUT_SHORT, Observer, Silent, judge, selected, typed, wanted_probes
 from hokusai_probe.keys import Keys
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import (
     PROBE_OF_FACTS,
     Accept,

@@ -11,10 +11,10 @@ from _facts import DENIED, TARGET, hosts_facts, inside, outside, unavailable
 import hokusai_probe as hp
 from hokusai_probe import runner
 from hokusai_probe.declare import Catalogue
-from hokusai_probe.look import Entry
+from hokusai_probe.looking import Entry
 from hokusai_probe.model import Error, Facts, Observation, Report, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
-from hokusai_probe.probes.registration import RegistrationFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.runner import Options, conclude, targeted
 
 WHEN = datetime(2025, 8, 5, 9, 27, tzinfo=UTC)

@@ -22,8 +22,9 @@ from hokusai_probe.http import Answer
 
 Responder = Literal["load-balancer", "gateway", "mlflow", "auth", "unknown", "nobody"]
 
-_BALANCER_PAGE = re.compile(r"<h1>\s*50[234] [A-Z][A-Za-z ]+</h1>")
-_ROUTER_PAGE = re.compile(r"<title>\s*(404 Not Found|405 Method Not Allowed)\s*</title>")
+_BALANCER_PAGE = re.compile(r"<h1>\s*50[234] [A-Z][A-Za-z -]+</h1>")  # 504 is "Gateway Time-out"
+# Flask's heading has no number; a web server's own 404 has, and must not be taken for MLflow's
+_ROUTER_PAGE = re.compile(r"<h1>\s*(Not Found|Method Not Allowed)\s*</h1>")
 _MLFLOW_TEXTS = ("Invalid Host header", "Cross-origin request blocked")
 
 

@@ -209,9 +209,15 @@ def _present(
     found = (
         *_grouped(confirmed, "present", "confirmed", all_present),
         *_grouped(likely, "present", "likely", all_present),
-        *_grouped(fallbacks, "present", None if rivals else "likely", all_present),
+        *_grouped([f for f in fallbacks if _rivalled(f, rivals)], "present", None, all_present),
+        *_grouped([f for f in fallbacks if not _rivalled(f, rivals)], "present", "likely", all_present),
     )
     return tuple(sorted(found, key=lambda d: (d.caused_by is not None, _URGENCY[d.priority], d.cause)))
+
+
+def _rivalled(fallback: Suspect, rivals: Sequence[Suspect]) -> bool:
+    """Something deeper that is undecided would explain the same."""
+    return any(fallback.explains & rival.explains for rival in rivals)
 
 
 def _grouped(

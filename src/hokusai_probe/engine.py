@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from hokusai_probe.declare import Catalogue, Cause, Check, Need, Parameter, Probe, Sentence
-from hokusai_probe.look import Journal, Look
+from hokusai_probe.looking import Journal, Look
 from hokusai_probe.model import (
     PROBE_OF_FACTS,
     SAFETY_CLASSES,

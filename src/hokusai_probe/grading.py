@@ -13,8 +13,8 @@ from hokusai_probe.model import Frozen, Report
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_forms import KeyFormsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.probes.registration import RegistrationFacts
 from hokusai_probe.topology import SERVICE_OF_HOST
 
 Mode = Literal["aws", "no-aws"]

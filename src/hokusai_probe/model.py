@@ -10,7 +10,7 @@ Verdict or a Diagnosis, so they cannot build a wrong one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -54,7 +54,7 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         msg = "a time without a zone: write it in UTC, ending in Z"
         raise ValueError(msg)
-    return moment
+    return moment.astimezone(UTC)
 
 
 Utc = Annotated[datetime, AfterValidator(_utc)]

@@ -17,7 +17,7 @@ from hokusai_probe import config, engine
 from hokusai_probe.declare import Catalogue, catalogue
 from hokusai_probe.diagnose import blamed, diagnose
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import (
     Error,
     Facts,

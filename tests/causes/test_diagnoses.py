@@ -58,7 +58,7 @@ from hokusai_probe.model import Diagnosis, Facts, Observation, Target, Verdict
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.listener_rules import Balancer, ListenerRulesFacts
-from hokusai_probe.probes.registration import RegistrationFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -386,7 +386,7 @@ CHAIN: dict[str, tuple[dict[str, Facts], str]] = {
     # what stood in front of the removed route while each fault was mended (16 -> 19 -> 21 -> 23 -> 24)
     "html 404": (misrouted(), "listener-rule-wrong-target-group"),
     "401": (behind_auth(bad_gateway()), "target-port-mismatch"),
-    "502 json": (mlflow_unreached(), "gateway-mlflow-url-wrong"),
+    # a 502 in the proxy's own words is not among them: it comes from the route itself
 }
 
 
@@ -404,6 +404,7 @@ def test_inc_06_07_the_auth_host_led_to_the_gateway(real: Catalogue) -> None:
     stray = rule("80", forward("gateway"), path_pattern=("/api/*",))
     late = refusal(401, "Authentication service timeout")
     facts = behind_auth(late, hosts=hosts_facts())
+    facts["key_validation"] = validation_facts(late, unknown=refusal(401, "API key required"))
     found = concluded(
         real, (facts | inside(listener_rules=rules_facts(auth=balancer("auth", stray, *AUTH_RULES)))).values()
     )

@@ -56,8 +56,8 @@ from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import is_bare
 from hokusai_probe.probes.listener_rules import Action, Balancer, ListenerRulesFacts, route
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts, is_search_result
+from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
-from hokusai_probe.probes.registration import RegistrationFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -523,12 +523,19 @@ def test_rules_that_cannot_be_read_or_decided_are_said_to_be_so(real: Catalogue)
 
 
 @pytest.mark.parametrize(
-    "ecs", [(), (ecs_facts(gateway=gone("gateway")),), (EcsServicesFacts(cluster="c", failure=DENIED),)]
+    ("ecs", "kind"),
+    [
+        ((), "cannot-tell"),
+        ((ecs_facts(gateway=gone("gateway")),), "blocked"),
+        ((EcsServicesFacts(cluster="c", failure=DENIED),), "cannot-tell"),
+    ],
 )
-def test_a_group_that_no_known_service_owns_decides_nothing(real: Catalogue, ecs: tuple[Facts, ...]) -> None:
-    """A rule that forwards to nobody known is not a pass: whose group it is cannot be told."""
+def test_a_group_that_no_known_service_owns_decides_nothing(
+    real: Catalogue, ecs: tuple[Facts, ...], kind: str
+) -> None:
+    """A rule that forwards to nobody known is not a pass; that its service is gone counts against it."""
     found = verdict(real, "registry-rules-lead-to-gateway", rules_facts(), *ecs)
-    assert (found.status, found.skip_kind) == ("skip", "cannot-tell")
+    assert (found.status, found.skip_kind) == ("skip", kind)
 
 
 def test_targets_that_could_not_be_read_are_not_missing(real: Catalogue) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from hokusai_probe.answers import responder, said
 from hokusai_probe.declare import Case, claim
+from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName, Remedy
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.topology import NAMES
+
+SILENCE = frozenset({"refused", "unreachable", "connect-timeout", "timeout", "reset"})
 
 
 def down_at(
@@ -18,9 +21,6 @@ def down_at(
     answer = hosts.health(host)
     if answer is None:
         return
-    silent = answer.status is None or (
-        answer.status in {502, 503, 504} and responder(answer) == "load-balancer"
-    )
     well = answer.status == 200 and (hosts.bare or responder(answer) == EXPECTED[host])
     yield Case(
         subject=service,
@@ -28,7 +28,7 @@ def down_at(
         claims=(
             claim(
                 f"the {NAMES[service]} does not answer at {answer.url}: {said(answer)}",
-                True if silent else (False if well else None),
+                True if _silent(answer) else (False if well else None),
                 by=HostsFacts,
                 fact=f"hosts.{host}.health.status",
                 value=answer.status,
@@ -63,3 +63,10 @@ def look_deeper(service: str) -> Remedy:
         rollback="Nothing is changed.",
         verify=f"hokusai-probe run --only {'auth' if service == 'auth' else 'registry'}-host-answers",
     )
+
+
+def _silent(answer: Answer) -> bool:
+    """Nobody home. A name that is not found or a certificate that is no good says nothing of the service."""
+    if answer.status is None:
+        return answer.failure is not None and answer.failure.kind in SILENCE
+    return answer.status in {502, 503, 504} and responder(answer) == "load-balancer"

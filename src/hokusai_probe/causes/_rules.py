@@ -74,6 +74,11 @@ def routed(
     )
 
 
+def ways(hosts: HostsFacts, target: Target) -> tuple[Way, ...]:
+    """The ways of a target's hosts; a plain server has no rules."""
+    return () if hosts.bare else tuple(w for w in WAYS if w.host in target.hosts.present())
+
+
 def answer_on(way: Way, hosts: HostsFacts, api: MlflowApiFacts | None) -> Answer | None:
     """What outside eyes saw on a way, or on the one nearest to it."""
     if way.host == "registry":

@@ -35,6 +35,8 @@ def ecs_service_missing(
     Nothing registers with the target group, so the load balancer answers 503 on every path by itself.
     After a migration, look for a service of an older name before calling it absent.
     """
+    if hosts.bare:
+        return
     for service in SERVICES:
         one = ecs.services.get(service) if ecs and ecs.failure is None else None
         yield Case(
@@ -48,8 +50,8 @@ def ecs_service_missing(
                     else f"ECS has no service for {service}",
                     one and one.gone,
                     by=EcsServicesFacts,
-                    fact=f"services.{service}.status",
-                    value=("INACTIVE" if one.status else "MISSING") if one and one.gone else None,
+                    fact=f"services.{service}.{'missing' if one and one.missing else 'status'}",
+                    value=(one.missing or one.status) if one else None,
                     telling=True,
                     aws_cli=_describe(ecs, one),
                 ),

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.answers import detail, responder, said
+from hokusai_probe.answers import detail, error_code, responder, said
 from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
@@ -24,14 +25,13 @@ def gateway_route_missing(api: MlflowApiFacts) -> Iterator[Case]:
     The key is accepted, then ``{"detail": "Not Found"}``. Without a key the same path is 401, as any path is.
     """
     answer = api.search
-    mine = answer.status == 404 and responder(answer) == "gateway" and detail(answer) == "Not Found"
     yield Case(
         subject=api.prefix,
         breaks=("gateway-to-mlflow",),
         claims=(
             claim(
                 f"the gateway's router has no {answer.path}: {said(answer)}",
-                mine,
+                _mine(answer),
                 by=MlflowApiFacts,
                 fact="search.status",
                 value=answer.status,
@@ -47,3 +47,13 @@ def gateway_route_missing(api: MlflowApiFacts) -> Iterator[Case]:
             verify="hokusai-probe verify gateway-route-missing",
         ),
     )
+
+
+def _mine(answer: Answer) -> bool | None:
+    """Whether the router itself says so; hidden where the request did not come as far as the router."""
+    behind = answer.status == 200 or (responder(answer) == "mlflow" and bool(error_code(answer)))
+    if responder(answer) != "gateway":
+        return False if behind else None
+    if answer.status == 404:
+        return detail(answer) == "Not Found"
+    return None if answer.status in {401, 403, 429, 503} else False

@@ -7,7 +7,7 @@ from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.registration import RegistrationFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 
 
 @cause(

@@ -6,6 +6,13 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.hosts import HostsFacts
 
+OUR_RESOLVER = claim(
+    "our own resolver works: another name resolves",
+    None,
+    by=HostsFacts,
+    aws_cli="aws route53 list-hosted-zones",
+)
+
 
 @cause(
     component="dns",
@@ -31,6 +38,7 @@ def host_does_not_resolve(hosts: HostsFacts) -> Iterator[Case]:
             subject=name,
             breaks=(f"dns.{name}",),
             claims=(
+                *(() if some_resolve else (OUR_RESOLVER,)),
                 claim(
                     f"{seen.resolution.name} has no address",
                     name in unresolved,

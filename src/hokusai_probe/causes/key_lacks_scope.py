@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hokusai_probe.answers import error_code, said
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
-from hokusai_probe.probes.registration import RegistrationFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 
 
 @cause(
@@ -21,18 +21,20 @@ from hokusai_probe.probes.registration import RegistrationFacts
 )
 def key_lacks_scope(registration: RegistrationFacts) -> Iterator[Case]:
     """The key may read but not write: each creating request is 403 and names the scope that it lacks."""
-    tried = [a for a in (registration.experiment, registration.run, registration.model) if a is not None]
-    refused = [a for a in tried if a.status == 403 and error_code(a) == "FORBIDDEN"]
-    worst = (refused or tried)[0]
+    asked = {"experiment": registration.experiment, "run": registration.run, "model": registration.model}
+    tried = {name: answer for name, answer in asked.items() if answer is not None}
+    refused = [name for name, a in tried.items() if a.status == 403 and error_code(a) == "FORBIDDEN"]
+    named = (refused or list(tried))[0]
+    worst = tried[named]
     yield Case(
         subject="key",
         breaks=("scope",),
         claims=(
             claim(
                 f"writing is refused for the key's scope: {worst.path}: {said(worst)}",
-                bool(refused),
+                True if refused else (False if any(a.status == 200 for a in tried.values()) else None),
                 by=RegistrationFacts,
-                fact="run.status",
+                fact=f"{named}.status",
                 value=worst.status,
                 telling=True,
             ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._rules import WAYS, Routed, Way, answer_on, balancer_answers_404, describe, routed
+from hokusai_probe.causes._rules import Routed, Way, answer_on, balancer_answers_404, describe, routed, ways
 from hokusai_probe.causes.listener_rules_only_on_http import only_on_http
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy, Target
@@ -33,9 +33,7 @@ def listener_rule_missing(
 
     The load balancer's own plain-text 404, on this path only or on all that have no rule.
     """
-    for way in WAYS:
-        if way.host not in target.hosts.present():
-            continue
+    for way in ways(hosts, target):
         found = routed(rules, ecs, target, way)
         yield Case(
             subject=f"{way.host} {way.pattern}",
@@ -64,7 +62,8 @@ def _priorities(found: Routed) -> list[str]:
 def _missing(found: Routed) -> bool | None:
     if found.https is None:
         return None
-    return found.https.action.type != "forward" and not only_on_http(found)
+    on_http = only_on_http(found)
+    return None if on_http is None else found.https.action.type != "forward" and not on_http
 
 
 def _remedy(way: Way, found: Routed, ecs: EcsServicesFacts | None) -> Remedy | None:

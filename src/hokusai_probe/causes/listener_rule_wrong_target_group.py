@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.answers import responder, said
-from hokusai_probe.causes._rules import WAYS, Routed, Way, answer_on, describe, routed
+from hokusai_probe.answers import detail, responder, said
+from hokusai_probe.causes._rules import Routed, Way, answer_on, describe, routed, ways
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
@@ -29,6 +30,7 @@ SERVICES_THAT_ANSWER = ("auth", "gateway", "mlflow")
 def listener_rule_wrong_target_group(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    validation: KeyValidationFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
     target: Target,
@@ -38,16 +40,16 @@ def listener_rule_wrong_target_group(
     That service answers in its own way: MLflow with an HTML 404 that asks for no key, the gateway with
     401 on whatever path. Adding a rule of the same kind again would only repeat the fault (INC-16).
     """
-    for way in WAYS:
-        if way.host not in target.hosts.present():
-            continue
+    for way in ways(hosts, target):
         found = routed(rules, ecs, target, way)
         wrong = None if found.owner is None else found.owner != way.service
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=(way.hop,),
             claims=(
-                _another_answers(way, answer_on(way, hosts, api)),
+                _gateway_at_auth(validation)
+                if way.host == "auth"
+                else _another_answers(way, answer_on(way, hosts, api)),
                 claim(
                     f"rule {found.https.priority} of {found.balancer.name} sends {way.path} to the "
                     f"{found.owner}'s target group"
@@ -65,12 +67,27 @@ def listener_rule_wrong_target_group(
         )
 
 
+def _gateway_at_auth(validation: KeyValidationFacts | None) -> Claim:
+    """The gateway asks for a key on any path, real or not; the auth service has no such path."""
+    answer = validation.unknown_path if validation else None
+    holds = None
+    if answer is not None and answer.status in {401, 404}:
+        holds = answer.status == 401 and detail(answer) == "API key required"
+    return claim(
+        "the gateway answers under the auth host's /api" + (f": {said(answer)}" if answer else ""),
+        holds,
+        by=KeyValidationFacts,
+        fact="unknown_path.status",
+        value=answer.status if answer else None,
+    )
+
+
 def _another_answers(way: Way, answer: Answer | None) -> Claim:
     holds = None
     if answer is not None:
         who = responder(answer)
         misplaced = who in SERVICES_THAT_ANSWER and who != way.service and answer.status == 404
-        holds = True if misplaced else (False if _served(way, answer) else None)
+        holds = True if misplaced else (False if answer.status == 200 else None)
     return claim(
         f"another service answers on {way.path}" + (f": {said(answer)}" if answer else ""),
         holds,
@@ -78,11 +95,6 @@ def _another_answers(way: Way, answer: Answer | None) -> Claim:
         fact="search.status" if way.host == "registry" else f"hosts.{way.host}.health.status",
         value=answer.status if answer else None,
     )
-
-
-def _served(way: Way, answer: Answer) -> bool:
-    """The way works. At the auth host only another path was asked, so nothing follows from it."""
-    return way.host != "auth" and answer.status == 200
 
 
 def _remedy(way: Way, found: Routed, ecs: EcsServicesFacts | None) -> Remedy | None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._rules import (
-    WAYS,
     Routed,
     Way,
     answer_on,
@@ -11,6 +10,7 @@ from hokusai_probe.causes._rules import (
     create_rule,
     describe,
     routed,
+    ways,
 )
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy, Target
@@ -43,9 +43,7 @@ def listener_rules_only_on_http(
     Every path at the host answers the load balancer's own plain-text 404, and the target groups see no
     request at all. Before the redirect could be looked at, the rules on port 80 were right.
     """
-    for way in WAYS:
-        if way.host not in target.hosts.present():
-            continue
+    for way in ways(hosts, target):
         found = routed(rules, ecs, target, way)
         yield Case(
             subject=f"{way.host} {way.pattern}",
@@ -70,8 +68,10 @@ def only_on_http(found: Routed) -> bool | None:
     """Whether a rule of port 80 forwards what port 443 leaves to its default; None: not known."""
     if found.https is None:
         return None
-    if found.https.action.type == "forward" or found.http is None:
+    if found.https.action.type == "forward" or found.listener(80) is None:
         return False
+    if found.http is None:
+        return None
     return found.http.action.type == "forward" and found.http.priority != "default"
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.answers import said
+from hokusai_probe.answers import responder, said
 from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
-from hokusai_probe.probes.registration import RegistrationFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 
 
 @cause(
@@ -26,14 +27,13 @@ def mlflow_artifacts_disabled(registration: RegistrationFacts) -> Iterator[Case]
     upload = registration.upload
     if upload is None:
         return
-    names = any(word in upload.body for word in ("ARTIFACTS_DISABLED", "serve-artifacts"))
     yield Case(
         subject="artifacts",
         breaks=("artifact-route",),
         claims=(
             claim(
                 f"storing an artifact is refused by the switch: {said(upload)}",
-                upload.status == 503 and names,
+                _refused(upload),
                 by=RegistrationFacts,
                 fact="upload.status",
                 value=upload.status,
@@ -54,3 +54,13 @@ def mlflow_artifacts_disabled(registration: RegistrationFacts) -> Iterator[Case]
             verify="hokusai-probe verify mlflow-artifacts-disabled",
         ),
     )
+
+
+def _refused(upload: Answer) -> bool | None:
+    """Whether the text names the switch; hidden where the request did not come as far."""
+    if upload.status == 503 and any(
+        word in upload.body for word in ("ARTIFACTS_DISABLED", "serve-artifacts")
+    ):
+        return True
+    came_through = upload.status == 200 or responder(upload) == "mlflow"
+    return False if came_through else None

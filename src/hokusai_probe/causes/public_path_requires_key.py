@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.answers import detail
+from hokusai_probe.answers import detail, responder
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.public_paths import PublicPathsFacts
@@ -25,6 +25,7 @@ def public_path_requires_key(paths: PublicPathsFacts, target: Target) -> Iterato
     path fail although the service is well.
     """
     asking = [a.path for a in paths.public if a.status == 401 and "required" in detail(a)]
+    hidden = any(a.status is None or responder(a) == "load-balancer" for a in paths.public)
     if "public-paths-need-key" in target.accept.behaviours:
         return
     yield Case(
@@ -33,7 +34,7 @@ def public_path_requires_key(paths: PublicPathsFacts, target: Target) -> Iterato
         claims=(
             claim(
                 f"without a key the gateway answers 401 on {', '.join(asking) or 'a public path'}",
-                bool(asking),
+                bool(asking) or (None if hidden else False),
                 by=PublicPathsFacts,
                 fact="public[].status",
                 value=list(asking),

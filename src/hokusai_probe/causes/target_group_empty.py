@@ -8,7 +8,7 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.target_groups import TargetGroupsFacts
+from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
 from hokusai_probe.topology import SERVICES
 
 
@@ -34,6 +34,8 @@ def target_group_empty(
 
     The load balancer has nobody to ask and answers 503 by itself.
     """
+    if hosts.bare:
+        return
     for service in SERVICES:
         attached = groups.of(service) if groups else ()
         running = ecs.services[service].running if ecs and service in ecs.services else None
@@ -45,7 +47,7 @@ def target_group_empty(
                 service_claim(hosts, api, service, (503,)),
                 claim(
                     f"{group.name if group else f'the {service} target group'} has no registered target",
-                    group and not any(t.state != "draining" for t in group.targets),
+                    _empty(group),
                     by=TargetGroupsFacts,
                     fact=f"groups[{group.name if group else service}].targets",
                     value=len(group.targets) if group else None,
@@ -72,3 +74,10 @@ def target_group_empty(
                 verify="hokusai-probe verify target-group-empty",
             ),
         )
+
+
+def _empty(group: Group | None) -> bool | None:
+    """Whether nothing but what is leaving is registered; None where that could not be read."""
+    if group is None or group.failure is not None:
+        return None
+    return all(t.state == "draining" for t in group.targets)

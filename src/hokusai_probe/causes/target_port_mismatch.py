@@ -7,7 +7,7 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
+from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.topology import SERVICES
 
@@ -37,6 +37,8 @@ def target_port_mismatch(
     while ECS counts the task as running. The registration, the target group's port or the container's
     port mapping was changed without the others.
     """
+    if hosts.bare:
+        return
     for service in SERVICES:
         group = _group(groups, service)
         definition = definitions.of(service) if definitions else None
@@ -62,10 +64,15 @@ def target_port_mismatch(
 
 def mismatched(group: Group | None, definition: TaskDefinition | None) -> bool | None:
     """Whether targets are registered and none of them on a port of the container; None: not known."""
-    if group is None or definition is None or not definition.ports:
+    if group is None or group.failure is not None or definition is None or not definition.ports:
         return None
     ports = {t.port for t in group.targets if t.state != "draining"}
     return bool(ports) and not ports & set(definition.ports)
+
+
+def _misplaced(group: Group, definition: TaskDefinition) -> list[TargetSeen]:
+    """Targets on a wrong port. One that is draining is on its way out already."""
+    return [t for t in group.targets if t.port not in definition.ports and t.state != "draining"]
 
 
 def _group(groups: TargetGroupsFacts | None, service: str) -> Group | None:
@@ -89,7 +96,7 @@ def _describe(group: Group | None) -> str:
 def _remedy(group: Group | None, definition: TaskDefinition | None) -> Remedy | None:
     if group is None or definition is None or not definition.ports:
         return None
-    port, wrong = definition.ports[0], [t for t in group.targets if t.port not in definition.ports]
+    port, wrong = definition.ports[0], _misplaced(group, definition)
     elbv2 = f"--target-group-arn {group.arn} --targets"
     registered = tuple(f"aws elbv2 register-targets {elbv2} Id={t.id},Port={port}" for t in wrong)
     removed = tuple(f"aws elbv2 deregister-targets {elbv2} Id={t.id},Port={t.port}" for t in wrong)

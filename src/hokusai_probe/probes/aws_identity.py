@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts
 
 

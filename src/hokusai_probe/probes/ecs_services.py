@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hokusai_probe.answers import Responder, responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, Resolution
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Frozen, HostName, NotApplicable, Target, Wrong
 
 EXPECTED: Mapping[str, Responder] = {"auth": "auth", "registry": "gateway", "api": "gateway"}
@@ -34,11 +34,11 @@ class HostsFacts(Facts):
 
 
 def is_bare(target: Target) -> bool:
-    """Whether the target is a plain MLflow server: a bare URL with neither auth nor api host."""
-    return target.hosts.auth is None and target.paths.mlflow is None
+    """Whether the target may be a plain MLflow server: it has no auth service that we know of."""
+    return target.hosts.auth is None
 
 
-@probe(area="infrastructure", cost=3)
+@probe(area="infrastructure", cost=4)
 async def hosts(look: Look) -> HostsFacts:
     """Who answers at each public host.
 
@@ -52,14 +52,22 @@ async def hosts(look: Look) -> HostsFacts:
 
 async def _host(look: Look, host: HostName) -> HostSeen:
     resolution, health = await asyncio.gather(look.http.resolve(host), look.http.send("GET", host, "/health"))
+    prefix = look.target.paths.mlflow if is_bare(look.target) else None
+    if prefix and health.status is not None and not _well(health, host, bare=True):
+        health = await look.http.send("GET", host, f"{prefix}/health")
     return HostSeen(resolution=resolution, health=health)
+
+
+def _well(answer: Answer, host: str, *, bare: bool) -> bool:
+    expected = {"mlflow", "gateway"} if bare else {EXPECTED[host]}
+    return answer.status == 200 and responder(answer) in expected
 
 
 def _complaint(facts: HostsFacts, host: str) -> Sentence:
     answer = facts.health(host)
     if answer is None:
         return NotApplicable(reason=f"the target has no {host} host")
-    if answer.status == 200 and (facts.bare or responder(answer) == EXPECTED[host]):
+    if _well(answer, host, bare=facts.bare):
         return None
     return Wrong(reason=f"GET {answer.url}: {said(answer)}", reproduce=answer.curl())
 

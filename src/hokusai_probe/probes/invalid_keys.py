@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hokusai_probe.answers import detail, responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes.key_forms import UNKNOWN_PATH
 

@@ -8,21 +8,25 @@ from collections.abc import Mapping
 from hokusai_probe.answers import detail, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 
 PATH = "/api/v1/keys/validate"
 PLATFORM = "platform"
+UNKNOWN_PATH = "/api/v1/hokusai-probe-no-such-path"
 
 
 class KeyValidationFacts(Facts):
     """Two validations of the key: for the platform's service id, and without one.
 
+    ``unknown_path``: what a path that nobody has answers without a key. The auth service's router says
+    404; the gateway says 401 to any path, which gives it away (INC-07).
     The key's scopes and service are facts; its user, its id and everything else of the answer are not.
     """
 
     for_platform: Answer
     without_service: Answer
+    unknown_path: Answer
     scopes: tuple[str, ...] | None = None
     service_id: str | None = None
 
@@ -32,20 +36,25 @@ class KeyValidationFacts(Facts):
         return all(a.status in {200, 401} for a in (self.for_platform, self.without_service))
 
 
-@probe(area="authentication", needs=("key", "auth-host"), cost=2)
+@probe(area="authentication", needs=("key", "auth-host"), cost=3)
 async def key_validation(look: Look) -> KeyValidationFacts:
     """What the auth service says of the key: for the platform, and for no service in particular.
 
     ``POST /api/v1/keys/validate`` with the key as Bearer (contract 2). Refused for the platform and good
     without a service: the key belongs to another service, or the gateway asks for the wrong one (INC-04).
     """
-    platform, without = await asyncio.gather(
+    platform, without, unknown = await asyncio.gather(
         _validate(look, {"service_id": PLATFORM, "client_ip": "192.0.2.1"}),
         _validate(look, {"client_ip": "192.0.2.1"}),
+        look.http.send("GET", "auth", UNKNOWN_PATH),
     )
     scopes, service = _of_key(platform if platform.status == 200 else without)
     return KeyValidationFacts(
-        for_platform=platform, without_service=without, scopes=scopes, service_id=service
+        for_platform=platform,
+        without_service=without,
+        unknown_path=unknown,
+        scopes=scopes,
+        service_id=service,
     )
 
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.look import Look
-from hokusai_probe.model import CannotTell, Facts, Frozen, HostName, NotApplicable, Target
+from hokusai_probe.looking import Look
+from hokusai_probe.model import Blocked, CannotTell, Facts, Frozen, HostName, NotApplicable, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
@@ -250,9 +250,20 @@ def _wrong_way(rule: Rule | None, ecs: EcsServicesFacts | None, service: str, pa
     if rule.action.type != "forward":
         return f"rule {rule.priority} answers {path} with {rule.action.type} {rule.action.status}".rstrip()
     owner = owner_of(ecs, rule.action.target_groups)
-    if owner is None or owner == service:
+    if owner == service:
         return None
+    if owner is None:
+        return _owner_unknown(ecs, service, path)
     return f"rule {rule.priority} sends {path} to the {owner} target group; it belongs to the {service}"
+
+
+def _owner_unknown(ecs: EcsServicesFacts | None, service: str, path: str) -> Sentence:
+    """Whose group it is comes from the ECS service; of one that is gone nothing can be said."""
+    one = ecs.services.get(service) if ecs else None
+    reason = f"whose target group {path} leads to is not known"
+    if one is not None and one.gone:
+        return Blocked(reason=f"{reason}: {one.name} is gone", waited_for=f"{service}-tasks-run")
+    return CannotTell(reason=reason)
 
 
 def owner_of(ecs: EcsServicesFacts | None, groups: Iterable[str]) -> str | None:

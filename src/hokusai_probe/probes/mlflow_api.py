@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hokusai_probe.answers import error_code, responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Blocked, Facts, Wrong
 
 CANDIDATES = ("", "/api/mlflow", "/mlflow")
@@ -20,18 +20,15 @@ class MlflowApiFacts(Facts):
     """The prefix under which MLflow's REST API was asked, and what it answered.
 
     ``tried``: the answers of the prefixes that were tried before, where the target names none.
+    ``works``: searching answered with MLflow's own JSON, which may be longer than the body that is kept.
     ``unknown_model`` None: searching got no answer at all, so nothing more was asked.
     """
 
     prefix: str
     search: Answer
     unknown_model: Answer | None
+    works: bool
     tried: Mapping[str, Answer] = {}
-
-    @property
-    def works(self) -> bool:
-        """Searching answered with MLflow's own JSON."""
-        return is_search_result(self.search)
 
 
 @probe(area="proxy", cost=5)
@@ -48,7 +45,13 @@ async def mlflow_api(look: Look) -> MlflowApiFacts:
     chosen = next((p for p, a in tried.items() if is_search_result(a)), _most_telling(tried))
     search = tried.pop(chosen)
     unknown = None if search.status is None else await _get(look, chosen + MODEL, ("name", NO_SUCH_MODEL))
-    return MlflowApiFacts(prefix=chosen, search=search, unknown_model=unknown, tried=tried)
+    return MlflowApiFacts(
+        prefix=chosen,
+        search=search,
+        unknown_model=unknown,
+        works=is_search_result(search),
+        tried=tried,
+    )
 
 
 def _prefixes(look: Look) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import asyncio
 from hokusai_probe.answers import responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, NotApplicable, Wrong
 
 MLFLOW_HEALTH = "/api/health/mlflow"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import probe
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 
@@ -65,11 +65,17 @@ async def _zone(aws: AwsDoor, space: str, zone: str) -> AwsFailure | list[tuple[
     services = await aws.pages("servicediscovery", "list_services", "Services", Filters=by_space)
     if services.failure is not None:
         return services.failure
-    return list(await asyncio.gather(*(_name(aws, service, zone) for service in services.data["Services"])))
+    found = await asyncio.gather(*(_name(aws, service, zone) for service in services.data["Services"]))
+    failure = next((f for f in found if isinstance(f, AwsFailure)), None)
+    return failure or [pair for pair in found if not isinstance(pair, AwsFailure)]
 
 
-async def _name(aws: AwsDoor, service: Mapping[str, Any], zone: str) -> tuple[str, tuple[str, ...]]:
+async def _name(
+    aws: AwsDoor, service: Mapping[str, Any], zone: str
+) -> AwsFailure | tuple[str, tuple[str, ...]]:
     answer = await aws.pages("servicediscovery", "list_instances", "Instances", ServiceId=service["Id"])
-    instances = answer.data.get("Instances", ())
+    if answer.failure is not None:
+        return answer.failure
+    instances = answer.data["Instances"]
     addresses = (i.get("Attributes", {}).get("AWS_INSTANCE_IPV4") for i in instances)
     return f"{service['Name']}.{zone}", tuple(sorted(a for a in addresses if a))

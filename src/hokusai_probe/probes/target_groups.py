@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -106,6 +106,9 @@ def _unwell(facts: TargetGroupsFacts, service: str) -> Sentence:
     groups = facts.of(service)
     if not groups:
         return NotApplicable(reason=f"no ECS service registers {service} with a target group")
+    unread = next((g for g in groups if g.failure is not None), None)
+    if unread is not None and unread.failure is not None:
+        return CannotTell(reason=f"{unread.name}: targets could not be read ({unread.failure.kind})")
     bad = [text for g in groups if (text := _group_unwell(g))]
     return "; ".join(bad) or None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts

@@ -15,10 +15,10 @@ from pathlib import Path
 from hokusai_probe.answers import said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
-from hokusai_probe.look import Look
+from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.registration import PREFIX, STORE, UNDO_S
+from hokusai_probe.probes.model_registration import PREFIX, STORE, UNDO_S
 
 WORKER_S = 60.0  # a cold import of MLflow and scikit-learn takes up to 12 s
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")

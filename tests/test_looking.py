@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.look import Entry, Journal
+from hokusai_probe.looking import Entry, Journal
 
 
 def undo(

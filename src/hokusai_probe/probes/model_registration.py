@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from hokusai_probe.answers import said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
-from hokusai_probe.look import Entry, Look
+from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import Blocked, Facts, Wrong
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
@@ -223,7 +223,7 @@ class _Registrar:
 
 
 @probe(area="registration", safety="write", after=("registry-host-answers",), cost=20)
-async def registration(look: Look, api: MlflowApiFacts) -> RegistrationFacts:
+async def model_registration(look: Look, api: MlflowApiFacts) -> RegistrationFacts:
     """Registering a model: experiment, run, model and version, retrieval, artifact; then removing it.
 
     A small fixed artifact over plain REST, so that it works without the MLflow client. Everything is
@@ -273,7 +273,7 @@ def _ok(answer: Answer | None, facts: RegistrationFacts, what: str) -> Sentence:
     if answer is None:
         reason = facts.stopped or f"{what}: an earlier request failed"
         return Blocked(reason=reason, waited_for=facts.stopped_in)
-    if answer.status == 200:
+    if answer.status == 200 and answer.answered:
         return None
     return Wrong(reason=f"{what}: {said(answer)}", reproduce=answer.curl())
 
