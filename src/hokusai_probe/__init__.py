@@ -16,17 +16,15 @@ if TYPE_CHECKING:
     from hokusai_probe.issues import Action, KnownIssue
     from hokusai_probe.issues import plan as plan_issues
     from hokusai_probe.model import Diagnosis, Observation, Report, Target, Verdict
-    from hokusai_probe.runner import Control, Looked, Options, UsageError, arun, look, replay, run
+    from hokusai_probe.runner import Looked, UsageError, arun, look, replay, run
 
 _PLACES = {
     "Action": "issues",
     "ConfigError": "config",
-    "Control": "runner",
     "Diagnosis": "model",
     "KnownIssue": "issues",
     "Looked": "runner",
     "Observation": "model",
-    "Options": "runner",
     "ProbeError": "errors",
     "Report": "model",
     "Target": "model",
@@ -42,12 +40,10 @@ _PLACES = {
 __all__ = [
     "Action",
     "ConfigError",
-    "Control",
     "Diagnosis",
     "KnownIssue",
     "Looked",
     "Observation",
-    "Options",
     "ProbeError",
     "Report",
     "Target",

@@ -77,12 +77,26 @@ def targeted(target: Target | str | Path, environment: Mapping[str, str]) -> Tar
 
 async def arun(
     target: Target | str | Path,
-    options: Options = Options(),
+    *,
+    only: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    aws: bool = True,
+    allow: Iterable[SafetyClass] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Report:
+    """The same as :func:`run`, for code inside a running event loop, such as a notebook."""
+    options = Options(only=tuple(only), skip=tuple(skip), aws=aws, allow=tuple(allow))
+    return await carry_out(target, options, environment=environment)
+
+
+async def carry_out(
+    target: Target | str | Path,
+    options: Options,
     *,
     control: Control | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Report:
-    """Look at the target, judge and diagnose. Returns the report; what the platform does never raises.
+    """One run with all its settings, watched and cut short through ``control``.
 
     Raises ConfigError, BadKey or UsageError before the first request when something of ours is unusable.
     """
@@ -226,11 +240,13 @@ def run(
     """Look, judge and diagnose, and wait for it. In a running event loop use ``await arun(...)``.
 
     ``target`` is a TOML file, a URL, the name of a target that ships, or a Target. ``only`` and ``skip``
-    name areas, looks or checks. Keys come from ``environment``, by default the process's own.
+    name areas, looks or checks. ``allow`` adds safety classes to those of the target. Keys come from
+    ``environment``, by default the process's own. Returns the report; what the platform does never raises.
+    Raises ConfigError, BadKey or UsageError, before the first request, when something of ours is unusable.
     """
-    options = Options(only=tuple(only), skip=tuple(skip), aws=aws, allow=tuple(allow))
     _refuse_running_loop()
-    return asyncio.run(arun(target, options, environment=environment))
+    looking = arun(target, only=only, skip=skip, aws=aws, allow=allow, environment=environment)
+    return asyncio.run(looking)
 
 
 def look(probe: str, target: Target | str | Path, *, environment: Mapping[str, str] | None = None) -> Looked:

@@ -22,7 +22,7 @@ from hokusai_probe.diagnose import is_trouble
 from hokusai_probe.model import PROBE_OF_FACTS, SAFETY_CLASSES, Facts, Report, SafetyClass, Trigger
 from hokusai_probe.reports import console
 from hokusai_probe.reports import write as write_documents
-from hokusai_probe.runner import Control, Options, UsageError, arun
+from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
 
 FailOn = Literal["failure", "trouble", "never"]
@@ -155,7 +155,7 @@ async def _looked(where: Place, options: Options, *, quiet: bool) -> Report:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, control, number)
-    return await arun(where.target, options, control=control, environment=where.environment)
+    return await carry_out(where.target, options, control=control, environment=where.environment)
 
 
 def _stop(control: Control, number: signal.Signals) -> None:
