@@ -30,8 +30,8 @@ REGISTRATION = [
 
 
 @contextmanager
-def _server(directory: Path, *more: str) -> Iterator[str]:
-    """`mlflow server` on a port of its own; its URL."""
+def _server(directory: Path, prefix: str = "") -> Iterator[str]:
+    """`mlflow server` on a port of its own; its URL, with the prefix."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -49,7 +49,8 @@ def _server(directory: Path, *more: str) -> Iterator[str]:
             "1",
         ),
         *("--backend-store-uri", f"sqlite:///{directory}/mlflow.db"),
-        *("--artifacts-destination", str(directory / "artifacts"), *more),
+        *("--artifacts-destination", str(directory / "artifacts")),
+        *(("--static-prefix", prefix) if prefix else ()),
     ]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (directory / "log").open("wb") as log:
@@ -62,8 +63,9 @@ def _server(directory: Path, *more: str) -> Iterator[str]:
             cwd=directory,
         )
         try:
-            _wait(f"http://127.0.0.1:{port}/health")
-            yield f"http://127.0.0.1:{port}"
+            url = f"http://127.0.0.1:{port}{prefix}"
+            _wait(f"{url}/health")
+            yield url
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -128,7 +130,7 @@ def test_a_broken_artifact_store_fails_its_check_and_no_cause_is_guessed(server:
 
 def test_a_server_behind_a_prefix_is_found_by_its_url(tmp_path: Path) -> None:
     """The path of the URL is the prefix, as `--static-prefix` has it."""
-    with _server(tmp_path, "--static-prefix", "/registry") as url:
-        report = run(f"{url}/registry", allow=["write"], environment={}, skip=["trained-model"])
+    with _server(tmp_path, "/registry") as url:
+        report = run(url, allow=["write"], environment={}, skip=["trained-model"])
 
     assert _failing(report) == []

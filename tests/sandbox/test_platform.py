@@ -7,6 +7,7 @@ import pytest
 from control_side import Prober, accepts, eventually, ip_of
 
 from hokusai_probe.sandbox import start
+from hokusai_probe.sandbox.early import TIME_SCALE
 
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=1"
 ACTION_SECONDS = 5.0
@@ -178,7 +179,7 @@ def test_the_target_file_says_what_a_prober_needs(prober: Prober) -> None:
         key: names[f"load_balancer.{key}"].split("/")[-2] for key in ("auth", "registry", "main")
     }
     assert "bucket" not in aws
-    assert target["timeouts"]["load_balancer_connect_s"] == 1.0
+    assert target["timeouts"]["load_balancer_connect_s"] == 10 / TIME_SCALE
 
 
 def test_the_load_balancers_are_laid_out_as_the_contract_says(prober: Prober) -> None:

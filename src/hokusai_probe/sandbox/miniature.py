@@ -267,13 +267,19 @@ async def _start_balancers(
 
 async def _wait_until_up(reconciler: Reconciler, early: Early) -> None:
     deadline = time.monotonic() + _UP_S
-    while not reconciler.settled():
-        broken = [name for name in early.runtime.services if reconciler.keeps_failing(name)]
-        if broken or time.monotonic() > deadline:
+    while not _is_up(reconciler, early):
+        if time.monotonic() > deadline:
             raise SandboxBrokenError(_why_not_up(reconciler, early))
         await asyncio.to_thread(reconciler.tick)
         await asyncio.sleep(_PAUSE_S)
     reconciler.let_go_of_spares()
+
+
+def _is_up(reconciler: Reconciler, early: Early) -> bool:
+    """Whether everything runs. A service that keeps failing counts as settled, and is not up."""
+    if any(reconciler.keeps_failing(name) for name in early.runtime.services):
+        raise SandboxBrokenError(_why_not_up(reconciler, early))
+    return reconciler.settled()
 
 
 def _why_not_up(reconciler: Reconciler, early: Early) -> str:
