@@ -12,8 +12,8 @@ from hokusai_probe.model import Facts, Hosts, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.hosts import HostSeen, HostsFacts
-from hokusai_probe.probes.invalid_keys import FAKES, InvalidKeysFacts
-from hokusai_probe.probes.key_forms import ACCEPTED, REFUSED, KeyFormsFacts
+from hokusai_probe.probes.invalid_keys import FAKES, MALFORMED, InvalidKeysFacts
+from hokusai_probe.probes.key_forms import ACCEPTED, KeyFormsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import (
     Action,
@@ -24,6 +24,7 @@ from hokusai_probe.probes.listener_rules import (
     Rule,
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts, is_search_result
+from hokusai_probe.probes.no_key import NoKeyFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
@@ -156,15 +157,23 @@ def api_facts(search: Answer | None = None, unknown_model: Answer | None = None)
 def form_facts(refused_with: Answer | None = None, **changed: Answer) -> KeyFormsFacts:
     """The forms of a good key; with ``refused_with`` every form that should be let in gets that."""
     let_in = refused_with or refusal(404, "Not Found")
-    answers = dict.fromkeys(ACCEPTED, let_in) | dict.fromkeys(REFUSED, refusal(401, "API key required"))
+    answers = dict.fromkeys(ACCEPTED, let_in)
     return KeyFormsFacts(answers=answers | {k.replace("_", "-"): a for k, a in changed.items()})
 
 
-def invalid_facts(fakes: Answer | None = None, no_key: Answer | None = None) -> InvalidKeysFacts:
+def no_key_facts(given: Answer | None = None) -> NoKeyFacts:
+    """A gateway that asks for a key, unless told otherwise."""
+    return NoKeyFacts(answer=given or refusal(401, "API key required"))
+
+
+def invalid_facts(
+    fakes: Answer | None = None, malformed: Answer | None = None, **changed: Answer
+) -> InvalidKeysFacts:
     """A gateway that refuses for the right reasons, unless told otherwise."""
+    forms = dict.fromkeys(MALFORMED, malformed or refusal(401, "API key required"))
     return InvalidKeysFacts(
-        no_key=no_key or refusal(401, "API key required"),
         fakes=dict.fromkeys(FAKES, fakes or refusal(401, "Invalid or expired API key")),
+        malformed=forms | {k.replace("_", "-"): a for k, a in changed.items()},
     )
 
 
@@ -323,6 +332,7 @@ def outside(**changed: Facts) -> dict[str, Facts]:
     healthy: dict[str, Facts] = {
         "hosts": hosts_facts(),
         "public_paths": path_facts(),
+        "no_key": no_key_facts(),
         "invalid_keys": invalid_facts(),
         "key_forms": form_facts(),
         "key_validation": validation_facts(),

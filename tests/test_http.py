@@ -715,3 +715,67 @@ def test_the_command_can_name_another_host() -> None:
     """For a person who reaches the platform by another way."""
     answer = _ask(says(http()))
     assert shlex.split(answer.curl(base="https://registry.example"))[-1] == "https://registry.example/x"
+
+
+# --- Manners --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["http://registry.example", "http://192.0.2.7:8080"])
+def test_a_key_is_never_sent_over_plain_http_to_another_machine(url: str) -> None:
+    """Before any packet: not to a name, not to an address. Without a key the request would be sent."""
+    with pytest.raises(ProbeError, match="never sent over plain http"):
+        _at(url, lambda door: door.send("GET", "registry", "/x", key="bearer"))
+
+
+def test_an_origin_that_lets_requests_run_out_of_time_is_not_asked_again() -> None:
+    """The second request takes no time and is not sent; its failure is the first one's."""
+
+    async def twice() -> tuple[Answer, Answer, int]:
+        async with serving(says(then="keep")) as server, _door(f"http://{LOCAL}:{server.port}") as door:
+            first = await door.send("GET", "registry", "/x", total_s=0.3)
+            second = await door.send("GET", "registry", "/y", total_s=0.3)
+            return first, second, door.requests_sent
+
+    first, second, sent = asyncio.run(twice())
+    assert first.failure == second.failure
+    assert first.failure is not None
+    assert first.failure.kind == "timeout"
+    assert second.elapsed_s < 0.1
+    assert sent == 1
+
+
+def test_an_origin_that_answered_once_is_asked_again_after_a_slow_answer() -> None:
+    """One slow answer among good ones says nothing of the others."""
+    replies = [json_answer("{}"), b"", json_answer("{}")]
+
+    async def reply(writer: asyncio.StreamWriter, head: bytes) -> None:
+        writer.write(replies.pop(0))
+        await writer.drain()
+
+    async def three() -> list[int | None]:
+        async with serving(reply) as server, _door(f"http://{LOCAL}:{server.port}") as door:
+            posts = [await door.send("POST", "registry", "/x", total_s=0.3) for _ in range(3)]
+            return [answer.status for answer in posts]
+
+    assert asyncio.run(three()) == [200, None, 200]
+
+
+def test_at_most_six_requests_are_under_way_at_one_origin() -> None:
+    """Twenty at once come in sixes at most: a probe must not be the load that it measures."""
+    under_way, most = 0, 0
+
+    async def reply(writer: asyncio.StreamWriter, head: bytes) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.03)
+        under_way -= 1
+        writer.write(json_answer("{}"))
+        await writer.drain()
+
+    async def twenty() -> None:
+        async with serving(reply) as server, _door(f"http://{LOCAL}:{server.port}") as door:
+            await asyncio.gather(*(door.send("GET", "registry", f"/{i}") for i in range(20)))
+
+    asyncio.run(twenty())
+    assert most == 6

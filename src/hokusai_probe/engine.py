@@ -224,7 +224,8 @@ class Observer:
         return None
 
     async def _take(self, probe: Probe) -> Facts | OurTrouble:
-        seconds = probe.deadline_s or probe.cost * self._look.target.timeouts.total_s
+        # one more than its requests can take: a look must not run out before its last request does
+        seconds = probe.deadline_s or (probe.cost + 1) * self._look.target.timeouts.total_s
         try:
             async with asyncio.timeout(seconds):
                 with author(probe.slug):
@@ -250,7 +251,7 @@ def _missing(need: Need, target: Target, look: Look) -> Skip | None:
             "not-configured",
             "AWS is not looked at: the target has no [aws], or --no-aws",
         ),
-        "key": (look.keys.main is None, "not-configured", f"{target.key.env} is not set"),
+        "key": (not look.may_send_key(), "not-configured", _no_key(look)),
         "second-key": (
             look.keys.second is None,
             "not-configured",
@@ -271,6 +272,13 @@ def _missing(need: Need, target: Target, look: Look) -> Skip | None:
     }
     absent, kind, reason = lacks[need]
     return Skip(kind, reason) if absent else None
+
+
+def _no_key(look: Look) -> str:
+    name = look.target.key.env
+    if look.keys.main is None:
+        return f"{name} is not set"
+    return f"the key in {name} is not sent: the target's address is plain http"
 
 
 def _observation(

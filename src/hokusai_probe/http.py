@@ -15,8 +15,9 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal, Self, cast
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 import certifi
 import httpcore
@@ -58,6 +59,20 @@ _IDLE_S = 4.0
 _MOST_ADDRESSES = 4
 _AT_ONCE = 6  # requests under way at one origin: a probe must not be the load that it then measures
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def may_carry_keys(target: Target) -> bool:
+    """Whether keys may be sent to this target: over https, or over http to loopback."""
+    return all(_is_private(urlsplit(url)) for url in target.hosts.present().values())
+
+
+def _is_private(url: SplitResult) -> bool:
+    if url.scheme == "https" or url.hostname == "localhost":
+        return True
+    try:
+        return ip_address(url.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 class BudgetExhausted(ProbeError):  # noqa: N818 - the name users catch
@@ -346,6 +361,9 @@ class HttpDoor:
             return None
         if fake is not None:
             return Credential(form, fake, "INVALID_KEY")
+        if not may_carry_keys(self._target):
+            msg = "a key is never sent over plain http, but to this machine itself"
+            raise ProbeError(msg)
         secret = self._keys.of(whose)
         if secret is None:
             msg = f"the request needs the {whose} key, which is not set"
@@ -365,12 +383,12 @@ class HttpDoor:
             raise ValueError(msg)
 
     async def _exchange_unless_silent(self, request: Request, received: Received) -> Failure | None:
-        """An origin where every connection so far timed out is not asked again in this run."""
+        """An origin that has let every request run out of time is not asked again in this run."""
         known = self._silent.get(request.origin)
         if known is not None and request.origin not in self._reached:
             return known
         failure = await self._exchange(request, received)
-        if failure is not None and failure.kind == "connect-timeout":
+        if failure is not None and failure.kind in {"connect-timeout", "timeout"} and received.status is None:
             self._silent[request.origin] = failure
         else:
             self._reached.add(request.origin)

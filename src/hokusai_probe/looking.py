@@ -92,7 +92,13 @@ class Look:
 
     def key_form(self) -> Literal["bearer"] | None:
         """How the key is sent where any form would do; None where there is no key."""
-        return "bearer" if self.keys.main is not None else None
+        return "bearer" if self.may_send_key() else None
+
+    def may_send_key(self) -> bool:
+        """Whether there is a key, and a way to send it that nobody can listen to."""
+        from hokusai_probe.http import may_carry_keys
+
+        return self.keys.main is not None and may_carry_keys(self.target)
 
     def has_registration_extra(self) -> bool:
         """Whether scikit-learn and the MLflow client are installed; imports neither."""

@@ -1,4 +1,4 @@
-"""What the gateway does with no key and with keys that nobody was given."""
+"""What the gateway does with keys that nobody was given, and with keys in no valid form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hokusai_probe.answers import detail, responder, said
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.http import Answer
+from hokusai_probe.http import Answer, KeyForm
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes.key_forms import UNKNOWN_PATH
@@ -16,36 +16,33 @@ FAKES: Mapping[str, str] = {
     "unknown": "hk_test_nobody-was-ever-given-this-key",
     "no-prefix": "nobody-was-ever-given-this-key-either",
 }
+MALFORMED: tuple[KeyForm, ...] = ("raw", "bearer-lower", "bearer-no-blank", "basic")
 
 
 class InvalidKeysFacts(Facts):
-    """Answers without a key and with made-up ones, by the name of the fake."""
+    """Answers to made-up keys, by the name of the fake, and to a made-up key in no valid form."""
 
-    no_key: Answer
     fakes: Mapping[str, Answer]
+    malformed: Mapping[KeyForm, Answer]
 
 
-@probe(area="authentication", needs=("auth-host",), cost=3)
+@probe(area="authentication", safety="hostile", needs=("auth-host",), cost=6)
 async def invalid_keys(look: Look) -> InvalidKeysFacts:
-    """Whether the gateway keeps out who has no key or an invalid one.
+    """Whether the gateway keeps out who has an invalid key.
 
     The old scripts counted any 401 as a pass, so a dead auth service scored above a live one
-    (contract 10.4). Here the text must say that auth looked and refused.
+    (contract 10.4). Here the text must say that auth looked and refused. A bare key, lower-case
+    ``bearer``, no blank, or Basic are no valid forms (contract 3.2). No real key is sent.
     """
-    answers = await asyncio.gather(
-        look.http.send("GET", "registry", UNKNOWN_PATH),
-        *(look.http.send("GET", "registry", UNKNOWN_PATH, key="bearer", key_value=k) for k in FAKES.values()),
+    fakes = await asyncio.gather(*(_send(look, "bearer", fake) for fake in FAKES.values()))
+    malformed = await asyncio.gather(*(_send(look, form, FAKES["unknown"]) for form in MALFORMED))
+    return InvalidKeysFacts(
+        fakes=dict(zip(FAKES, fakes, strict=True)), malformed=dict(zip(MALFORMED, malformed, strict=True))
     )
-    return InvalidKeysFacts(no_key=answers[0], fakes=dict(zip(FAKES, answers[1:], strict=True)))
 
 
-@check(hop="public.registry/no-key")
-def no_key_is_refused(facts: InvalidKeysFacts) -> Sentence:
-    """Without a key the gateway answers 401 and says that it wants one."""
-    answer = facts.no_key
-    if answer.status == 401 and responder(answer) == "gateway" and "required" in detail(answer):
-        return None
-    return Wrong(reason=f"without a key: {said(answer)}", reproduce=answer.curl())
+async def _send(look: Look, form: KeyForm, fake: str) -> Answer:
+    return await look.http.send("GET", "registry", UNKNOWN_PATH, key=form, key_value=fake)
 
 
 @check(hop="gateway-auth")
@@ -53,5 +50,14 @@ def invalid_keys_are_refused(facts: InvalidKeysFacts) -> Sentence:
     """A made-up key is refused because the auth service does not know it, not because nobody asked."""
     for name, answer in facts.fakes.items():
         if answer.status != 401 or "invalid or expired" not in detail(answer).lower():
-            return Wrong(reason=f"a made-up key ({name}): {said(answer)}", reproduce=answer.curl())
+            return Wrong(reason=f"a made-up key ({name}) gets {said(answer)}", reproduce=answer.curl())
+    return None
+
+
+@check(hop="public.registry/malformed-key")
+def malformed_forms_are_refused(facts: InvalidKeysFacts) -> Sentence:
+    """A key in no valid form is answered 401, as if there were none."""
+    for form, answer in facts.malformed.items():
+        if answer.status != 401 or responder(answer) != "gateway" or "required" not in detail(answer):
+            return Wrong(reason=f"a key in the form {form} gets {said(answer)}", reproduce=answer.curl())
     return None

@@ -42,7 +42,7 @@ async def mlflow_api(look: Look) -> MlflowApiFacts:
         tried[prefix] = await _get(look, prefix + SEARCH, ("max_results", "1"))
         if is_search_result(tried[prefix]) or tried[prefix].status is None:
             break  # found, or nobody there: asking the dead again costs a connect timeout each
-    chosen = next((p for p, a in tried.items() if is_search_result(a)), _most_telling(tried))
+    chosen = min(tried, key=lambda prefix: _promise(tried[prefix]))
     search = tried.pop(chosen)
     unknown = None if search.status is None else await _get(look, chosen + MODEL, ("name", NO_SUCH_MODEL))
     return MlflowApiFacts(
@@ -59,9 +59,11 @@ def _prefixes(look: Look) -> tuple[str, ...]:
     return CANDIDATES if named is None else (named.rstrip("/"),)
 
 
-def _most_telling(tried: Mapping[str, Answer]) -> str:
-    """The prefix whose refusal says most: one that asks for a key, or fails behind it, over a plain 404."""
-    return min(tried, key=lambda prefix: (tried[prefix].status in {None, 404}, CANDIDATES.index(prefix)))
+def _promise(answer: Answer) -> int:
+    """How much an answer speaks for its prefix: it works (0), it asks for a key or fails (1), nothing (2)."""
+    if is_search_result(answer):
+        return 0
+    return 2 if answer.status in {None, 404} else 1
 
 
 async def _get(look: Look, path: str, query: tuple[str, str]) -> Answer:

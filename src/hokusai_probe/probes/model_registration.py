@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
 
-from hokusai_probe.answers import said
+from hokusai_probe.answers import detail, error_code, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Entry, Look
@@ -188,10 +188,11 @@ class _Registrar:
     async def delete_run(self) -> bool:
         """Delete the run, also one whose creation was never answered: it is found by its tag."""
         ids = [self.run_id] if self.run_id else await self._runs_of_ours()
-        gone = [await self.rest("POST", "runs/delete", {"run_id": one}) for one in ids]
-        return all(a.status in {200, 404} for a in gone)
+        return all([is_gone(await self.rest("POST", "runs/delete", {"run_id": one})) for one in ids])
 
     async def _runs_of_ours(self) -> list[str]:
+        if never_made(self.seen.get("run")):
+            return []
         body: JsonValue = {
             "experiment_ids": [self.experiment_id or "0"],
             "filter": f"tags.`{TAG}.journal` = '{self.name}'",
@@ -201,25 +202,82 @@ class _Registrar:
         return [str(info["run_id"]) for run in found if isinstance(info := run.get("info"), Mapping)]
 
     async def delete_artifact(self) -> bool:
-        return (await self.store("DELETE", self.folder)).status in {200, 204, 404}
+        """Delete the folder; MLflow says 200 also when there is none."""
+        return never_made(self.seen.get("upload")) or is_gone(await self.store("DELETE", self.folder))
 
     async def delete_model(self) -> bool:
-        return (await self.rest("DELETE", "registered-models/delete", {"name": self.name})).status in {
-            200,
-            404,
-        }
+        """Delete the registered model with its versions."""
+        if never_made(self.seen.get("model")):
+            return True
+        return is_gone(await self.rest("DELETE", "registered-models/delete", {"name": self.name}))
 
     async def left_behind(self) -> tuple[str, ...]:
-        """What is still there after removing: looked up, not assumed."""
+        """What is still there after removing, and what could not be seen: looked up, not assumed."""
+        left = (await self._model_left(), await self._artifact_left(), await self._run_left())
+        return tuple(sentence for sentence in left if sentence)
+
+    async def _model_left(self) -> str:
+        if never_made(self.seen.get("model")):
+            return ""
         found = await self.rest("GET", "registered-models/get", query=[("name", self.name)])
-        left = [f"registered model {self.name}"] if found.status == 200 else []
-        if "upload" in self.seen:
-            artifact = await self.store("GET", f"{self.folder}/model.json")
-            left += [f"artifact {self.folder}/model.json"] if artifact.status == 200 else []
-        if self.run_id is not None:
-            run = await self.rest("GET", "runs/get", query=[("run_id", self.run_id)])
-            left += [f"run {self.run_id}"] if _dig(run, "run", "info", "lifecycle_stage") == "active" else []
-        return tuple(left)
+        return left(f"the registered model {self.name}", found, gone=is_unknown(found))
+
+    async def _artifact_left(self) -> str:
+        if never_made(self.seen.get("upload")):
+            return ""
+        listed = await self.look.http.send(
+            *("GET", "registry", self.prefix + STORE.rstrip("/")),
+            key=self.look.key_form(),
+            query=[("path", self.folder)],
+        )
+        return left(f"the artifact {self.folder}/model.json", listed, gone=lists_nothing(listed))
+
+    async def _run_left(self) -> str:
+        if self.run_id is None:
+            return ""
+        found = await self.rest("GET", "runs/get", query=[("run_id", self.run_id)])
+        deleted = _dig(found, "run", "info", "lifecycle_stage") == "deleted"
+        return left(f"the run {self.run_id}", found, gone=deleted or is_unknown(found))
+
+
+def never_made(answer: Answer | None) -> bool:
+    """Whether a creating request certainly created nothing. No answer, or a 5xx, proves nothing.
+
+    Two 5xx do: 503 comes before MLflow is asked, and the gateway's "Failed to connect" (contract 4.1).
+    """
+    if answer is None or answer.status is None:
+        return False
+    refused = 400 <= answer.status < 500 or answer.status == 503
+    return refused or (answer.status == 502 and detail(answer).startswith("Failed to connect"))
+
+
+def is_unknown(answer: Answer) -> bool:
+    """MLflow itself says that there is no such thing; a 404 of a missing route would prove nothing."""
+    return answer.status == 404 and error_code(answer) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def is_gone(answer: Answer) -> bool:
+    """A deletion that succeeded, or that was not needed any more."""
+    return answer.status in {200, 204} or is_unknown(answer)
+
+
+def lists_nothing(answer: Answer) -> bool:
+    """A listing of artifacts that is MLflow's own and empty."""
+    body = answer.json()
+    return is_unknown(answer) or (
+        answer.status == 200 and isinstance(body, Mapping) and not body.get("files")
+    )
+
+
+def left(thing: str, answer: Answer, *, gone: bool) -> str:
+    """A sentence about something of ours that is not certainly gone, or an empty one."""
+    if gone:
+        return ""
+    return (
+        f"{thing} is still there"
+        if answer.status == 200
+        else f"whether {thing} is gone was not seen: {said(answer)}"
+    )
 
 
 @probe(area="registration", safety="write", after=("registry-host-answers",), cost=20)
@@ -298,11 +356,27 @@ def run_can_be_logged(facts: RegistrationFacts) -> Sentence:
     refused = _all_ok(facts, runs__create=facts.run, runs__log_batch=facts.logged, runs__get=facts.run_read)
     if refused is not None or facts.run_read is None:
         return refused
-    run = facts.run_read.json()
-    data = run.get("run") if isinstance(run, Mapping) else None
-    text = str(data)
-    missing = [word for word in (str(METRIC), PARAM, f"{TAG}.journal") if word not in text]
-    return Wrong(reason=f"the run was read back without {', '.join(missing)}") if missing else None
+    lost = _lost(facts.run_read)
+    return Wrong(reason=f"the run was read back without its {' and '.join(lost)}") if lost else None
+
+
+def _lost(answer: Answer) -> list[str]:
+    """What was logged and is not there when the run is read back, compared by key and value."""
+    body = answer.json()
+    run = body.get("run") if isinstance(body, Mapping) else None
+    data = run.get("data") if isinstance(run, Mapping) else None
+    sent: dict[str, tuple[str, JsonValue]] = {
+        "metrics": ("accuracy", METRIC), "params": ("alpha", PARAM), "tags": (TAG, "1"),
+    }  # fmt: skip
+    return [
+        kind for kind, (key, value) in sent.items() if {"key": key, "value": value} not in _pairs(data, kind)
+    ]
+
+
+def _pairs(data: JsonValue, kind: str) -> list[dict[str, JsonValue]]:
+    items = data.get(kind) if isinstance(data, Mapping) else None
+    found = [i for i in items if isinstance(i, Mapping)] if isinstance(items, list) else []
+    return [{"key": i.get("key"), "value": i.get("value")} for i in found]
 
 
 @check(hop="writes/model")

@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,15 @@ from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.model_registration import PREFIX, STORE, UNDO_S
+from hokusai_probe.probes.model_registration import (
+    PREFIX,
+    STORE,
+    UNDO_S,
+    is_gone,
+    left,
+    lists_nothing,
+    never_made,
+)
 
 WORKER_S = 60.0  # a cold import of MLflow and scikit-learn takes up to 12 s
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
@@ -105,7 +113,7 @@ async def trained_model(look: Look, api: MlflowApiFacts) -> TrainedModelFacts:
                 after = await worker.predictions()
     await look.journal.undo(UNDO_S)
     return TrainedModelFacts(
-        uploads=uploads, downloads=downloads, before=before, after=after, leftovers=await store.left()
+        uploads=uploads, downloads=downloads, before=before, after=after, leftovers=await store.left(uploads)
     )
 
 
@@ -137,12 +145,17 @@ class _Store:
 
     async def delete(self) -> bool:
         """Remove the folder; already gone is gone."""
-        return (await self._send("DELETE", "")).status in {200, 204, 404}
+        return is_gone(await self._send("DELETE", ""))
 
-    async def left(self) -> tuple[str, ...]:
-        """What is still there: MLflow's own description file, if it can be fetched."""
-        found = await self._send("GET", "/MLmodel")
-        return (f"artifact {self._path}",) if found.status == 200 else ()
+    async def left(self, uploads: Sequence[Answer]) -> tuple[str, ...]:
+        """What is still there, by MLflow's own listing of the folder."""
+        if all(never_made(answer) for answer in uploads):
+            return ()
+        root, _, folder = self._path.rpartition("/")
+        key = self._look.key_form()
+        listed = await self._look.http.send("GET", "registry", root, key=key, query=[("path", folder)])
+        sentence = left(f"the artifact folder {folder}", listed, gone=lists_nothing(listed))
+        return (sentence,) if sentence else ()
 
     async def _send(self, method: str, path: str, content: bytes | None = None) -> Answer:
         key = self._look.key_form()
