@@ -298,7 +298,7 @@ def test_a_look_over_its_deadline_is_a_fault() -> None:
     assert said(observe(found, target=slow)) == {
         "names": SEEN,
         "ports": ("fault", None, "the look was not done within its 0.03 s", None),
-        "tags": ("fault", None, "the look was not done within its 0.04 s", None),
+        "tags": ("fault", None, "the look was not done within its 0.06 s", None),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _evidence import unfounded
 
 from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
@@ -147,6 +148,14 @@ def test_the_key_is_in_no_output(sweeps: Sweeps, name: str) -> None:
             describe(plan([report], [], repository="example/infra")),
         ]
         assert [s for s in slices if any(s in text for text in outputs)] == []
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_every_piece_of_evidence_is_in_the_facts(sweeps: Sweeps, name: str) -> None:
+    """What a diagnosis cites stands at that path in the recorded facts, with that value."""
+    for report in (sweeps[name].aws, sweeps[name].no_aws):
+        facts = [o.facts for o in report.observations if o.facts is not None]
+        assert unfounded(report.diagnoses, facts) == []
 
 
 @pytest.mark.parametrize("name", scenarios())

@@ -185,7 +185,7 @@ def _by_status(service: str, answer: Answer, *, required: bool, with_key: bool) 
         case 404 if required:
             yield "listener-rule-missing"
         case 502:
-            yield f"{service}-down"
+            yield "auth-service-down" if service == "auth" else f"{service}-down"
         case 503:
             yield "ecs-service-missing"
         case 504:

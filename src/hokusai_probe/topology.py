@@ -87,10 +87,13 @@ HOPS: Mapping[str, Hop] = {
     "validation": Hop("the auth service validates the key", "auth", ("public.auth", "key")),
     "authenticated": Hop("a request with the key is let in", "gateway", ("gateway-auth", "key")),
     "rule.mlflow": Hop("the rule for MLflow's path on the registry host", "load-balancer", ("tls.registry",)),
+    "rule.artifacts": Hop(
+        "the rule for MLflow's artifact paths on the registry host", "load-balancer", ("tls.registry",)
+    ),
     "required-paths": Hop(
         "the paths that a client needs lead to the gateway",
         "load-balancer",
-        ("public.registry", "rule.mlflow"),
+        ("public.registry", "rule.mlflow", "rule.artifacts"),
     ),
     "mlflow-api": Hop(
         "MLflow's API through the gateway", "gateway", ("authenticated", "rule.mlflow", "gateway-to-mlflow")
@@ -103,7 +106,9 @@ HOPS: Mapping[str, Hop] = {
         "gateway",
         ("public.registry", "gateway-to-mlflow", "artifact-route"),
     ),
-    "artifacts": Hop("storing and fetching artifacts", "mlflow", ("writes", "artifact-route", "storage")),
+    "artifacts": Hop(
+        "storing and fetching artifacts", "mlflow", ("writes", "artifact-route", "rule.artifacts", "storage")
+    ),
 }
 
 

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from hokusai_probe.answers import responder, said
-from hokusai_probe.declare import Case, claim
+from hokusai_probe.causes._words import (
+    answered,
+    cluster,
+    describe_health,
+    group_of,
+    one_line,
+    ready,
+    service_name,
+    word,
+)
+from hokusai_probe.declare import Case
 from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName, Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import NAMES
 
 SILENCE = frozenset({"refused", "unreachable", "connect-timeout", "timeout", "reset"})
 
 
 def down_at(
-    hosts: HostsFacts, host: HostName, service: str, *, breaks: tuple[str, ...] = ()
+    hosts: HostsFacts,
+    host: HostName,
+    service: str,
+    ecs: EcsServicesFacts | None = None,
+    groups: TargetGroupsFacts | None = None,
+    *,
+    breaks: tuple[str, ...] = (),
 ) -> Iterator[Case]:
     """The case that a service does not answer at its host: 5xx from the load balancer, or nothing at all."""
     answer = hosts.health(host)
@@ -26,15 +45,15 @@ def down_at(
         subject=service,
         breaks=breaks or (service,),
         claims=(
-            claim(
+            answered(
                 f"the {NAMES[service]} does not answer at {answer.url}: {said(answer)}",
                 True if _silent(answer) else (False if well else None),
+                answer,
+                f"hosts.{host}.health",
                 by=HostsFacts,
-                fact=f"hosts.{host}.health.status",
-                value=answer.status,
             ),
         ),
-        remedy=start_it(answer.url) if hosts.bare else look_deeper(service),
+        remedy=start_it(answer.url) if hosts.bare else look_deeper(service, ecs, groups),
     )
 
 
@@ -43,23 +62,26 @@ def start_it(url: str) -> Remedy:
     return Remedy(
         kind="outside-aws",
         summary=f"See that a server runs and listens at {url}, and that the address is the right one.",
-        before=(f"curl -sS -i {url}",),
+        before=(f"curl -sS -i {quote(url)}",),
         rollback="Nothing is changed.",
         verify="hokusai-probe run --only registry-host-answers",
     )
 
 
-def look_deeper(service: str) -> Remedy:
+def look_deeper(
+    service: str, ecs: EcsServicesFacts | None = None, groups: TargetGroupsFacts | None = None
+) -> Remedy:
     """Where to look when outside eyes see no more than silence."""
+    group, _ = group_of(groups, service)
     return Remedy(
         kind="needs-value",
         summary=f"Look at the {NAMES[service]}'s ECS service, its target group and its log; run again with "
         "AWS access to have the deeper cause named.",
         before=(
-            f"aws ecs describe-services --cluster <cluster> --services <{service} service>",
-            f"aws elbv2 describe-target-health --target-group-arn <{service} target group>",
+            one_line(f"aws ecs describe-services {cluster(ecs)} --services {service_name(ecs, service)}"),
+            describe_health(group, service),
         ),
-        aws_cli=(f"aws logs tail <{service} log group> --since 1h",),
+        aws_cli=ready(f"aws logs tail {word(None, f'{service.upper()}_LOGS')} --since 1h"),
         rollback="Nothing is changed.",
         verify=f"hokusai-probe run --only {'auth' if service == 'auth' else 'registry'}-host-answers",
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from shlex import quote
 
 from hokusai_probe.answers import responder, said
-from hokusai_probe.declare import Claim, claim
+from hokusai_probe.causes._words import answered, one_line, word
+from hokusai_probe.declare import Claim
 from hokusai_probe.http import Answer
-from hokusai_probe.model import HostName, Target
+from hokusai_probe.model import Facts, HostName, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import (
     GATEWAY_PATH,
     Balancer,
+    Condition,
     Listener,
     ListenerRulesFacts,
     Rule,
@@ -22,6 +26,8 @@ from hokusai_probe.probes.listener_rules import (
     route,
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,26 @@ class Way:
     hop: str
 
 
+ARTIFACT_PATH = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts"
+REST = Way("registry", GATEWAY_PATH, "/api/mlflow/*", "gateway", "rule.mlflow")
+ARTIFACTS = Way(
+    "registry", ARTIFACT_PATH, "/api/mlflow/api/2.0/mlflow-artifacts/*", "gateway", "rule.artifacts"
+)
 WAYS = (
     Way("auth", "/api/v1/keys/validate", "/api/v1/*", "auth", "rule.auth"),
-    Way("registry", GATEWAY_PATH, "/api/mlflow/*", "gateway", "rule.mlflow"),
+    REST,
+    ARTIFACTS,
     Way("api", "/health", "/health", "gateway", "rule.api"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What outside eyes saw on a way, in which facts and where in them. None: nothing was asked."""
+
+    answer: Answer | None
+    by: type[Facts]
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +95,67 @@ def routed(
     )
 
 
-def ways(hosts: HostsFacts, target: Target) -> tuple[Way, ...]:
+def ways(
+    hosts: HostsFacts, target: Target, rules: ListenerRulesFacts | None, api: MlflowApiFacts | None
+) -> tuple[Way, ...]:
     """The ways of a target's hosts; a plain server has no rules."""
-    return () if hosts.bare else tuple(w for w in WAYS if w.host in target.hosts.present())
+    if hosts.bare:
+        return ()
+    apart = _artifacts_apart(target, rules, api)
+    return tuple(w for w in WAYS if w.host in target.hosts.present() and (apart or w is not ARTIFACTS))
 
 
-def answer_on(way: Way, hosts: HostsFacts, api: MlflowApiFacts | None) -> Answer | None:
+def _artifacts_apart(target: Target, rules: ListenerRulesFacts | None, api: MlflowApiFacts | None) -> bool:
+    """Whether artifact paths may go another way than the rest of MLflow's: else one fault is named twice."""
+    balancer = rules.of_host("registry") if rules else None
+    listener, name = balancer.listener(443) if balancer else None, host_name(target, "registry")
+    taking = [route(listener, name, way.path) for way in (REST, ARTIFACTS)] if listener else [None]
+    return bool(api and api.works) if None in taking else taking[0] != taking[1]
+
+
+def keyless(paths: PublicPathsFacts | None, path: str) -> Heard:
+    """What a required path answered without a key."""
+    required = paths.required if paths else ()
+    found = next(((n, a) for n, a in enumerate(required) if a.path == path), None)
+    if found is None:
+        return Heard(None, PublicPathsFacts, "")
+    return Heard(found[1], PublicPathsFacts, f"required[{found[0]}]")
+
+
+def asks_for_key(answer: Answer | None) -> bool | None:
+    """Whether this is the gateway, which asks for a key before all else; no other service does (contract 3).
+
+    No: a 404 without a key, whoever says it. None: nobody can tell.
+    """
+    if answer is None:
+        return None
+    if answer.status == 401 and responder(answer) == "gateway":
+        return True
+    return False if answer.status == 404 else None
+
+
+def heard(way: Way, hosts: HostsFacts, api: MlflowApiFacts | None, paths: PublicPathsFacts | None) -> Heard:
     """What outside eyes saw on a way, or on the one nearest to it."""
-    if way.host == "registry":
-        return api.search if api else None
-    return hosts.health(way.host)
+    if way is ARTIFACTS:
+        return keyless(paths, way.path)
+    if way is REST:
+        return Heard(api.search if api else None, MlflowApiFacts, "search")
+    return Heard(hosts.health(way.host), HostsFacts, f"hosts.{way.host}.health")
 
 
-def balancer_answers_404(way: Way, answer: Answer | None) -> Claim:
+def balancer_answers_404(way: Way, seen: Heard) -> Claim:
     """That the load balancer itself answers 404 with a fixed response (INC-17)."""
-    holds = None
+    answer, holds = seen.answer, None
     if answer is not None:
         mine = answer.status == 404 and responder(answer) in {"load-balancer", "unknown"}
         holds = True if mine and answer.content_type == "text/plain" else _else(way, answer)
-    return claim(
+    return answered(
         f"the {way.host} host's load balancer answers {way.path} itself"
         + (f": {said(answer)}" if answer else ""),
         holds,
-        by=MlflowApiFacts if way.host == "registry" else HostsFacts,
-        fact="search.status" if way.host == "registry" else f"hosts.{way.host}.health.status",
-        value=answer.status if answer else None,
+        answer,
+        seen.place,
+        by=seen.by,
     )
 
 
@@ -107,18 +164,77 @@ def _else(way: Way, answer: Answer) -> bool | None:
     return False if responder(answer) == way.service else None
 
 
+def place_of(way: Way, found: Routed, port: int, rule: Rule | None) -> str:
+    """Where a rule lies in the facts."""
+    listener = found.listener(port)
+    if found.balancer is None or listener is None or rule is None:
+        return ""
+    where = f"listeners[{found.balancer.listeners.index(listener)}].rules[{listener.rules.index(rule)}]"
+    return f"balancers.{LOAD_BALANCER_OF_HOST[way.host]}.{where}"
+
+
+# --- commands ---------------------------------------------------------------------------------------
+
+_CONFIG = {
+    "path-pattern": "PathPatternConfig",
+    "host-header": "HostHeaderConfig",
+    "source-ip": "SourceIpConfig",
+    "http-request-method": "HttpRequestMethodConfig",
+}
+_PRIORITIES = 50_000  # AWS: a rule's priority is at most this
+
+
 def describe(way: Way, found: Routed) -> str:
     """The AWS CLI call that shows the rules of a way."""
     listener = found.listener(443)
-    arn = listener.arn if listener else f"<port 443 listener of the {way.host} host's load balancer>"
-    return f"aws elbv2 describe-rules --listener-arn {arn}"
+    arn = word(listener.arn if listener else None, f"{way.host.upper()}_LISTENER")
+    return one_line(f"aws elbv2 describe-rules --listener-arn {arn}")
 
 
-def create_rule(listener: Listener, priority: str, rule: Rule) -> str:
-    """The AWS CLI call that makes the same rule on a listener."""
-    conditions = [{"Field": c.field, "Values": list(c.values)} for c in rule.conditions]
-    actions = [{"Type": "forward", "TargetGroupArn": rule.action.target_groups[0]}]
+def group_for(way: Way, found: Routed, rules: ListenerRulesFacts | None, ecs: EcsServicesFacts | None) -> str:
+    """A target group of the way's service that its load balancer may use, as a word of a command.
+
+    AWS attaches a target group to one load balancer only: one that another load balancer's rules
+    forward to is of no use here.
+    """
+    groups = ecs.services[way.service].target_groups if ecs and way.service in ecs.services else ()
+    here = _groups_of(found.balancer)
+    others = (b for b in (rules.balancers.values() if rules else ()) if b != found.balancer)
+    elsewhere = {arn for balancer in others for arn in _groups_of(balancer)}
+    free = (arn for arn in groups if arn not in elsewhere)
+    arn = next((arn for arn in groups if arn in here), None) or next(free, None)
+    return word(arn, f"{way.service.upper()}_FREE_GROUP")
+
+
+def _groups_of(balancer: Balancer | None) -> set[str]:
+    rules = (rule for listener in (balancer.listeners if balancer else ()) for rule in listener.rules)
+    return {arn for rule in rules for arn in rule.action.target_groups}
+
+
+def free_priority(taken: Iterable[str], wanted: str, before: str = "") -> str | None:
+    """A priority that no rule has: the wanted one or one after it, or the last free one before a rule."""
+    used = {int(p) for p in taken if p.isdigit()}
+    behind = range(int(wanted), _PRIORITIES + 1)
+    ahead = range(int(before) - 1, 0, -1) if before.isdigit() else behind
+    return next((str(n) for n in ahead if n not in used), None)
+
+
+def can_copy(rule: Rule) -> bool:
+    """Whether all that a rule says is in the facts: header names, queries and weights are not."""
+    return len(rule.action.target_groups) == 1 and all(c.field in _CONFIG for c in rule.conditions)
+
+
+def create_rule(listener: Listener, priority: str, conditions: Iterable[Condition], group: str) -> str:
+    """The AWS CLI call that makes a rule. ``group`` is a word of a command."""
+    listed = [{"Field": c.field, _CONFIG[c.field]: {"Values": list(c.values)}} for c in conditions]
     return (
-        f"aws elbv2 create-rule --listener-arn {listener.arn} --priority {priority} "
-        f"--conditions '{json.dumps(conditions)}' --actions '{json.dumps(actions)}'"
+        f"aws elbv2 create-rule --listener-arn {quote(listener.arn)} --priority {priority} "
+        f"--conditions {quote(json.dumps(listed))} --actions Type=forward,TargetGroupArn={group}"
     )
+
+
+def delete_rule(listener: Listener, priority: str) -> str:
+    """The AWS CLI call that takes a rule away again, found by its priority."""
+    query = f"Rules[?Priority=='{priority}'].RuleArn"
+    found = f'aws elbv2 describe-rules --listener-arn {quote(listener.arn)} --query "{query}" --output text'
+    return f'aws elbv2 delete-rule --rule-arn "$({found})"'

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hokusai_probe.answers import responder, said
+from hokusai_probe.answers import detail, responder, said
+from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.topology import SERVICE_OF_HOST
+from hokusai_probe.topology import NAMES, SERVICE_OF_HOST
 
 HOST_OF_SERVICE: dict[str, HostName] = {"auth": "auth", "gateway": "registry"}
+# the proxy's own words (contract 4.1); any other 5xx may come from anywhere behind it
+PROXY_SAYS = {
+    500: "Internal server error while proxying to MLflow",
+    502: "Failed to connect to MLflow server",
+    504: "MLflow server request timeout",
+}
 
 
 def balancer_says(hosts: HostsFacts, host: HostName, statuses: Iterable[int]) -> Claim:
@@ -22,13 +29,13 @@ def balancer_says(hosts: HostsFacts, host: HostName, statuses: Iterable[int]) ->
     """
     answer, wanted = hosts.health(host), tuple(statuses)
     listed = " or ".join(str(s) for s in wanted)
-    return claim(
-        f"the {host} host's load balancer answers {listed} in place of the {SERVICE_OF_HOST[host]}"
+    return answered(
+        f"the {host} host's load balancer answers {listed} in place of the {NAMES[SERVICE_OF_HOST[host]]}"
         + (f": {said(answer)}" if answer else ""),
         answer and _as_predicted(answer, host, wanted),
+        answer,
+        f"hosts.{host}.health",
         by=HostsFacts,
-        fact=f"hosts.{host}.health.status",
-        value=answer.status if answer else None,
     )
 
 
@@ -41,13 +48,14 @@ def _as_predicted(answer: Answer, host: HostName, statuses: tuple[int, ...]) -> 
 def gateway_cannot_reach_mlflow(api: MlflowApiFacts) -> Claim:
     """The gateway itself says that it could not reach MLflow (contract 4.1)."""
     answer = api.search
-    says = answer.status in {500, 502, 504} and responder(answer) == "gateway"
-    return claim(
+    words = PROXY_SAYS.get(answer.status or 0)
+    says = words is not None and responder(answer) == "gateway" and detail(answer).startswith(words)
+    return answered(
         f"the gateway cannot reach MLflow: {said(answer)}",
         False if api.works else (True if says else None),
+        answer,
+        "search",
         by=MlflowApiFacts,
-        fact="search.status",
-        value=answer.status,
     )
 
 
@@ -58,5 +66,5 @@ def service_claim(
     if service in HOST_OF_SERVICE:
         return balancer_says(hosts, HOST_OF_SERVICE[service], statuses)
     if api is None:
-        return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts, fact="search.status")
+        return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts)
     return gateway_cannot_reach_mlflow(api)

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from hokusai_probe.causes._down import down_at
 from hokusai_probe.declare import Case, cause
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 @cause(
@@ -19,10 +21,12 @@ from hokusai_probe.probes.hosts import HostsFacts
     },
     source="INC-08, INC-15",
 )
-def auth_service_down(hosts: HostsFacts) -> Iterator[Case]:
+def auth_service_down(
+    hosts: HostsFacts, ecs: EcsServicesFacts | None, groups: TargetGroupsFacts | None
+) -> Iterator[Case]:
     """The auth service does not answer, and nothing deeper that would explain it is seen.
 
     No key can be validated: the gateway answers 503, or in the 2025-08 era 401
     `Authentication service error`.
     """
-    yield from down_at(hosts, "auth", "auth")
+    yield from down_at(hosts, "auth", "auth", ecs, groups)

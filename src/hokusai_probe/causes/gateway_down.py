@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from hokusai_probe.causes._down import down_at
 from hokusai_probe.declare import Case, cause
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 @cause(
@@ -19,10 +21,12 @@ from hokusai_probe.probes.hosts import HostsFacts
     },
     source="INC-12, INC-20",
 )
-def gateway_down(hosts: HostsFacts) -> Iterator[Case]:
+def gateway_down(
+    hosts: HostsFacts, ecs: EcsServicesFacts | None, groups: TargetGroupsFacts | None
+) -> Iterator[Case]:
     """The gateway does not answer, and nothing deeper that would explain it is seen.
 
     Everything behind it (keys, MLflow, registration) cannot be reached; nothing is known about those.
     """
     if not hosts.bare:
-        yield from down_at(hosts, "registry", "gateway")
+        yield from down_at(hosts, "registry", "gateway", ecs, groups)

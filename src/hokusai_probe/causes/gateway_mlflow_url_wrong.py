@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
+from hokusai_probe.causes._words import one_line, word
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -27,7 +30,10 @@ VARIABLE = "MLFLOW_SERVER_URL"
     source="INC-05, INC-19, INC-23",
 )
 def gateway_mlflow_url_wrong(
-    api: MlflowApiFacts, definitions: TaskDefinitionsFacts | None, discovery: ServiceDiscoveryFacts | None
+    api: MlflowApiFacts,
+    definitions: TaskDefinitionsFacts | None,
+    discovery: ServiceDiscoveryFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """The gateway's MLFLOW_SERVER_URL does not lead to MLflow: wrong name, port or scheme.
 
@@ -46,15 +52,19 @@ def gateway_mlflow_url_wrong(
                 f"{VARIABLE} is {url}, which does not lead to MLflow" if url else f"{VARIABLE} is wrong",
                 None if url is None or discovery is None else _wrong(url, mlflow, discovery),
                 by=TaskDefinitionsFacts,
-                fact=f"definitions.gateway.addresses.{VARIABLE}",
+                fact=f"definitions.gateway.addresses.{VARIABLE}" if url else "",
                 value=url,
                 telling=True,
-                aws_cli="aws ecs describe-task-definition --task-definition "
-                + (gateway.arn if gateway else "<the gateway's task definition>"),
+                aws_cli=_describe(gateway),
             ),
         ),
-        remedy=_remedy(gateway, mlflow, discovery),
+        remedy=_remedy(gateway, mlflow, discovery, ecs),
     )
+
+
+def _describe(gateway: TaskDefinition | None) -> str:
+    arn = word(gateway.arn if gateway else None, "GATEWAY_DEFINITION")
+    return one_line(f"aws ecs describe-task-definition --task-definition {arn}")
 
 
 def _wrong(url: str, mlflow: TaskDefinition | None, discovery: ServiceDiscoveryFacts) -> bool | None:
@@ -75,26 +85,30 @@ def _wrong_port(url: str, mlflow: TaskDefinition | None) -> bool:
 
 
 def _remedy(
-    gateway: TaskDefinition | None, mlflow: TaskDefinition | None, discovery: ServiceDiscoveryFacts | None
+    gateway: TaskDefinition | None,
+    mlflow: TaskDefinition | None,
+    discovery: ServiceDiscoveryFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Remedy | None:
     if gateway is None:
         return None
-    names = [n for n in (discovery.names if discovery else ()) if n.startswith("mlflow.")]
-    port = mlflow.ports[0] if mlflow and mlflow.ports else 5000
-    right = f"http://{names[0]}:{port}" if names else "<the private address of MLflow>"
-    return Remedy(
-        kind="needs-value",
-        summary=f"Register a revision of the gateway's task definition with {VARIABLE}={right} (and MLflow's "
-        "static prefix, /mlflow, where the server is started with one), and deploy it.",
-        before=(f"aws ecs describe-task-definition --task-definition {gateway.arn}",),
-        aws_cli=(
-            f"aws ecs describe-task-definition --task-definition {gateway.arn} --query taskDefinition",
-            "aws ecs register-task-definition --cli-input-json file://gateway.json",
-            "aws ecs update-service --cluster <cluster> --service <service> --task-definition <new ARN>",
-        ),
-        terraform=f'# environment of the container\n{{ name = "{VARIABLE}", value = "{right}/mlflow" }}\n',
-        rollback=f"aws ecs update-service --cluster <cluster> --service <gateway service> "
-        f"--task-definition {gateway.arn}",
-        also_touches="A deployment replaces the gateway's tasks.",
+    right = _right(mlflow, discovery)
+    shown = right or "the private address of MLflow with its static prefix, /mlflow"
+    said = set_variable(
+        gateway,
+        ecs,
+        "gateway",
+        (VARIABLE, word(right, "MLFLOW_URL")),
+        summary=f"Register a revision of the gateway's task definition whose {VARIABLE} is {shown}, and "
+        "deploy it.",
         verify="hokusai-probe verify gateway-mlflow-url-wrong",
     )
+    variable = f'# environment of the container\n{{ name = "{VARIABLE}", value = "{shown}" }}\n'
+    return said.model_copy(update={"terraform": variable})
+
+
+def _right(mlflow: TaskDefinition | None, discovery: ServiceDiscoveryFacts | None) -> str | None:
+    """MLflow's private address with its static prefix (contract 4.2), None where Cloud Map names none."""
+    name = next((n for n in (discovery.names if discovery else ()) if n.startswith("mlflow.")), None)
+    port = mlflow.ports[0] if mlflow and mlflow.ports else 5000
+    return f"http://{name}:{port}/mlflow" if name else None

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 from hokusai_probe.answers import error_code, responder, said
-from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.causes._rules import ARTIFACT_PATH, asks_for_key, keyless
+from hokusai_probe.causes._words import answered, beside, one_line, previous_revision, word
+from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 
 @cause(
@@ -18,12 +23,16 @@ from hokusai_probe.probes.model_registration import RegistrationFacts
         "mlflow-artifacts-disabled": "there the answer is 503 and names the switch",
         "gateway-body-limit": "there the answer is 413, above a size",
         "artifact-bucket-access-denied": "there the answer is 500",
-        "listener-rule-wrong-target-group": "there no path of MLflow works, and none asks for a key",
+        "listener-rule-wrong-target-group": "there the artifact path asks for no key",
     },
     source="INC-09 (its recorded cause, a missing --serve-artifacts, would have answered 503), INC-05, S-06",
 )
 def gateway_translates_path_wrongly(
-    api: MlflowApiFacts, registration: RegistrationFacts | None
+    api: MlflowApiFacts,
+    registration: RegistrationFacts | None,
+    paths: PublicPathsFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """The gateway hands artifact paths on in a form that MLflow has no route for.
 
@@ -31,45 +40,62 @@ def gateway_translates_path_wrongly(
     the gateway. ``log_metric`` works and ``log_model`` fails.
     """
     upload = registration.upload if registration else None
+    no_route = _says_no_route(upload) if upload and api.works else None
+    first = keyless(paths, ARTIFACT_PATH)
+    asks = beside(no_route, fact=asks_for_key(first.answer))
+    by_gateway = upload is not None and error_code(upload) == "RESOURCE_NOT_FOUND"
     yield Case(
         subject="artifacts",
         breaks=("artifact-route",),
         claims=(
-            claim(
+            answered(
                 "MLflow's REST calls work through the gateway",
                 api.works or None,
+                api.search,
+                "search",
                 by=MlflowApiFacts,
-                fact="search.status",
-                value=api.search.status,
             ),
-            _no_route(upload, seen=api.works),
+            answered(
+                "storing an artifact ends in a 404 for the route" + (f": {said(upload)}" if upload else ""),
+                no_route,
+                upload,
+                "upload",
+                by=RegistrationFacts,
+                telling=by_gateway or bool(asks),
+            ),
+            answered(
+                f"{ARTIFACT_PATH} leads to the gateway, which asks for a key first",
+                asks,
+                first.answer,
+                first.place,
+                by=PublicPathsFacts,
+            ),
         ),
-        remedy=Remedy(
-            kind="outside-aws",
-            summary="Mend the gateway's mapping of /mlflow-artifacts paths: at MLflow's own address it is "
-            "the path unchanged behind the server's static prefix.",
-            before=("curl the artifact path on MLflow's private address, from inside the VPC",),
-            rollback="Deploy the gateway's previous revision.",
-            also_touches="Every artifact upload and download.",
-            verify="hokusai-probe verify gateway-translates-path-wrongly",
-        ),
+        remedy=_remedy(definitions, ecs),
     )
 
 
-def _no_route(upload: Answer | None, *, seen: bool) -> Claim:
-    """Hidden where MLflow cannot be reached at all: then everything ends in some 404."""
-    return claim(
-        "storing an artifact ends in a 404 for the route" + (f": {said(upload)}" if upload else ""),
-        _says_no_route(upload) if upload and seen else None,
-        by=RegistrationFacts,
-        fact="upload.status",
-        value=upload.status if upload else None,
-        telling=True,
+def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None) -> Remedy:
+    gateway = definitions.of("gateway") if definitions else None
+    url = word(gateway.addresses.get("MLFLOW_SERVER_URL") if gateway else None, "MLFLOW_URL")
+    return Remedy(
+        kind="outside-aws",
+        summary="Mend the gateway's mapping of /mlflow-artifacts paths: at MLflow's own address it is "
+        "the path unchanged behind the server's static prefix. From inside the VPC, MLflow itself shows it.",
+        before=(one_line(f"curl -sS -i {url}/api/2.0/mlflow-artifacts/artifacts"),),
+        rollback=previous_revision(ecs, "gateway"),
+        also_touches="Every artifact upload and download.",
+        verify="hokusai-probe verify gateway-translates-path-wrongly",
     )
 
 
 def _says_no_route(upload: Answer) -> bool | None:
-    if upload.status == 200:
-        return False
-    route = error_code(upload) == "RESOURCE_NOT_FOUND" or responder(upload) == "mlflow"
-    return True if upload.status == 404 and route else (None if upload.failure else False)
+    """A 404 that speaks of the route: the gateway's RESOURCE_NOT_FOUND, or the page of MLflow's router.
+
+    Any other error code of MLflow's speaks of an experiment, a run or a file: the route is there.
+    """
+    if upload.failure is not None:
+        return None
+    code = error_code(upload)
+    route = code == "RESOURCE_NOT_FOUND" or (responder(upload) == "mlflow" and not code)
+    return upload.status == 404 and route

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._keys import direct, gateway_refuses
+from hokusai_probe.causes._keys import accepted, direct, gateway_refuses
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.key_forms import KeyFormsFacts
@@ -21,7 +21,8 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
 )
 def key_for_another_service(validation: KeyValidationFacts, forms: KeyFormsFacts | None) -> Iterator[Case]:
     """The auth service knows the key, but it was issued for another service than the platform's."""
-    platform, without = validation.for_platform, validation.without_service
+    platform, without = accepted(validation.for_platform), accepted(validation.without_service)
+    known = validation.decided and platform is not None and without is not None
     yield Case(
         subject="key",
         breaks=("key",),
@@ -29,14 +30,16 @@ def key_for_another_service(validation: KeyValidationFacts, forms: KeyFormsFacts
             gateway_refuses(forms),
             direct(
                 "auth refuses the key for the platform",
-                platform,
-                platform.status == 401 if validation.decided else None,
+                validation,
+                "for_platform",
+                not platform if known else None,
             ),
             direct(
                 "auth accepts the key when no service is named",
-                without,
-                without.status == 200 if validation.decided else None,
-                telling=platform.status == 401,
+                validation,
+                "without_service",
+                without if known else None,
+                telling=platform is False,
             ),
         ),
         remedy=Remedy(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from hokusai_probe.answers import error_code, said
-from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.causes._words import answered
+from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.model_registration import RegistrationFacts
 
@@ -30,12 +31,12 @@ def key_lacks_scope(registration: RegistrationFacts) -> Iterator[Case]:
         subject="key",
         breaks=("scope",),
         claims=(
-            claim(
+            answered(
                 f"writing is refused for the key's scope: {worst.path}: {said(worst)}",
                 True if refused else (False if any(a.status == 200 for a in tried.values()) else None),
+                worst,
+                named,
                 by=RegistrationFacts,
-                fact=f"{named}.status",
-                value=worst.status,
                 telling=True,
             ),
         ),

@@ -33,12 +33,14 @@ def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts 
             gateway_refuses(forms),
             direct(
                 "auth refuses the key for the platform",
-                validation.for_platform,
+                validation,
+                "for_platform",
                 refused(validation.for_platform),
             ),
             direct(
                 "auth refuses the key without a service id as well",
-                validation.without_service,
+                validation,
+                "without_service",
                 refused(validation.without_service),
                 telling=True,
             ),
@@ -47,7 +49,7 @@ def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts 
             kind="outside-aws",
             summary="Get a new key for the service id `platform`, and set it in the environment variable "
             "that the target names.",
-            before=("check that the variable holds the whole key, with its prefix",),
+            before=("See that the variable holds the whole key, with its prefix.",),
             rollback="None: the old key stays refused.",
             also_touches="Every client that uses this key.",
             verify="hokusai-probe verify key-unknown-or-expired",

@@ -2,14 +2,29 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._rules import Routed, Way, answer_on, balancer_answers_404, describe, routed, ways
+from hokusai_probe.causes._rules import (
+    Routed,
+    Way,
+    balancer_answers_404,
+    create_rule,
+    delete_rule,
+    describe,
+    free_priority,
+    group_for,
+    heard,
+    place_of,
+    routed,
+    ways,
+)
+from hokusai_probe.causes._words import readiness, ready, whose
 from hokusai_probe.causes.listener_rules_only_on_http import only_on_http
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
-from hokusai_probe.probes.listener_rules import ListenerRulesFacts
+from hokusai_probe.probes.listener_rules import Condition, ListenerRulesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 
 
 @cause(
@@ -25,6 +40,7 @@ from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 def listener_rule_missing(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
     target: Target,
@@ -33,30 +49,26 @@ def listener_rule_missing(
 
     The load balancer's own plain-text 404, on this path only or on all that have no rule.
     """
-    for way in ways(hosts, target):
+    for way in ways(hosts, target, rules, api):
         found = routed(rules, ecs, target, way)
+        place = place_of(way, found, 443, found.https)
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=(way.hop,),
             claims=(
-                balancer_answers_404(way, answer_on(way, hosts, api)),
+                balancer_answers_404(way, heard(way, hosts, api, paths)),
                 claim(
                     f"no rule on port 443 takes {way.path}, and none on port 80",
                     _missing(found),
                     by=ListenerRulesFacts,
-                    fact=f"balancers.{way.host}.listeners[443].rules",
-                    value=[*_priorities(found)],
+                    fact=f"{place}.action.type" if place else "",
+                    value=found.https.action.type if found.https else None,
                     telling=True,
                     aws_cli=describe(way, found),
                 ),
             ),
-            remedy=_remedy(way, found, ecs),
+            remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )
-
-
-def _priorities(found: Routed) -> list[str]:
-    listener = found.listener(443)
-    return [r.priority for r in listener.rules] if listener else []
 
 
 def _missing(found: Routed) -> bool | None:
@@ -66,24 +78,21 @@ def _missing(found: Routed) -> bool | None:
     return None if on_http is None else found.https.action.type != "forward" and not on_http
 
 
-def _remedy(way: Way, found: Routed, ecs: EcsServicesFacts | None) -> Remedy | None:
+def _remedy(way: Way, found: Routed, group: str) -> Remedy | None:
+    """The new rule comes before the one that answers now, if that is not the default."""
     listener = found.listener(443)
-    right = ecs.services[way.service].target_groups if ecs and way.service in ecs.services else ()
-    if listener is None or not right:
+    taken = [r.priority for r in listener.rules] if listener else []
+    priority = free_priority(taken, "110", before=found.https.priority if found.https else "")
+    if listener is None or priority is None:
         return None
-    taken = {r.priority for r in listener.rules}
-    priority = next(n for n in range(110, 50_000, 10) if str(n) not in taken)
-    create = (
-        f"aws elbv2 create-rule --listener-arn {listener.arn} --priority {priority} "
-        f"--conditions Field=path-pattern,Values='{way.pattern}' "
-        f"--actions Type=forward,TargetGroupArn={right[0]}"
-    )
+    condition = Condition(field="path-pattern", values=(way.pattern,))
+    create = create_rule(listener, priority, [condition], group)
     return Remedy(
-        kind="automatic",
-        summary=f"Add a rule on port 443 that sends {way.pattern} to the {way.service}'s target group.",
+        kind=readiness(create),
+        summary=f"Add a rule on port 443 that sends {way.pattern} to {whose(way.service)} target group.",
         before=(describe(way, found),),
-        aws_cli=(create,),
-        rollback="aws elbv2 delete-rule --rule-arn <the ARN that create-rule printed>",
-        also_touches="Nothing: the default answered these paths.",
+        aws_cli=ready(create),
+        rollback=delete_rule(listener, priority),
+        also_touches="Nothing: the load balancer answered these paths itself.",
         verify="hokusai-probe verify listener-rule-missing",
     )

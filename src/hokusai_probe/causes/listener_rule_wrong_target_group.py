@@ -1,19 +1,32 @@
 """A rule forwards to the wrong service."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from hokusai_probe.answers import detail, responder, said
-from hokusai_probe.causes._rules import Routed, Way, answer_on, describe, routed, ways
+from hokusai_probe.causes._rules import (
+    Heard,
+    Routed,
+    Way,
+    asks_for_key,
+    describe,
+    group_for,
+    heard,
+    keyless,
+    place_of,
+    routed,
+    ways,
+)
+from hokusai_probe.causes._words import answered, readiness, ready, whose
 from hokusai_probe.declare import Case, Claim, cause, claim
-from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
-from hokusai_probe.probes.listener_rules import ListenerRulesFacts
+from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-
-SERVICES_THAT_ANSWER = ("auth", "gateway", "mlflow")
+from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.topology import SERVICES
 
 
 @cause(
@@ -22,7 +35,7 @@ SERVICES_THAT_ANSWER = ("auth", "gateway", "mlflow")
     effort="minutes",
     look_alikes={
         "listener-rule-missing": "there the load balancer answers itself, in plain text",
-        "gateway-route-missing": "there the 404 is the gateway's JSON and a key is asked for first",
+        "gateway-route-missing": "there the rule leads to the gateway, which asks for a key first",
         "gateway-translates-path-wrongly": "there a key is asked for first, and plain REST calls work",
     },
     source="INC-16, INC-07",
@@ -30,6 +43,7 @@ SERVICES_THAT_ANSWER = ("auth", "gateway", "mlflow")
 def listener_rule_wrong_target_group(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
     validation: KeyValidationFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
@@ -40,31 +54,36 @@ def listener_rule_wrong_target_group(
     That service answers in its own way: MLflow with an HTML 404 that asks for no key, the gateway with
     401 on whatever path. Adding a rule of the same kind again would only repeat the fault (INC-16).
     """
-    for way in ways(hosts, target):
+    for way in ways(hosts, target, rules, api):
         found = routed(rules, ecs, target, way)
-        wrong = None if found.owner is None else found.owner != way.service
+        outside = (
+            (_gateway_at_auth(validation),)
+            if way.host == "auth"
+            else _another_answers(way, heard(way, hosts, api, paths), keyless(paths, way.path))
+        )
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=(way.hop,),
-            claims=(
-                _gateway_at_auth(validation)
-                if way.host == "auth"
-                else _another_answers(way, answer_on(way, hosts, api)),
-                claim(
-                    f"rule {found.https.priority} of {found.balancer.name} sends {way.path} to the "
-                    f"{found.owner}'s target group"
-                    if found.https and found.balancer
-                    else f"a rule sends {way.path} to another service's target group",
-                    wrong,
-                    by=ListenerRulesFacts,
-                    fact=f"balancers.{way.host}.listeners[443].rules",
-                    value=found.https.arn if found.https else None,
-                    telling=True,
-                    aws_cli=describe(way, found),
-                ),
-            ),
-            remedy=_remedy(way, found, ecs),
+            claims=(*outside, _leads_elsewhere(way, found)),
+            remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )
+
+
+def _leads_elsewhere(way: Way, found: Routed) -> Claim:
+    place = place_of(way, found, 443, found.https)
+    text = f"a rule sends {way.path} to another service's target group"
+    if found.https and found.balancer and found.owner:
+        rule = f"rule {found.https.priority} of {found.balancer.name}"
+        text = f"{rule} sends {way.path} to {whose(found.owner)} target group"
+    return claim(
+        text,
+        None if found.owner is None else found.owner != way.service,
+        by=ListenerRulesFacts,
+        fact=f"{place}.action.target_groups" if place else "",
+        value=list(found.https.action.target_groups) if found.https else None,
+        telling=True,
+        aws_cli=describe(way, found),
+    )
 
 
 def _gateway_at_auth(validation: KeyValidationFacts | None) -> Claim:
@@ -73,44 +92,68 @@ def _gateway_at_auth(validation: KeyValidationFacts | None) -> Claim:
     holds = None
     if answer is not None and answer.status in {401, 404}:
         holds = answer.status == 401 and detail(answer) == "API key required"
-    return claim(
+    return answered(
         "the gateway answers under the auth host's /api" + (f": {said(answer)}" if answer else ""),
         holds,
+        answer,
+        "unknown_path",
         by=KeyValidationFacts,
-        fact="unknown_path.status",
-        value=answer.status if answer else None,
     )
 
 
-def _another_answers(way: Way, answer: Answer | None) -> Claim:
-    holds = None
-    if answer is not None:
-        who = responder(answer)
-        misplaced = who in SERVICES_THAT_ANSWER and who != way.service and answer.status == 404
-        holds = True if misplaced else (False if answer.status == 200 else None)
-    return claim(
-        f"another service answers on {way.path}" + (f": {said(answer)}" if answer else ""),
-        holds,
-        by=MlflowApiFacts if way.host == "registry" else HostsFacts,
-        fact="search.status" if way.host == "registry" else f"hosts.{way.host}.health.status",
-        value=answer.status if answer else None,
-    )
+def _another_answers(way: Way, seen: Heard, unasked: Heard) -> Iterator[Claim]:
+    """Another service answers in its own way. That no key is asked for gives away one of the same words."""
+    answer = seen.answer
+    if seen.by is not PublicPathsFacts:
+        who = responder(answer) if answer else None
+        misplaced = answer and who in SERVICES and who != way.service and answer.status == 404
+        yield answered(
+            f"another service answers on {way.path}" + (f": {said(answer)}" if answer else ""),
+            True if misplaced else (False if answer and answer.status == 200 else None),
+            answer,
+            seen.place,
+            by=seen.by,
+        )
+    if way.host == "registry":
+        asks = asks_for_key(unasked.answer)
+        named = responder(unasked.answer) in SERVICES if unasked.answer else False
+        yield answered(
+            f"{way.path} asks for no key" + (f": {said(unasked.answer)}" if unasked.answer else ""),
+            False if asks else (True if asks is False and named else None),
+            unasked.answer,
+            unasked.place,
+            by=PublicPathsFacts,
+        )
 
 
-def _remedy(way: Way, found: Routed, ecs: EcsServicesFacts | None) -> Remedy | None:
-    right = ecs.services[way.service].target_groups if ecs and way.service in ecs.services else ()
-    if found.https is None or not right:
+def _remedy(way: Way, found: Routed, group: str) -> Remedy | None:
+    rule, listener = found.https, found.listener(443)
+    if rule is None or listener is None:
         return None
-    groups = found.https.action.target_groups
-    modify = f"aws elbv2 modify-rule --rule-arn {found.https.arn} --actions Type=forward,TargetGroupArn="
+    before = rule.action.target_groups
+    change = _change(listener, rule, group)
     return Remedy(
-        kind="automatic",
-        summary=f"Point the rule for {way.pattern} at the {way.service}'s target group.",
-        before=(f"aws elbv2 describe-rules --rule-arns {found.https.arn}",),
-        aws_cli=(f"{modify}{right[0]}",),
-        terraform=f"# in the aws_lb_listener_rule for {way.pattern}\naction {{\n"
-        f'  type             = "forward"\n  target_group_arn = "{right[0]}"\n}}\n',
-        rollback=f"{modify}{groups[0]}" if groups else "",
+        kind=readiness(change),
+        summary=f"Point the rule for {way.path} at {whose(way.service)} target group.",
+        before=(describe(way, found),),
+        aws_cli=ready(change),
+        terraform=f"# in the aws_lb_listener_rule for {way.path}\naction {{\n"
+        f'  type             = "forward"\n  target_group_arn = {_hcl(group, way)}\n}}\n',
+        rollback=_change(listener, rule, quote(before[0]))
+        if len(before) == 1
+        else "Give the rule the actions again that the first command showed.",
         also_touches="Every path that this rule matches.",
         verify="hokusai-probe verify listener-rule-wrong-target-group",
     )
+
+
+def _change(listener: Listener, rule: Rule, group: str) -> str:
+    """The AWS CLI call that points a rule elsewhere. AWS: a default rule is changed with its listener."""
+    action = f"Type=forward,TargetGroupArn={group}"
+    if rule.priority == "default":
+        return f"aws elbv2 modify-listener --listener-arn {quote(listener.arn)} --default-actions {action}"
+    return f"aws elbv2 modify-rule --rule-arn {quote(rule.arn)} --actions {action}"
+
+
+def _hcl(group: str, way: Way) -> str:
+    return f"aws_lb_target_group.{way.service}.arn" if "$" in group else f'"{group}"'

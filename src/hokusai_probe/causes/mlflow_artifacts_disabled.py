@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 
 from hokusai_probe.answers import responder, said
-from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.causes._revision import set_variable
+from hokusai_probe.causes._words import answered
+from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
+from hokusai_probe.topology import NAMES
+
+VARIABLE = "MLFLOW_SERVE_ARTIFACTS"
 
 
 @cause(
@@ -19,7 +26,9 @@ from hokusai_probe.probes.model_registration import RegistrationFacts
     },
     source="contract 4.1 and 4.2: MLflow's 503 names --serve-artifacts, the gateway's ARTIFACTS_DISABLED",
 )
-def mlflow_artifacts_disabled(registration: RegistrationFacts) -> Iterator[Case]:
+def mlflow_artifacts_disabled(
+    registration: RegistrationFacts, definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None
+) -> Iterator[Case]:
     """MLflow, or the gateway before it, was started with serving artifacts switched off.
 
     Runs and models can be registered; each artifact request is 503 with a text that names the switch.
@@ -27,33 +36,36 @@ def mlflow_artifacts_disabled(registration: RegistrationFacts) -> Iterator[Case]
     upload = registration.upload
     if upload is None:
         return
+    service = "gateway" if "ARTIFACTS_DISABLED" in upload.body else "mlflow"
     yield Case(
         subject="artifacts",
         breaks=("artifact-route",),
         claims=(
-            claim(
+            answered(
                 f"storing an artifact is refused by the switch: {said(upload)}",
                 _refused(upload),
+                upload,
+                "upload",
                 by=RegistrationFacts,
-                fact="upload.status",
-                value=upload.status,
                 telling=True,
             ),
         ),
-        remedy=Remedy(
-            kind="needs-value",
-            summary="Set MLFLOW_SERVE_ARTIFACTS to true for the gateway and for MLflow, and deploy.",
-            before=("aws ecs describe-task-definition --task-definition <task definition>",),
-            aws_cli=(
-                "aws ecs register-task-definition --cli-input-json file://with-serve-artifacts.json",
-                "aws ecs update-service --cluster <cluster> --service <service> --task-definition <new ARN>",
-            ),
-            terraform='{ name = "MLFLOW_SERVE_ARTIFACTS", value = "true" }\n',
-            rollback="aws ecs update-service with the previous task definition",
-            also_touches="A deployment replaces the tasks.",
-            verify="hokusai-probe verify mlflow-artifacts-disabled",
-        ),
+        remedy=_remedy(definitions, ecs, service),
     )
+
+
+def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None, service: str) -> Remedy:
+    """The refusal shows whose switch it is: the gateway has one of its own before MLflow's."""
+    said = set_variable(
+        definitions.of(service) if definitions else None,
+        ecs,
+        service,
+        (VARIABLE, "true"),
+        summary=f"Set {VARIABLE} to true for the {NAMES[service]}, and deploy it.",
+        verify="hokusai-probe verify mlflow-artifacts-disabled",
+    )
+    variable = f'# environment of the container\n{{ name = "{VARIABLE}", value = "true" }}\n'
+    return said.model_copy(update={"terraform": variable})
 
 
 def _refused(upload: Answer) -> bool | None:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from hokusai_probe.answers import detail, responder
+from hokusai_probe.causes._words import previous_revision
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy, Target
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 
 
@@ -18,7 +20,9 @@ from hokusai_probe.probes.public_paths import PublicPathsFacts
     },
     source="INC-25; contract 3.1",
 )
-def public_path_requires_key(paths: PublicPathsFacts, target: Target) -> Iterator[Case]:
+def public_path_requires_key(
+    paths: PublicPathsFacts, ecs: EcsServicesFacts | None, target: Target
+) -> Iterator[Case]:
     """A path that is meant to be public answers 401 ``API key required``.
 
     It is not on the gateway's list of exempt paths. Health checks of load balancers and monitors on such a
@@ -26,6 +30,7 @@ def public_path_requires_key(paths: PublicPathsFacts, target: Target) -> Iterato
     """
     asking = [a.path for a in paths.public if a.status == 401 and "required" in detail(a)]
     hidden = any(a.status is None or responder(a) == "load-balancer" for a in paths.public)
+    first = next((n for n, a in enumerate(paths.public) if a.path in asking), None)
     if "public-paths-need-key" in target.accept.behaviours:
         return
     yield Case(
@@ -36,8 +41,8 @@ def public_path_requires_key(paths: PublicPathsFacts, target: Target) -> Iterato
                 f"without a key the gateway answers 401 on {', '.join(asking) or 'a public path'}",
                 bool(asking) or (None if hidden else False),
                 by=PublicPathsFacts,
-                fact="public[].status",
-                value=list(asking),
+                fact="" if first is None else f"public[{first}].status",
+                value=None if first is None else paths.public[first].status,
                 telling=True,
             ),
         ),
@@ -45,7 +50,7 @@ def public_path_requires_key(paths: PublicPathsFacts, target: Target) -> Iterato
             kind="outside-aws",
             summary=f"Exempt {', '.join(asking)} from authentication in the gateway and deploy, or take "
             "them off the target's list of public paths.",
-            rollback="Deploy the gateway's previous revision.",
+            rollback=previous_revision(ecs, "gateway"),
             also_touches="These paths become readable without a key: see that their answers may be public.",
             verify="hokusai-probe verify public-path-requires-key",
         ),

@@ -3,13 +3,24 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._words import (
+    cluster,
+    describe_health,
+    group_of,
+    one_line,
+    readiness,
+    ready,
+    service_name,
+    update_service,
+    wait_for,
+)
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
-from hokusai_probe.topology import SERVICES
+from hokusai_probe.topology import NAMES, SERVICES
 
 
 @cause(
@@ -37,43 +48,48 @@ def target_group_empty(
     if hosts.bare:
         return
     for service in SERVICES:
-        attached = groups.of(service) if groups else ()
+        group, place = group_of(groups, service)
         running = ecs.services[service].running if ecs and service in ecs.services else None
-        group = attached[0] if attached else None
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
                 service_claim(hosts, api, service, (503,)),
                 claim(
-                    f"{group.name if group else f'the {service} target group'} has no registered target",
+                    f"{group.name if group else f'the target group of the {NAMES[service]}'} has no "
+                    "registered target",
                     _empty(group),
                     by=TargetGroupsFacts,
-                    fact=f"groups[{group.name if group else service}].targets",
-                    value=len(group.targets) if group else None,
+                    fact=f"{place}.targets" if group else "",
+                    value=[t.model_dump(mode="json") for t in group.targets] if group else None,
                     telling=True,
-                    aws_cli="aws elbv2 describe-target-health --target-group-arn "
-                    + (group.arn if group else "<target group ARN>"),
+                    aws_cli=describe_health(group, service),
                 ),
                 claim(
-                    f"the {service} service runs {running if running is not None else 'its'} task(s)",
+                    f"the {NAMES[service]} runs {running if running is not None else 'its'} task(s)",
                     None if running is None else running > 0,
                     by=EcsServicesFacts,
-                    fact=f"services.{service}.running",
+                    fact="" if running is None else f"services.{service}.running",
                     value=running,
                 ),
             ),
-            remedy=Remedy(
-                kind="needs-value",
-                summary="Register the running task with the target group; a new deployment does that.",
-                before=("aws ecs list-tasks --cluster <cluster> --service-name <service>",),
-                aws_cli=(
-                    "aws ecs update-service --cluster <cluster> --service <name> --force-new-deployment",
-                ),
-                rollback="None needed: a deployment of the same revision changes nothing else.",
-                verify="hokusai-probe verify target-group-empty",
-            ),
+            remedy=_remedy(ecs, service),
         )
+
+
+def _remedy(ecs: EcsServicesFacts | None, service: str) -> Remedy:
+    """A deployment, not an address: ECS registers the new task, and takes out what it replaces."""
+    deploy = update_service(ecs, service, "--force-new-deployment")
+    return Remedy(
+        kind=readiness(deploy),
+        summary="Deploy the same revision again: ECS registers the new task with the target group.",
+        before=(one_line(f"aws ecs list-tasks {cluster(ecs)} --service-name {service_name(ecs, service)}"),),
+        aws_cli=ready(deploy),
+        after=(wait_for(ecs, service),),
+        rollback="None needed: a deployment of the same revision changes nothing else.",
+        also_touches="The running task is replaced.",
+        verify="hokusai-probe verify target-group-empty",
+    )
 
 
 def _empty(group: Group | None) -> bool | None:

@@ -1,15 +1,17 @@
 """Registered on a port where nobody listens."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._words import describe_health, group_of
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
-from hokusai_probe.topology import SERVICES
+from hokusai_probe.topology import NAMES, SERVICES
 
 
 @cause(
@@ -40,9 +42,9 @@ def target_port_mismatch(
     if hosts.bare:
         return
     for service in SERVICES:
-        group = _group(groups, service)
+        group, place = group_of(groups, service)
         definition = definitions.of(service) if definitions else None
-        known = group is not None and definition is not None
+        wrong = _misplaced(group, definition) if group and definition else []
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),
@@ -50,15 +52,15 @@ def target_port_mismatch(
                 service_claim(hosts, api, service, (502, 504)),
                 claim(
                     _sentence(service, group, definition),
-                    mismatched(group, definition) if known else None,
+                    mismatched(group, definition),
                     by=TargetGroupsFacts,
-                    fact=f"groups[{group.name if group else service}].targets[].port",
-                    value=[t.port for t in group.targets] if group else None,
+                    fact=f"{place}.targets[{group.targets.index(wrong[0])}].port" if group and wrong else "",
+                    value=wrong[0].port if wrong else None,
                     telling=True,
-                    aws_cli=_describe(group),
+                    aws_cli=describe_health(group, service),
                 ),
             ),
-            remedy=_remedy(group, definition),
+            remedy=_remedy(group, definition, service),
         )
 
 
@@ -75,41 +77,41 @@ def _misplaced(group: Group, definition: TaskDefinition) -> list[TargetSeen]:
     return [t for t in group.targets if t.port not in definition.ports and t.state != "draining"]
 
 
-def _group(groups: TargetGroupsFacts | None, service: str) -> Group | None:
-    found = groups.of(service) if groups else ()
-    return found[0] if found else None
-
-
 def _sentence(service: str, group: Group | None, definition: TaskDefinition | None) -> str:
-    if group is None or definition is None:
-        return f"the {service} target is registered on a port that the container does not listen on"
+    if group is None or definition is None or not definition.ports:
+        return f"the target of the {NAMES[service]} is registered on a port that its container does not have"
     registered = ", ".join(f"{t.id}:{t.port}" for t in group.targets) or "nothing"
-    listens = ", ".join(str(p) for p in definition.ports)
-    return f"{group.name} has {registered} registered; the {service} container listens on {listens}"
+    mapped = ", ".join(str(p) for p in definition.ports)
+    return f"{group.name} has {registered} registered; its task definition maps port {mapped}"
 
 
-def _describe(group: Group | None) -> str:
-    arn = group.arn if group else "<target group ARN>"
-    return f"aws elbv2 describe-target-health --target-group-arn {arn}"
-
-
-def _remedy(group: Group | None, definition: TaskDefinition | None) -> Remedy | None:
+def _remedy(group: Group | None, definition: TaskDefinition | None, service: str) -> Remedy | None:
+    """Registered before anything is taken out, so that half of it does no harm."""
     if group is None or definition is None or not definition.ports:
         return None
     port, wrong = definition.ports[0], _misplaced(group, definition)
-    elbv2 = f"--target-group-arn {group.arn} --targets"
-    registered = tuple(f"aws elbv2 register-targets {elbv2} Id={t.id},Port={port}" for t in wrong)
-    removed = tuple(f"aws elbv2 deregister-targets {elbv2} Id={t.id},Port={t.port}" for t in wrong)
-    back = (f"aws elbv2 register-targets {elbv2} Id={t.id},Port={t.port}" for t in wrong)
+    if not wrong:
+        return None
+    right = dict.fromkeys(_move("register", group, t.id, port) for t in wrong)
+    removed = (_move("deregister", group, t.id, t.port) for t in wrong)
+    back = (_move("register", group, t.id, t.port) for t in wrong)
     return Remedy(
         kind="automatic",
-        summary=f"Register the task on port {port}, where its container listens, and remove the wrong entry.",
-        before=(_describe(group),),
-        aws_cli=(*removed, *registered),
+        summary=f"Register the task on port {port}, which its task definition maps, and remove the wrong "
+        "entry.",
+        before=(describe_health(group, service),),
+        aws_cli=(*right, *removed),
         terraform=f'# aws_lb_target_group "{group.name}" and the service\'s load_balancer block\n'
         f"port = {port}\n",
         rollback="\n".join(back),
         also_touches="ECS registers new tasks by the service's load_balancer block: if the wrong port stands "
         "there, the next deployment brings it back.",
         verify="hokusai-probe verify target-port-mismatch",
+    )
+
+
+def _move(verb: str, group: Group, address: str, port: int) -> str:
+    return (
+        f"aws elbv2 {verb}-targets --target-group-arn {quote(group.arn)} "
+        f"--targets {quote(f'Id={address},Port={port}')}"
     )

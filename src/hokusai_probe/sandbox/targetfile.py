@@ -27,6 +27,7 @@ PUBLIC_PATHS = (
 REQUIRED_PATHS = (
     "/api/mlflow/api/2.0/mlflow/experiments/search",
     "/api/mlflow/api/2.0/mlflow/registered-models/search",
+    "/api/mlflow/api/2.0/mlflow-artifacts/artifacts",
     "/mlflow/api/2.0/mlflow/experiments/search",
     "/api/health/mlflow",
 )
