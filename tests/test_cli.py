@@ -1,18 +1,30 @@
 """The command line: bad input is one sentence and exit code 2, and exit codes say what the README says."""
 
+import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from _facts import TARGET, form_facts, hosts_facts, inside, outside, refusal, unavailable
 from click.testing import CliRunner, Result
+from pydantic import JsonValue
 
+import hokusai_probe
 from hokusai_probe.cli import main
-from hokusai_probe.cli.run import exit_code
+from hokusai_probe.cli.doctor import key as doctor_key
+from hokusai_probe.cli.output import Live
+from hokusai_probe.cli.run import standing
+from hokusai_probe.declare import catalogue
 from hokusai_probe.model import Hosts, Observation, Report, Target, Verdict, VerdictStatus
+from hokusai_probe.redact import Redactor
+from hokusai_probe.reports.answer import exit_code
+from hokusai_probe.runner import conclude
 
-KEY = "hk_test_0123456789abcdefghij"
+KEY = "hk_test_Zx9qLmP2vR7tYw4B"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SOURCE = Path(hokusai_probe.__path__[0])
 
 
 def call(arguments: Sequence[str], environment: dict[str, str] | None = None) -> Result:
@@ -22,15 +34,14 @@ def call(arguments: Sequence[str], environment: dict[str, str] | None = None) ->
 
 def report(*statuses: VerdictStatus, interrupted: str | None = None) -> Report:
     """A report with one verdict of each status."""
-    now = datetime(2026, 1, 1, tzinfo=UTC)
     return Report(
         target="t",
         configuration=Target(name="t", hosts=Hosts(registry="http://127.0.0.1:1")),
-        started_at=now,
+        started_at=NOW,
         duration_s=1.0,
         tool_version="0",
         interrupted=interrupted,
-        observations=(Observation(probe="p", started_at=now, duration_s=0.1, status="skipped", reason="x"),),
+        observations=(Observation(probe="p", started_at=NOW, duration_s=0.1, status="skipped", reason="x"),),
         verdicts=tuple(
             Verdict(
                 check=f"c{i}", title="t", area="proxy", component="gateway", hop="gateway", status=s,
@@ -106,7 +117,8 @@ def test_a_file_that_is_no_report_is_exit_2(tmp_path: Path, text: str) -> None:
         (("pass",), 0, 0, 0),
         (("pass", "skip"), 0, 0, 0),
         (("pass", "fail"), 1, 0, 0),
-        (("pass", "fail", "error"), 1, 0, 0),
+        (("fail",), 1, 0, 0),
+        (("pass", "fail", "error"), 1, 3, 0),
         (("pass", "error"), 3, 3, 0),
         (("skip",), 3, 3, 0),
         ((), 3, 3, 0),
@@ -151,6 +163,197 @@ def test_reports_are_valid_against_the_published_schema(tmp_path: Path) -> None:
     schema = json.loads(call(["schema"]).output)
 
     jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "http://127.0.0.1:9", "--reports", "/proc/x"],
+        ["run", "http://127.0.0.1:9", "--json", "/proc/x/y"],
+        ["sandbox", "--write-target", "/proc/x"],
+        ["grade", "healthy", "--json", "/proc/x"],
+        ["replay", "/nowhere/report.json", "--reports", "/proc/x"],
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_anything_else(arguments: list[str]) -> None:
+    """Exit code 2 and one sentence that names the place; nothing was looked at or started."""
+    result = call(arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: cannot write {arguments[-1]}: No such file or directory\n"
+
+
+def test_a_key_pasted_into_the_target_is_in_no_output(tmp_path: Path) -> None:
+    """The variable that the target names is what is hidden, in every document, the JSON and the console."""
+    key = "hidden-kD3sJf8aQx1n"
+    target = tmp_path / "t.toml"
+    target.write_text(
+        'name = "mine"\nhosts = { registry = "http://127.0.0.1:9" }\nkey = { env = "MY_OWN_KEY" }\n'
+        + "".join(f'[owners.{who}]\ncontact = "{key}"\n' for who in ("gateway", "mlflow", "network")),
+        encoding="utf-8",
+    )
+    out, saved = tmp_path / "out", tmp_path / "r.json"
+    ran = call(["run", str(target), "--reports", str(out), "--json", str(saved)], {"MY_OWN_KEY": key})
+    saved.write_text(
+        saved.read_text("utf-8").replace('"contact": "[redacted]"', f'"contact": "{key}"'), "utf-8"
+    )
+    again = call(["replay", str(saved), "--json", "-", "--reports", str(out)], {"MY_OWN_KEY": key})
+    planned = call(["issues", str(saved), "--repository", "o/n"], {"MY_OWN_KEY": key})
+
+    said = [p.read_text("utf-8") for p in sorted(out.iterdir())]
+    said += [ran.output, again.output, planned.output]
+    assert (ran.exit_code, again.exit_code, planned.exit_code) == (1, 1, 0)
+    assert [text for text in said if key in text] == []
+    assert "mlflow ([redacted]) must act" in said[0].replace("\\", "").replace("**", "")
+
+
+def rich() -> Report:
+    """A report with facts of every look, many of them bad."""
+    refused = form_facts(refusal(401, "Invalid or expired API key"))
+    facts = outside(hosts=hosts_facts(auth=unavailable()), key_forms=refused) | inside()
+    looks = [
+        Observation(probe=f.probe, started_at=NOW, duration_s=0.1, status="seen", facts=f)
+        for f in facts.values()
+    ]
+    return conclude(TARGET, looks, frozenset(catalogue().checks), began=NOW)
+
+
+def test_a_replay_says_what_the_run_said(tmp_path: Path) -> None:
+    """The redactor at the sinks changes nothing in what was redacted once."""
+    path = tmp_path / "r.json"
+    path.write_text(rich().to_json(), encoding="utf-8")
+
+    assert json.loads(call(["replay", str(path), "--json", "-"]).stdout) == json.loads(rich().to_json())
+
+
+def sentences() -> Iterator[tuple[str, str]]:
+    """Every text in the sources of the looks and causes, placeholders filled in, with its place."""
+    for path in sorted(p for part in ("probes", "causes") for p in (SOURCE / part).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield f"{path.name}:{node.lineno}", node.value
+            if isinstance(node, ast.JoinedStr):
+                parts = [p.value if isinstance(p, ast.Constant) else "401" for p in node.values]
+                yield f"{path.name}:{node.lineno}", "".join(map(str, parts))
+
+
+def test_nothing_that_we_say_is_taken_for_a_key() -> None:
+    """Titles, reasons and pages pass the redactor as they are; the made-up keys that are sent do not."""
+    said = [(where, text) for where, text in sentences() if not text.startswith("hk_test_")]
+
+    assert len(said) > 1000
+    assert [(where, text) for where, text in said if Redactor().text(text) != text] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (
+            {"schema_version": "2.0", "news": 1},
+            "version 2.0 of the report's schema, and this hokusai-probe reads 1.0",
+        ),
+        ({"schema_version": "soon"}, "version soon of the report's schema"),
+    ],
+)
+def test_a_report_of_another_major_version_is_exit_2(
+    tmp_path: Path, changed: dict[str, JsonValue], says: str
+) -> None:
+    """Whatever else it holds: it is the version that matters, and it is named."""
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(json.loads(report("pass").to_json()) | changed), encoding="utf-8")
+    result = call(["replay", str(path)])
+
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_a_report_of_a_later_minor_version_is_read(tmp_path: Path) -> None:
+    """Minor versions only add."""
+    path = tmp_path / "r.json"
+    path.write_text(report("pass").to_json().replace('"1.0"', '"1.7"'), encoding="utf-8")
+
+    assert call(["replay", str(path)]).exit_code in {0, 1, 3}
+
+
+def test_two_observations_of_one_look_are_exit_2(tmp_path: Path) -> None:
+    """The sentence names the look."""
+    one = report("pass")
+    path = tmp_path / "r.json"
+    path.write_text(one.model_copy(update={"observations": one.observations * 2}).to_json(), encoding="utf-8")
+    result = call(["replay", str(path)])
+
+    assert result.exit_code == 2
+    assert "2 observations of 'p' in round 1" in result.stderr
+
+
+def test_a_url_that_gets_the_key_is_named() -> None:
+    """Variable and host stand on standard error; without a key, or with a file, there is nothing to say."""
+    note = "note: the key in HOKUSAI_API_KEY is sent to 127.0.0.1:9\n"
+    arguments = ["run", "http://127.0.0.1:9", "--quiet", "--only", "resilience"]
+
+    assert call(arguments).stderr == note
+    assert call(arguments, {"HOKUSAI_API_KEY": ""}).stderr == ""
+
+
+def test_an_area_without_checks_judges_nothing() -> None:
+    """An area of the contract is a selector from the first day: exit code 3, as nothing was judged."""
+    result = call(["run", "http://127.0.0.1:9", "--quiet", "--only", "resilience"])
+
+    assert result.exit_code == 3
+    assert result.stdout.endswith("Exit 3: nothing fails, but not everything could be judged.\n\n")
+
+
+def test_verify_says_one_reason_once() -> None:
+    """Five looks that were not taken for one reason are one clause, and nothing in it steers a terminal."""
+    reason = "AWS is not looked at \x1b[31m::stop"
+    looks = tuple(
+        Observation(probe=p, started_at=NOW, duration_s=0, status="skipped", reason=reason) for p in "ab"
+    )
+    found = report("pass").model_copy(update={"observations": looks})
+
+    assert standing(found, "x") == (f"x: cannot be told (a, b: {reason})", 3)
+
+
+def test_doctor_wants_a_prefix_only_where_keys_of_that_kind_are_given_out() -> None:
+    """A key of another server's is a hint; where the platform has an auth service it is wrong."""
+    bare = Target(name="t", hosts=Hosts(registry="http://127.0.0.1:1"))
+    ours = Target(name="t", hosts=Hosts(registry="http://127.0.0.1:1", auth="http://127.0.0.1:2"))
+    prefix = "HOKUSAI_API_KEY does not begin with hk_live_ or hk_test_"
+
+    assert doctor_key(bare, {"HOKUSAI_API_KEY": "other"}) == ("hint", "key", prefix)
+    assert doctor_key(ours, {"HOKUSAI_API_KEY": "other"}) == ("wrong", "key", prefix)
+    assert doctor_key(ours, {"HOKUSAI_API_KEY": KEY}) == ("ok", "key", "HOKUSAI_API_KEY is set")
+    blank = "HOKUSAI_API_KEY is not set: it holds only white space"
+    assert doctor_key(ours, {"HOKUSAI_API_KEY": " \t"}) == ("missing", "key", blank)
+
+
+def test_the_live_line_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is shown is one column narrower than the terminal, whatever the escape sequences take."""
+    monkeypatch.setenv("COLUMNS", "30")
+    live = Live()
+    for probe in ("a-look-with-a-long-name", "another-look-with-a-long-name"):
+        live.started(probe)
+
+    shown = ["0 looks done; a-look-with-a-l", "0 looks done; a-look-with-a-l"]
+    assert capsys.readouterr().err.split("\r")[1:] == shown
+
+
+def test_an_issue_plan_says_that_nothing_was_written(tmp_path: Path) -> None:
+    """Who reads "would open" need not wonder; what is no repository is refused."""
+    path = tmp_path / "r.json"
+    path.write_text(rich().to_json(), encoding="utf-8")
+    planned = call(["issues", str(path), "--repository", "example/infra"])
+
+    assert planned.stdout.startswith("would open in example/infra, once 1 more run sees the same: ")
+    assert planned.stdout.endswith("\n\nNothing was written.\n")
+    for wrong in ("infra", "a/b/c", "a/..", "-a/b", "a b/c", "https://github.com/a/b"):
+        refused = call(["issues", str(path), "--repository", wrong])
+        assert (refused.exit_code, refused.stderr) == (
+            2,
+            "error: --repository must be OWNER/NAME, such as example/infrastructure\n",
+        )
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))

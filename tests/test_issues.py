@@ -109,7 +109,37 @@ def test_one_run_confirms_nothing_but_shows_the_text() -> None:
     """Below confirm_runs nothing is opened, and the plan still shows what would be."""
     (action,) = plan([report(*DOWN)])
     assert brief((action,)) == [("leave", "here/auth", None, "seen in 1 of 2 runs needed")]
-    assert "it does not answer" in describe((action,)).lower()
+    said = describe((action,)).splitlines()
+    assert said[:2] == [
+        "would open, once 1 more run sees the same: here: auth must act: auth-service-down",
+        "  because seen in 1 of 2 runs needed",
+    ]
+    assert "  | It does not answer." in said
+
+
+def test_what_waits_for_more_than_a_run_is_not_said_to_open() -> None:
+    """A mute or a window stands in the way whatever the next runs see."""
+    window = f"{WHEN - timedelta(hours=1):%Y-%m-%dT%H:%MZ}/{WHEN + timedelta(hours=1):%Y-%m-%dT%H:%MZ}"
+    (action,) = plan([report(*DOWN, target=configured(maintenance=(window,)))])
+    assert action.wants_runs == 0
+    assert describe((action,)).startswith("leave: here: auth must act")
+
+
+def test_the_first_sentence_says_what_people_cannot_do() -> None:
+    """Registering comes before all else; without it, two things at most."""
+    stuck = verdict("experiment-created", "mlflow", "writes").model_copy(update={"area": "registration"})
+    (first,) = plan([report(stuck, cause("mlflow-down", explains=("experiment-created",)))])
+    areas = ("audit", "data", "errors", "proxy")
+    loose = [verdict(f"c-{a}", hop="gateway/side").model_copy(update={"area": a}) for a in areas]
+    (other,) = plan([report(*loose, cause("x", explains=tuple(v.check for v in loose)))])
+    assert first.body.splitlines()[2] == (
+        "**Nobody can register a model: 1 of 1 checks fails.** "
+        "Here: 1 check, failing or waiting for one that fails: `experiment-created`."
+    )
+    assert other.body.splitlines()[2] == (
+        "**Users cannot reach MLflow through the gateway or tell from an error what went wrong** "
+        "(4 checks: `c-audit`, `c-data`, `c-errors` and 1 more)."
+    )
 
 
 def test_a_pass_between_starts_the_count_again() -> None:

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from hokusai_probe.keys import BadKey, Keys
+from hokusai_probe.keys import BadKey, Keys, secrets_in
 from hokusai_probe.model import KeyNames
 
 NAMES = KeyNames(env="A_KEY", second_env="B_KEY", admin_env="")
@@ -30,6 +30,19 @@ def test_surrounding_white_space_is_stripped_and_noted() -> None:
 def test_empty_is_not_set(empty: str) -> None:
     """An empty variable, as an unset secret gives in a workflow, is no key."""
     assert Keys.read(NAMES, {"A_KEY": empty}).main is None
+
+
+def test_a_key_of_blanks_is_noted_as_what_it_is() -> None:
+    """Who set it to blanks by mistake hears that nothing is set, not that something was tidied up."""
+    keys = Keys.read(NAMES, {"A_KEY": " \n", "B_KEY": ""})
+    assert keys.notes == ("A_KEY is not set: it holds only white space",)
+
+
+def test_what_no_output_may_hold() -> None:
+    """Every key that the target names, however odd, and what libraries carry; nothing else of the place."""
+    environment = {"A_KEY": " a b ", "B_KEY": "second", "HOKUSAI_API_KEY": "default", "GH_TOKEN": "token",
+                   "C_KEY": "other", "AWS_SESSION_TOKEN": ""}  # fmt: skip
+    assert secrets_in(NAMES, environment) == ("a b", "second", "default", "token")
 
 
 @pytest.mark.parametrize("bad", ["hk_test_a b", "hk_test_\x00", "hk_test_é", "hk_test_a\nb", "hk_test_\x7f"])

@@ -158,10 +158,16 @@ def test_every_piece_of_evidence_is_in_the_facts(sweeps: Sweeps, name: str) -> N
         assert unfounded(report.diagnoses, facts) == []
 
 
+MLFLOW_OUT_OF_REACH = {"gateway-500"}
+
+
 @pytest.mark.parametrize("name", scenarios())
 def test_nothing_is_left_behind(sweeps: Sweeps, name: str) -> None:
-    """Whatever was created is gone when it is looked for afterwards."""
-    assert [e.reason for e in sweeps[name].aws.errors if e.where == "left behind"] == []
+    """Whatever was created is gone when it is looked for; where nobody can look, the report says so."""
+    found = [e.reason for e in sweeps[name].aws.errors if e.where == "left behind"]
+
+    assert [reason for reason in found if "still there" in reason] == []
+    assert bool(found) == (name in MLFLOW_OUT_OF_REACH)
 
 
 def test_a_read_run_stays_within_its_requests() -> None:

@@ -12,7 +12,7 @@ import hokusai_probe as hp
 from hokusai_probe import runner
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.looking import Entry
-from hokusai_probe.model import Error, Facts, Observation, Report, Target
+from hokusai_probe.model import Error, Facts, Observation, Owner, Report, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.runner import Options, conclude, targeted
@@ -87,7 +87,7 @@ def test_what_was_left_behind_is_an_error_of_ours(real: Catalogue) -> None:
         sent_sha256="x",
         experiment=answered,
         entries=(Entry(kind="run", name="n", removed=False),),
-        leftovers=("run n",),
+        leftovers=("run n is still on the platform",),
     )
     found = reported(real, outside(registration=left))
     assert found.errors == (Error(where="left behind", reason="run n is still on the platform"),)
@@ -110,6 +110,33 @@ def test_a_word_that_chooses_nothing_is_a_usage_error() -> None:
         hp.run(TARGET, only=["auth-host-answer"], environment={})
     with pytest.raises(hp.UsageError, match="'auth-host-answers' is not a look"):
         runner.look("auth-host-answers", TARGET, environment={})
+
+
+def test_an_area_without_checks_chooses_nothing_and_is_no_mistake(real: Catalogue) -> None:
+    """An area of the contract may be asked for before it has a check: nothing is looked at or judged."""
+    assert "resilience" not in {c.area for c in real.checks.values()}
+    found = hp.run(TARGET, only=["resilience"], environment={})
+    assert (found.observations, found.verdicts, found.diagnoses) == ((), (), ())
+    assert hp.replay(found) == found
+
+
+def test_two_observations_of_one_look_cannot_be_judged(real: Catalogue) -> None:
+    """Which of them holds is for nobody to guess; a second round is another matter."""
+    first = reported(real, outside())
+    one = first.observations[0]
+    twice = first.model_copy(update={"observations": (one, one)})
+    again = first.model_copy(update={"observations": (one, one.model_copy(update={"round": 2}))})
+    with pytest.raises(hp.UsageError, match=f"2 observations of '{one.probe}' in round 1"):
+        hp.replay(twice)
+    assert len(hp.replay(again).observations) == 2
+
+
+def test_a_key_in_the_target_is_in_no_report() -> None:
+    """Somebody pasted the key where a contact belongs: the report's copy of the target has it not."""
+    key = "hk_test_Zx9qLmP2vR7tYw4B"
+    target = TARGET.model_copy(update={"owners": {"mlflow": Owner(contact=key[8:])}})
+    found = hp.run(target, only=["resilience"], environment={"HOKUSAI_API_KEY": key})
+    assert found.configuration.owners["mlflow"].contact == "[redacted]"
 
 
 def test_a_running_loop_is_told_what_to_await() -> None:

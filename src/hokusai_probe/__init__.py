@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from hokusai_probe.errors import ProbeError
     from hokusai_probe.issues import Action, KnownIssue
     from hokusai_probe.issues import plan as plan_issues
+    from hokusai_probe.keys import BadKey
     from hokusai_probe.model import Diagnosis, Observation, Report, Target, Verdict
     from hokusai_probe.runner import Looked, UsageError, arun, look, replay, run
 
 _PLACES = {
     "Action": "issues",
+    "BadKey": "keys",
     "ConfigError": "config",
     "Diagnosis": "model",
     "KnownIssue": "issues",
@@ -39,6 +41,7 @@ _PLACES = {
 
 __all__ = [
     "Action",
+    "BadKey",
     "ConfigError",
     "Diagnosis",
     "KnownIssue",

@@ -35,7 +35,7 @@ LOOK_FOR_PREFIX = "auto"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOOKS_LIKE_KEY = re.compile(r"hk_(live|test)_|AKIA|ASIA|gh[pousr]_|github_pat_", re.IGNORECASE)
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
 _HANDLE = re.compile(r"@?[A-Za-z0-9-]+(/[A-Za-z0-9_.-]+)?")
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 _SAFE_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -470,7 +470,7 @@ def _resolver(text: str) -> str:
 
 
 def _repository(text: str) -> str:
-    if text and not _REPOSITORY.fullmatch(text):
+    if text and not REPOSITORY.fullmatch(text):
         msg = "must be OWNER/NAME"
         raise ValueError(msg)
     return text

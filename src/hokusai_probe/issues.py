@@ -45,6 +45,7 @@ BOT = "github-actions[bot]"
 _MARKER = re.compile(r"<!-- hokusai-probe: ([A-Za-z0-9._-]+/[a-z-]+(?:/[a-z0-9-]+)?) -->")
 _SINCE = re.compile(r"^Seen since (\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d) UTC\.", re.MULTILINE)
 _LONGEST_COMMAND = 2_000
+_MOST_SAID = 2
 _LABEL_CHARACTERS = 50  # GitHub's limit
 _TITLE_CHARACTERS = 180
 _CANNOT: Mapping[str, str] = {
@@ -76,7 +77,10 @@ class KnownIssue(Frozen):
 
 
 class Action(Frozen):
-    """What to do about one issue, and why. ``leave`` carries the text that would be written."""
+    """What to do about one issue, and why. ``leave`` carries the text that would be written.
+
+    ``wants_runs``: how many more runs must see the same before it is opened, and nothing else is in the way.
+    """
 
     kind: ActionKind
     key: str
@@ -87,6 +91,7 @@ class Action(Frozen):
     reason: str
     number: int | None = None
     repository: str = ""
+    wants_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +147,22 @@ def describe(actions: Sequence[Action]) -> str:
 
 
 def _described(action: Action) -> str:
-    number = f" #{action.number}" if action.number is not None else ""
-    where = f" in {text.terminal(action.repository)}" if action.repository else ""
-    head = f"{action.kind}{number}{where}: {text.terminal(action.title or action.key)}"
-    why = f"\n  because {action.reason}"
+    head = f"{_what(action)}: {text.terminal(action.title or action.key)}"
+    why = f"\n  because {text.terminal(action.reason)}"
     labels = (
         f"\n  labels: {', '.join(text.terminal(label) for label in action.labels)}" if action.labels else ""
     )
     lines = [f"  | {verbatim(line)}".rstrip() for line in action.body.splitlines()]
     return "\n".join([head + why + labels, *lines]) + "\n"
+
+
+def _what(action: Action) -> str:
+    number = f" #{action.number}" if action.number is not None else ""
+    where = f" in {text.terminal(action.repository)}" if action.repository else ""
+    if action.wants_runs:
+        see = "see" if action.wants_runs > 1 else "sees"
+        return f"would open{where}, once {plural(action.wants_runs, 'more run')} {see} the same"
+    return f"{action.kind}{number}{where}"
 
 
 # --- what needs an issue ------------------------------------------------------------------------------
@@ -304,6 +316,10 @@ def _decide(runs: Sequence[Report], need: Need, written: Action, same: Sequence[
     held = _held_back(runs, need)
     if held:
         return [_as(written, "leave", held)]
+    seen, needed = len(_streak(runs, need.key)), runs[-1].configuration.issues.confirm_runs
+    if seen < needed:
+        waiting = _as(written, "leave", f"seen in {seen} of {needed} runs needed")
+        return [waiting.model_copy(update={"wants_runs": needed - seen})]
     return [_about_closed(runs[-1], written, max(same, key=lambda i: i.number, default=None))]
 
 
@@ -346,13 +362,10 @@ def _unfit(latest: Report, need: Need) -> str:
 
 def _held_back(runs: Sequence[Report], need: Need) -> str:
     latest, settings = runs[-1], runs[-1].configuration.issues
-    seen = len(_streak(runs, need.key))
     if _unfit(latest, need):
         return _unfit(latest, need)
     if any(_within(window, latest.started_at) for window in settings.maintenance):
         return "the run was made during announced maintenance"
-    if seen < settings.confirm_runs:
-        return f"seen in {seen} of {settings.confirm_runs} runs needed"
     return ""
 
 
@@ -452,18 +465,21 @@ def _sections(report: Report, need: Need, since: datetime) -> Iterable[str]:
 
 def _cannot(report: Report, need: Need) -> str:
     broken = [v for v in report.verdicts if v.check in _names(report, need)]
-    areas = {v.area for v in broken}
-    if answer.registration(report) == "no" and any(answer.carries_registration(v) for v in broken):
-        areas.add("registration")
-    said = [phrase for area, phrase in _CANNOT.items() if area in areas]
-    head = f"**Users cannot {_and(said)}**" if said else "**What users notice is not known**"
     cite = ", ".join(text.code(v.check) for v in broken[:3])
     more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+    if answer.registration(report) == "no" and any(_stops_registration(v) for v in broken):
+        return (
+            f"**Nobody can register a model: {answer.failing(report)}.** Here: "
+            f"{plural(len(broken), 'check')}, failing or waiting for one that fails: {cite}{more}."
+        )
+    areas = {v.area for v in broken}
+    said = [phrase for area, phrase in _CANNOT.items() if area in areas][:_MOST_SAID]
+    head = f"**Users cannot {' or '.join(said)}**" if said else "**What users notice is not known**"
     return f"{head} ({plural(len(broken), 'check')}: {cite}{more})." if broken else f"{head}."
 
 
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+def _stops_registration(verdict: Verdict) -> bool:
+    return verdict.area == "registration" or answer.carries_registration(verdict)
 
 
 def _names(report: Report, need: Need) -> frozenset[str]:

@@ -13,6 +13,15 @@ from hokusai_probe.model import Frozen, KeyNames
 
 Whose = Literal["main", "second", "admin"]
 
+SECRET_VARIABLES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+)
+"""Secrets beside the keys that a message of some library might carry out."""
+
 _ALLOWED = frozenset(string.ascii_letters + string.digits + string.punctuation)
 
 
@@ -35,11 +44,11 @@ class Keys(Frozen):
     def read(cls, names: KeyNames, environment: Mapping[str, str]) -> Keys:
         """The keys from the variables that the target names. Raises BadKey.
 
-        White space around a key is stripped and noted. Empty, or nothing but white space: not set.
+        White space around a key is stripped and noted. Empty, or nothing but white space (noted): not set.
         """
         variables = {"main": names.env, "second": names.second_env, "admin": names.admin_env}
         given = {whose: environment.get(name, "") if name else "" for whose, name in variables.items()}
-        notes = tuple(_note(variables[whose]) for whose, raw in given.items() if raw != raw.strip())
+        notes = tuple(_note(variables[whose], raw) for whose, raw in given.items() if raw != raw.strip())
         found = {whose: _secret(variables[whose], raw.strip()) for whose, raw in given.items()}
         return cls(main=found["main"], second=found["second"], admin=found["admin"], notes=notes)
 
@@ -52,7 +61,19 @@ class Keys(Frozen):
         return tuple(key.get_secret_value() for key in (self.main, self.second, self.admin) if key)
 
 
-def _note(variable: str) -> str:
+def secrets_in(names: KeyNames, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that no output may hold, for the redactor only: the target's keys, usable or not, and more.
+
+    The default variable counts whatever the target names. Never raises.
+    """
+    named = (names.env, names.second_env, names.admin_env, KeyNames().env)
+    found = (environment.get(name, "").strip() for name in (*named, *SECRET_VARIABLES) if name)
+    return tuple(dict.fromkeys(value for value in found if value))
+
+
+def _note(variable: str, raw: str) -> str:
+    if not raw.strip():
+        return f"{variable} is not set: it holds only white space"
     return f"{variable}: white space around the key was removed"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,13 +13,16 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from hokusai_probe import config, engine
 from hokusai_probe.declare import Catalogue, catalogue
 from hokusai_probe.diagnose import blamed, diagnose
 from hokusai_probe.errors import ProbeError
+from hokusai_probe.keys import Keys, secrets_in
 from hokusai_probe.looking import Look
 from hokusai_probe.model import (
+    Area,
     Error,
     Facts,
     Frozen,
@@ -29,6 +33,7 @@ from hokusai_probe.model import (
     Trigger,
     Verdict,
 )
+from hokusai_probe.redact import Redactor
 from hokusai_probe.score import score
 
 RUN_S = 300.0
@@ -104,12 +109,13 @@ async def carry_out(
     chosen, found = targeted(target, where), catalogue()
     _check_selectors(found, (*options.only, *options.skip))
     control = control or Control()
+    redactor = Redactor(secrets_in(chosen.key, where))
     began = datetime.now(UTC)
     wanted = engine.selected(found, options.only, options.skip)
     probes = engine.wanted_probes(found, options.only, options.skip, wanted)
-    observations, sent = await _observe(found, chosen, options, control, where, probes)
+    observations, sent = await _observe(found, chosen, options, control, where, redactor, probes)
     return conclude(
-        chosen,
+        redactor.model(chosen),
         observations,
         wanted,
         began=began,
@@ -126,17 +132,15 @@ async def _observe(
     options: Options,
     control: Control,
     environment: Mapping[str, str],
+    redactor: Redactor,
     probes: frozenset[str],
 ) -> tuple[tuple[Observation, ...], int]:
     from hokusai_probe.aws import AwsDoor
     from hokusai_probe.http import HttpDoor
-    from hokusai_probe.keys import Keys
-    from hokusai_probe.redact import Redactor
 
     keys = Keys.read(target.key, environment)
     for note in keys.notes:
         control.note(note)
-    redactor = Redactor((*keys.secrets(), *_other_secrets(environment)))
     async with AsyncExitStack() as stack:
         cloud = None
         if target.aws is not None and options.aws:
@@ -147,14 +151,6 @@ async def _observe(
         observer = engine.Observer(found, look, allowed, control.progress)
         seen = await observer.observe(probes, control.stop, options.run_s)
         return tuple(redactor.model(o) for o in seen), door.requests_sent
-
-
-SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
-
-
-def _other_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Secrets beside the keys that a message of some library might carry out."""
-    return tuple(environment[name] for name in SECRET_VARIABLES if environment.get(name))
 
 
 def conclude(
@@ -196,16 +192,22 @@ def conclude(
 
 def _left_behind(observations: Iterable[Observation]) -> tuple[Error, ...]:
     """What a run created and could not remove: a finding about us, whatever the platform did."""
-    left = (thing for o in observations for thing in getattr(o.facts, "leftovers", ()))
-    return tuple(Error(where="left behind", reason=f"{thing} is still on the platform") for thing in left)
+    left = (sentence for o in observations for sentence in getattr(o.facts, "leftovers", ()))
+    return tuple(Error(where="left behind", reason=sentence) for sentence in left)
 
 
 def replay(report: Report) -> Report:
-    """The report of the same observations, judged and diagnosed by this version. Sends nothing."""
+    """The report of the same observations, judged and diagnosed by this version. Sends nothing.
+
+    The checks are those that have a verdict; all, where observations come without any. Raises UsageError
+    when two observations are of one look and round.
+    """
+    _refuse_doubles(report.observations)
+    judged = frozenset(v.check for v in report.verdicts)
     return conclude(
         report.configuration,
         report.observations,
-        frozenset(v.check for v in report.verdicts) or frozenset(catalogue().checks),
+        judged if judged or not report.observations else frozenset(catalogue().checks),
         began=report.started_at,
         options=Options(
             trigger=report.trigger,
@@ -218,8 +220,17 @@ def replay(report: Report) -> Report:
     )
 
 
+def _refuse_doubles(observations: Iterable[Observation]) -> None:
+    seen = Counter((o.probe, o.round) for o in observations)
+    for (probe, number), count in seen.items():
+        if count > 1:
+            msg = f"the report has {count} observations of {probe!r} in round {number}, where one is wanted"
+            raise UsageError(msg)
+
+
 def _check_selectors(found: Catalogue, words: Iterable[str]) -> None:
-    known = engine.selectors(found)
+    """Refuse a word that means nothing. An area without a check yet means what it says: none."""
+    known = engine.selectors(found) | set(get_args(Area))
     for word in words:
         if word not in known:
             near = get_close_matches(word, known, n=1)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hokusai_probe import issues
-from hokusai_probe.model import Report, Verdict
-from hokusai_probe.reports import DOCUMENTS, answer, console, index, markdown, write
+from hokusai_probe import config, issues
+from hokusai_probe.model import Hosts, Report, Target, Verdict
+from hokusai_probe.reports import DOCUMENTS, answer, console, files, index, layout, markdown, write
 
 SAID = Path(__file__).parents[1] / "said"
 PARSER = MarkdownIt("commonmark").enable("table")
@@ -82,7 +82,7 @@ def test_colour_only_adds_colour() -> None:
         ("two-causes", "no", 1),
         ("undecided", "no", 1),
         ("our-trouble", "cannot-tell", 3),
-        ("interrupted", "no", 1),
+        ("interrupted", "no", 143),
         ("client-key", "no", 1),
     ],
 )
@@ -90,6 +90,77 @@ def test_answer(situation: str, said: str, code: int) -> None:
     """The one answer that everybody asks for, and the exit code beside it."""
     report = made.SITUATIONS[situation]()
     assert (answer.registration(report), answer.exit_code(report)) == (said, code)
+
+
+@pytest.mark.parametrize(
+    ("situation", "fail_on", "last"),
+    [
+        ("two-causes", "failure", "Exit 1: something fails."),
+        ("two-causes", "trouble", "Exit 0: something fails, which --fail-on trouble lets pass."),
+        ("two-causes", "never", "Exit 0: something fails, which --fail-on never lets pass."),
+        ("our-trouble", "failure", "Exit 3: nothing fails, but not everything could be judged."),
+        ("our-trouble", "trouble", "Exit 3: nothing fails, but not everything could be judged."),
+        ("hostile", "trouble", "Exit 3: our own trouble, and something fails."),
+        ("interrupted", "never", "Exit 143: interrupted; so far, something fails."),
+    ],
+)
+def test_the_console_tells_the_exit_code_that_is_returned(
+    situation: str, fail_on: answer.FailOn, last: str
+) -> None:
+    """The last line is the code that the command ends with, --fail-on included, and why."""
+    report = made.SITUATIONS[situation]()
+    shown = console.render(report, colour=False, fail_on=fail_on)
+    assert shown.splitlines()[-1] == last
+    assert last.startswith(f"Exit {answer.exit_code(report, fail_on)}:")
+
+
+@pytest.mark.parametrize(
+    ("target", "typed"),
+    [
+        (made.TARGET, "hokusai-development"),
+        (config.from_url("http://127.0.0.1:5000"), "http://127.0.0.1:5000"),
+        (config.from_url("https://registry.example/mlflow"), "https://registry.example/mlflow"),
+        (Target(name="mine", hosts=Hosts(registry="https://r.example")), "path/to/target.toml"),
+        (Target(name="mine", hosts=Hosts(registry="nonsense")), "path/to/target.toml"),
+    ],
+)
+def test_the_verify_command_can_be_typed(target: Target, typed: str) -> None:
+    """With the shipped name or the URL that gave the target; else with a place to fill in."""
+    assert answer.verify_command(made.report((), target=target), "x") == f"hokusai-probe verify x {typed}"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("hokusai-probe verify target-port-mismatch", ""),
+        ("hokusai-probe run --only auth-host-answers", ""),
+        ("aws ecs wait services-stable; hokusai-probe verify x", "aws ecs wait services-stable"),
+    ],
+)
+def test_one_verify_command_of_ours(said: str, shown: str) -> None:
+    """A remedy that names our own command, without a target, adds none to the one that has it."""
+    remedy = made.PORT.remedy
+    assert remedy is not None
+    page = layout.remedy(remedy.model_copy(update={"verify": said}), "hokusai-probe verify x T", 2)
+    verify = page.partition("## Verify\n\n")[2].partition("\n\n## Rollback")[0]
+    ours = "```sh\nhokusai-probe verify x T\n```"
+    assert verify == (f"```sh\n{shown}\n```\n\n{ours}" if shown else ours)
+
+
+def test_the_console_shows_every_command_of_a_short_remedy() -> None:
+    """Up to four are told, each on its line; of more, the first and how many follow."""
+    remedy = made.PORT.remedy
+    assert remedy is not None
+
+    def shown(count: int) -> list[str]:
+        commands = remedy.model_copy(update={"aws_cli": tuple(f"aws {n}" for n in range(count))})
+        report = made.report(
+            made.two_causes().verdicts, diagnoses=(made.PORT.model_copy(update={"remedy": commands}),)
+        )
+        return console.render(report, colour=False).splitlines()[4 : 4 + min(count, 4)]
+
+    assert shown(4) == ["   $ aws 0", "   $ aws 1", "   $ aws 2", "   $ aws 3"]
+    assert shown(5)[:3] == ["   $ aws 0", "   (then 4 more, in the report)", ""]
 
 
 def test_nothing_judged_is_not_all_clear() -> None:
@@ -180,6 +251,48 @@ def test_write_refused(tmp_path: Path) -> None:
         write(made.healthy(), taken)
     assert [p.name for p in tmp_path.iterdir()] == ["reports"]
     assert taken.read_text() == "mine"
+
+
+def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No temporary file stays beside what was not written."""
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device", str(target))
+
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError):
+        files.replace(tmp_path / "taken", "x")
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.replace(tmp_path / "file", "x")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_trying_a_place_changes_nothing(tmp_path: Path) -> None:
+    """Folders that were made for the trial go again; what is there stays."""
+    files.try_folder(tmp_path / "a" / "b")
+    files.try_file(tmp_path / "c" / "file")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "kept").write_text("mine")
+    files.try_file(tmp_path / "kept")
+    assert (tmp_path / "kept").read_text() == "mine"
+    with pytest.raises(IsADirectoryError):
+        files.try_file(tmp_path)
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
+    """A shell's >(...) is no file that could be replaced."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.replace(pipe, "said")
+        assert os.read(reader, 10) == b"said"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_accepted_failure_is_named_not_failing() -> None:

@@ -135,7 +135,9 @@ def test_a_name_that_does_not_ship_is_answered_with_the_nearest(tmp_path: Path) 
     """Neither a shipped name nor a file."""
     with pytest.raises(SandboxError) as caught:
         load_scenario("helthy")
-    assert str(caught.value).startswith("no scenario 'helthy'; did you mean 'healthy'? (shipped: ")
+    assert str(caught.value) == (
+        "no scenario 'helthy'; did you mean 'healthy'? `hokusai-probe scenarios` lists them"
+    )
 
 
 def test_a_shipped_name_wins_over_a_directory_of_that_name(

@@ -12,12 +12,11 @@ import click
 
 from hokusai_probe import config
 from hokusai_probe.aws import AwsAnswer, AwsDoor
-from hokusai_probe.cli.output import columns, say
+from hokusai_probe.cli.output import columns, hide, redactor, say
 from hokusai_probe.keys import BadKey, Keys
 from hokusai_probe.model import Target
-from hokusai_probe.redact import Redactor
 
-State = Literal["ok", "missing", "wrong"]
+State = Literal["ok", "hint", "missing", "wrong"]
 Finding = tuple[State, str, str]
 
 EXTRAS = {
@@ -36,6 +35,7 @@ def doctor(ctx: click.Context, target: str | None) -> None:
     Sends one request to AWS (sts:GetCallerIdentity) where the target asks for AWS, and nothing else.
     """
     chosen = config.load(target or config.default(), os.environ)
+    hide(chosen.key, os.environ)
     findings = [*extras(), key(chosen, os.environ), aws(chosen, os.environ), github(os.environ)]
     say(columns(findings))
     ctx.exit(2 if any(state == "wrong" for state, _, _ in findings) else 0)
@@ -51,16 +51,22 @@ def extras() -> Iterator[Finding]:
 
 
 def key(target: Target, environment: Mapping[str, str]) -> Finding:
-    """Whether there is a key and whether it looks like one; never its value."""
+    """Whether there is a key and whether it looks like one; never its value.
+
+    A prefix is wanted where an auth service of the platform's own judges keys, and a hint elsewhere.
+    """
     name = target.key.env
     try:
-        found = Keys.read(target.key, environment).main
+        keys = Keys.read(target.key, environment)
     except BadKey as error:
         return "wrong", "key", str(error)
+    found = keys.main
     if found is None:
-        return "missing", "key", f"{name} is not set: looks that need a key are skipped"
+        blank = next((note for note in keys.notes if note.startswith(f"{name} is not set")), None)
+        return "missing", "key", blank or f"{name} is not set: looks that need a key are skipped"
     if not found.get_secret_value().startswith(KNOWN_PREFIXES):
-        return "wrong", "key", f"{name} does not begin with {' or '.join(KNOWN_PREFIXES)}"
+        state: State = "hint" if target.hosts.auth is None else "wrong"
+        return state, "key", f"{name} does not begin with {' or '.join(KNOWN_PREFIXES)}"
     return "ok", "key", f"{name} is set"
 
 
@@ -68,7 +74,7 @@ def aws(target: Target, environment: Mapping[str, str]) -> Finding:
     """Whether AWS accepts the credentials of this environment."""
     if target.aws is None:
         return "missing", "aws", "the target has no [aws]: causes that only AWS shows stay undecided"
-    answer = asyncio.run(_identity(AwsDoor(target.aws, Redactor(), environment)))
+    answer = asyncio.run(_identity(AwsDoor(target.aws, redactor(), environment)))
     if answer.failure is not None:
         return "wrong", "aws", f"{answer.failure.kind}: {answer.failure.detail}"
     return "ok", "aws", f"credentials are accepted in {target.aws.region}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from hokusai_probe.cli.output import columns, say, write
-from hokusai_probe.cli.run import Place, bare_environment, boxed, looked
+from hokusai_probe.cli.output import columns, say, try_writing, write
+from hokusai_probe.cli.run import boxed, in_box, looked
 from hokusai_probe.declare import catalogue
 from hokusai_probe.grading import Expectation, Grade, Graded, Mode, total
 from hokusai_probe.grading import grade as compare
@@ -31,6 +31,7 @@ def grade(
 
     Exit code 0 when every one is right, 1 otherwise.
     """
+    try_writing(json_file)
     graded = total(_grades(scenarios or _shipped(), "no-aws" if no_aws else "aws", seed))
     if json_file is not None:
         write(json_file, graded.model_dump_json(indent=2) + "\n")
@@ -53,8 +54,7 @@ def _grades(scenarios: tuple[str, ...], mode: Mode, seed: int | None) -> Iterato
 
 def _one(name: str, mode: Mode, seed: int | None) -> Grade:
     with boxed(name, seed) as box:
-        where = Place(str(box.target_file), {**bare_environment(), **box.environment})
-        report = looked(where, Options(aws=mode == "aws", allow=SAFETY_CLASSES), quiet=True)
+        report = looked(in_box(box), Options(aws=mode == "aws", allow=SAFETY_CLASSES), quiet=True)
         expected = Expectation.model_validate(box.expect)
     return compare(Path(name).stem, mode, expected, report, catalogue())
 

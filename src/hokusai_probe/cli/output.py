@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
 import click
 
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.model import Observation
+from hokusai_probe.keys import secrets_in
+from hokusai_probe.model import KeyNames, Observation
 from hokusai_probe.redact import Redactor
+from hokusai_probe.reports import files
 from hokusai_probe.text import terminal
 
 
@@ -22,16 +25,25 @@ class OutputError(ProbeError):
     """A file that was asked for could not be written; the text names it."""
 
 
-def secrets_of_environment() -> tuple[str, ...]:
-    """Values of the environment that look like keys, so that no message can carry one out."""
-    return tuple(
-        v for k, v in os.environ.items() if k.endswith(("_KEY", "_TOKEN", "_PASSWORD")) and len(v) >= 8
-    )
+_HIDDEN = f"{__name__}.hidden"
+
+
+def hide(names: KeyNames, environment: Mapping[str, str]) -> None:
+    """Keep the keys that a target names, as they stand in the environment of the run, out of every output."""
+    known = click.get_current_context().meta
+    known[_HIDDEN] = (*known.get(_HIDDEN, ()), *secrets_in(names, environment))
 
 
 def redactor() -> Redactor:
-    """The redactor of this process's own output."""
-    return Redactor(secrets_of_environment())
+    """The redactor of all that this command writes or prints: what it hides, and this process's own keys."""
+    context = click.get_current_context(silent=True)
+    hidden = context.meta.get(_HIDDEN, ()) if context is not None else ()
+    return _redactor((*hidden, *secrets_in(KeyNames(), os.environ)))
+
+
+@lru_cache(maxsize=1)
+def _redactor(secrets: tuple[str, ...]) -> Redactor:
+    return Redactor(secrets)
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -56,19 +68,22 @@ def write(where: str, text: str) -> None:
     if where == "-":
         click.echo(text, nl=False)
         return
-    path = Path(where)
+    writing(where, lambda path: files.replace(path, text))
+
+
+def try_writing(where: str | None) -> None:
+    """Find out before any looking whether :func:`write` will do. Raises OutputError."""
+    if where is not None and where != "-":
+        writing(where, files.try_file)
+
+
+def writing(where: str, act: Callable[[Path], object]) -> None:
+    """Do something to a path that the user named; what keeps it from being done becomes an OutputError."""
     try:
-        _replace(path, text)
+        act(Path(where))
     except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}"
+        msg = f"cannot write {where}: {error.strerror}"
         raise OutputError(msg) from None
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    Path(file.name).replace(path)
 
 
 class Lines:
@@ -106,7 +121,8 @@ class Live:
 
     def _draw(self) -> None:
         names = ", ".join(sorted(self._running)) or "judging"
-        click.echo(f"\r\x1b[2K{self._done} looks done; {names}"[:110], nl=False, err=True)
+        line = f"{self._done} looks done; {names}"
+        click.echo(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}", nl=False, err=True)
         if not self._running:
             click.echo("\r\x1b[2K", nl=False, err=True)
 

@@ -9,23 +9,31 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import click
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hokusai_probe import config, sandbox
-from hokusai_probe.cli.output import is_terminal, progress, redactor, say, write
+from hokusai_probe.cli.output import hide, is_terminal, progress, redactor, say, try_writing, write, writing
 from hokusai_probe.declare import Catalogue, catalogue
 from hokusai_probe.diagnose import is_trouble
-from hokusai_probe.model import PROBE_OF_FACTS, SAFETY_CLASSES, Facts, Report, SafetyClass, Trigger
-from hokusai_probe.reports import console
+from hokusai_probe.model import (
+    PROBE_OF_FACTS,
+    SAFETY_CLASSES,
+    SCHEMA_VERSION,
+    Facts,
+    Report,
+    SafetyClass,
+    Target,
+    Trigger,
+)
+from hokusai_probe.reports import answer, console, files
 from hokusai_probe.reports import write as write_documents
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
-
-FailOn = Literal["failure", "trouble", "never"]
+from hokusai_probe.text import terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,29 @@ class Sinks:
     reports: str | None = None
     json: str | None = None
 
+    def try_writing(self) -> None:
+        """Find out before looking whether the report can go there. Raises OutputError."""
+        if self.reports is not None:
+            writing(self.reports, files.try_folder)
+        try_writing(self.json)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A target with the environment in which it is looked at."""
 
-    target: str
+    target: Target
     environment: Mapping[str, str]
+
+    @classmethod
+    def read(cls, where: str, environment: Mapping[str, str]) -> Place:
+        """The target that a file, a URL or a shipped name stands for; its keys are hidden from here on."""
+        target = config.load(where, environment)
+        hide(target.key, environment)
+        if "://" in where and environment.get(target.key.env, "").strip():
+            host = target.hosts.registry.partition("://")[2]
+            say(terminal(f"note: the key in {target.key.env} is sent to {host}"), err=True)
+        return cls(target, environment)
 
 
 def words(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -72,10 +96,15 @@ def with_sandbox(arguments: tuple[str, ...], *, sandbox: bool) -> tuple[str | No
 def place(target: str | None, scenario: str | None, seed: int | None = None) -> Iterator[Place]:
     """The target to look at: a sandbox for as long as the block lasts, or the one that is named."""
     if scenario is None:
-        yield Place(target or str(config.default()), os.environ)
+        yield Place.read(target or str(config.default()), os.environ)
         return
     with boxed(scenario, seed) as box:
-        yield Place(str(box.target_file), {**bare_environment(), **box.environment})
+        yield in_box(box)
+
+
+def in_box(box: sandbox.Box) -> Place:
+    """A sandbox as the place to look at, with its own keys and none of the user's."""
+    return Place.read(str(box.target_file), {**bare_environment(), **box.environment})
 
 
 @contextmanager
@@ -126,7 +155,7 @@ def run(
     reports: str | None,
     json_file: str | None,
     trigger: Trigger,
-    fail_on: FailOn,
+    fail_on: answer.FailOn,
     seed: int | None,
     quiet: bool,
 ) -> None:
@@ -136,10 +165,11 @@ def run(
     The key comes from the environment variable that the target names (HOKUSAI_API_KEY).
     """
     options = Options(only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger)
+    sinks = Sinks(reports, json_file)
+    sinks.try_writing()
     with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:
         report = looked(where, options, quiet=quiet)
-    emit(report, Sinks(reports, json_file))
-    ctx.exit(exit_code(report, fail_on))
+    ctx.exit(emit(report, sinks, fail_on))
 
 
 def looked(where: Place, options: Options, *, quiet: bool) -> Report:
@@ -149,7 +179,7 @@ def looked(where: Place, options: Options, *, quiet: bool) -> Report:
 
 async def _looked(where: Place, options: Options, *, quiet: bool) -> Report:
     shown = progress(quiet=quiet)
-    control = Control(note=lambda text: say(f"note: {text}", err=True))
+    control = Control(note=lambda text: say(terminal(f"note: {text}"), err=True))
     if shown is not None:
         control.progress = shown
     loop = asyncio.get_running_loop()
@@ -163,33 +193,21 @@ def _stop(control: Control, number: signal.Signals) -> None:
     control.stop.set()
 
 
-def emit(report: Report, sinks: Sinks) -> None:
-    """Write the report everywhere it was asked for; the summary goes where the JSON does not."""
+def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> int:
+    """Write the report everywhere it was asked for; the summary goes where the JSON does not.
+
+    Everything goes through the redactor once more, the target's own words too. Returns the exit code.
+    Raises OutputError.
+    """
+    report = redactor().model(report)
     if sinks.reports is not None:
-        write_documents(report, Path(sinks.reports))
+        writing(sinks.reports, partial(write_documents, report))
     if sinks.json is not None:
         write(sinks.json, report.to_json())
     on_error = sinks.json == "-"
     stream = sys.stderr if on_error else sys.stdout
-    say(console.render(report, colour=is_terminal(stream)), err=on_error)
-
-
-_SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
-
-
-def exit_code(report: Report, fail_on: FailOn = "failure") -> int:
-    """The exit code that a report comes to; ``fail_on`` moves 1, or 1 and 3, to 0."""
-    if report.interrupted is not None:
-        return _SIGNALS.get(report.interrupted, 130)
-    statuses = {v.status for v in report.verdicts}
-    trouble = (
-        "error" in statuses or bool(report.errors) or any(o.status == "fault" for o in report.observations)
-    )
-    if "fail" in statuses:
-        return 1 if fail_on == "failure" else 0
-    if trouble or "pass" not in statuses:
-        return 0 if fail_on == "never" else 3
-    return 0
+    say(console.render(report, colour=is_terminal(stream), fail_on=fail_on), err=on_error)
+    return answer.exit_code(report, fail_on)
 
 
 def read_report(path: str) -> Report:
@@ -199,6 +217,7 @@ def read_report(path: str) -> Report:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
         raise UsageError(msg) from None
+    _refuse_other_major(path, text)
     try:
         return Report.read(text)
     except ValidationError as error:
@@ -208,6 +227,23 @@ def read_report(path: str) -> Report:
         raise UsageError(msg) from None
 
 
+class _Versioned(BaseModel):
+    schema_version: str = SCHEMA_VERSION
+
+
+def _refuse_other_major(path: str, text: str) -> None:
+    try:
+        found = _Versioned.model_validate_json(text).schema_version
+    except ValidationError:
+        return  # whatever it is, reading the whole of it says so
+    if found.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
+        msg = (
+            f"{path} is written in version {found:.20} of the report's schema, and this hokusai-probe reads "
+            f"{SCHEMA_VERSION}: use the hokusai-probe that wrote it"
+        )
+        raise UsageError(msg)
+
+
 @click.command()
 @click.argument("report_file", metavar="REPORT.json")
 @click.option("--reports", metavar="DIR", help="Write the report's documents here.")
@@ -215,9 +251,11 @@ def read_report(path: str) -> Report:
 @click.pass_context
 def replay(ctx: click.Context, report_file: str, reports: str | None, json_file: str | None) -> None:
     """Judge and diagnose the observations of REPORT.json again, offline."""
-    report = redactor().model(judge_again(read_report(report_file)))
-    emit(report, Sinks(reports, json_file))
-    ctx.exit(exit_code(report))
+    sinks = Sinks(reports, json_file)
+    sinks.try_writing()
+    recorded = read_report(report_file)
+    hide(recorded.configuration.key, os.environ)
+    ctx.exit(emit(judge_again(recorded), sinks))
 
 
 @click.command()
@@ -250,8 +288,8 @@ def verify(
     with place(target, scenario) as where:
         report = looked(where, Options(only=looks, aws=not no_aws, allow=allow), quiet=quiet)
     sentence, code = standing(report, slug)
-    say(sentence)
-    ctx.exit(code)
+    say(terminal(sentence))
+    ctx.exit(code if report.interrupted is None else answer.exit_code(report))
 
 
 def settling_looks(found: Catalogue, slug: str) -> tuple[str, ...]:
@@ -284,5 +322,8 @@ def _not_listed(report: Report, slug: str) -> tuple[str, int]:
     trouble = [v.check for v in report.verdicts if is_trouble(v)]
     if not unseen and not trouble:
         return f"{slug}: not present: everything that it would break works", 0
-    why = "; ".join(f"{o.probe}: {o.reason}" for o in unseen) or f"failing: {', '.join(trouble)}"
-    return f"{slug}: cannot be told ({why})", 3
+    looks: dict[str | None, list[str]] = {}
+    for o in unseen:
+        looks.setdefault(o.reason, []).append(o.probe)
+    why = "; ".join(f"{', '.join(probes)}: {reason}" for reason, probes in looks.items())
+    return f"{slug}: cannot be told ({why or 'failing: ' + ', '.join(trouble)})", 3

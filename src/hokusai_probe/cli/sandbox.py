@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from pathlib import Path
 
 import click
 
 from hokusai_probe import sandbox as box
-from hokusai_probe.cli.output import columns, say
+from hokusai_probe.cli.output import columns, say, try_writing, write
 from hokusai_probe.cli.run import boxed
 
 
@@ -21,12 +20,13 @@ from hokusai_probe.cli.run import boxed
 @click.option("--seed", type=int, help="Names and addresses.")
 def sandbox(scenario: str, write_target: str | None, names: bool, seed: int | None) -> None:
     """Run the platform in miniature until interrupted, with the faults of SCENARIO."""
+    try_writing(write_target)
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     with boxed(scenario, seed) as running:
         if write_target is not None:
-            Path(write_target).write_text(running.target_file.read_text(encoding="utf-8"), encoding="utf-8")
+            write(write_target, running.target_file.read_text(encoding="utf-8"))
         exports = "\n".join(f"export {k}={v}" for k, v in sorted(running.environment.items()))
         # not redacted: these keys are made up for this sandbox, and useless without them
         click.echo(f"target: {write_target or running.target_file}\nseed: {running.seed}\n\n{exports}\n")

@@ -1,12 +1,10 @@
 """Documents made from a report. A format is a function ``Report -> str`` and one line of ``DOCUMENTS``."""
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hokusai_probe.model import Report
-from hokusai_probe.reports import index, markdown
+from hokusai_probe.reports import files, index, markdown
 
 Document = Callable[[Report], str]
 
@@ -25,17 +23,4 @@ def write(report: Report, directory: Path) -> tuple[Path, ...]:
     """
     rendered = {name: document(report) for name, document in DOCUMENTS.items()}
     directory.mkdir(parents=True, exist_ok=True)
-    return tuple(_replace(directory / name, said) for name, said in rendered.items())
-
-
-def _replace(path: Path, said: str) -> Path:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(said)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return tuple(files.replace(directory / name, said) for name, said in rendered.items())

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from hokusai_probe import topology
+from hokusai_probe import config, topology
 from hokusai_probe.model import Area, Component, Diagnosis, Owner, Report, Verdict
 
 Registration = Literal["yes", "no", "not-tried", "cannot-tell"]
 
 WRITING_HOPS = frozenset({"writes", "artifacts"})
 ACCEPTED = "accepted by the target"  # how the engine begins the reason of a failure that [accept] silences
-MEANING: Mapping[int, str] = {
+FailOn = Literal["failure", "trouble", "never"]
+
+_SIGNALS: Mapping[str, int] = {"SIGINT": 130, "SIGTERM": 143}
+_MEANING: Mapping[int, str] = {
     0: "nothing fails",
     1: "something fails",
     3: "nothing fails, but not everything could be judged",
@@ -114,16 +117,49 @@ def sentence(said: str) -> str:
 
 def all_clear(report: Report) -> bool:
     """Whether something passed and nothing fails, is blocked, is diagnosed or went wrong on our side."""
-    trouble = report.errors or report.interrupted or report.present() or report.unexplained
-    return bool(report.with_status("pass")) and exit_code(report) == 0 and not trouble and not blocked(report)
+    found = report.present() or report.unexplained or blocked(report)
+    return bool(report.with_status("pass")) and exit_code(report) == 0 and not found
 
 
-def exit_code(report: Report) -> int:
-    """0 nothing fails, 1 something fails, 3 our own trouble or nothing judged (``--fail-on`` aside)."""
+def outcome(report: Report) -> Literal[0, 1, 3]:
+    """0 nothing fails, 1 something fails, 3 nothing fails but for our own trouble, or nothing was judged."""
     if report.with_status("fail"):
         return 1
-    judged = report.with_status("pass")
-    return 3 if report.with_status("error") or report.errors or not judged else 0
+    return 3 if _is_troubled(report) or not report.with_status("pass") else 0
+
+
+def exit_code(report: Report, fail_on: FailOn = "failure") -> int:
+    """The exit code of a report, the only place that decides it.
+
+    130 or 143 when a signal cut the run short. Else ``failure``: the outcome. ``trouble``: what fails
+    counts for nothing, and 3 when something of ours went wrong, also beside a failure, or when nothing
+    was judged. ``never``: 0.
+    """
+    if report.interrupted is not None:
+        return _SIGNALS.get(report.interrupted, 130)
+    if fail_on == "failure":
+        return outcome(report)
+    troubled = _is_troubled(report) or outcome(report) == 3
+    return 3 if fail_on == "trouble" and troubled else 0
+
+
+def _is_troubled(report: Report) -> bool:
+    faults = any(o.status == "fault" for o in report.observations)
+    return faults or bool(report.with_status("error") or report.errors)
+
+
+def meaning(report: Report, fail_on: FailOn = "failure") -> str:
+    """The exit code in words."""
+    code, found = exit_code(report, fail_on), outcome(report)
+    if report.interrupted is not None:
+        return f"interrupted; so far, {_MEANING[found]}"
+    if code == found:
+        return _MEANING[found]
+    return (
+        "our own trouble, and something fails"
+        if code
+        else f"{_MEANING[found]}, which --fail-on {fail_on} lets pass"
+    )
 
 
 def registration(report: Report) -> Registration:
@@ -165,6 +201,13 @@ def must_act(component: Component) -> str:
     return people.get(component, f"{component} must act")
 
 
+def failing(report: Report) -> str:
+    """How many of the checks that should have been judged fail, as a clause."""
+    count = report.score.overall
+    judged = count.passed + count.failed + count.errors + count.blocked
+    return f"{count.failed} of {judged} checks {'fails' if count.failed == 1 else 'fail'}"
+
+
 def owner(report: Report, component: Component) -> Owner:
     """Who the target says mends the component; empty fields where it does not say."""
     return report.configuration.owners.get(component, Owner())
@@ -177,11 +220,21 @@ def named_owner(report: Report, component: Component) -> str:
 
 
 def verify_command(report: Report, slug: str) -> str:
-    """The command that takes only the looks that settle this cause or check."""
-    target = report.configuration
-    bare = target.aws is None and target.hosts.auth is None
-    name = f"{target.hosts.registry}{target.paths.mlflow or ''}" if bare else report.target
-    return f"hokusai-probe verify {shlex.quote(slug)} {shlex.quote(name)}"
+    """The command that takes only the looks that settle this cause or check, its target as it can be typed.
+
+    A report does not say from which file its target came, so a file is called ``path/to/target.toml``.
+    """
+    return f"hokusai-probe verify {shlex.quote(slug)} {shlex.quote(_typed_target(report))}"
+
+
+def _typed_target(report: Report) -> str:
+    if report.target in config.shipped():
+        return report.target
+    url = f"{report.configuration.hosts.registry}{report.configuration.paths.mlflow or ''}"
+    try:
+        return url if config.from_url(url) == report.configuration else "path/to/target.toml"
+    except config.ConfigError:
+        return "path/to/target.toml"
 
 
 # --- the answer in words --------------------------------------------------------------------------------
@@ -249,7 +302,7 @@ def _with_this_key(report: Report) -> str:
 def _not_tried(report: Report, style: Style) -> str:
     stages = [v for v in report.verdicts if v.area == "registration" and v.status == "skip"]
     cite = _cited(stages, style, "not looked at")
-    rests = "" if exit_code(report) == 3 else "; nothing that it rests on was seen to fail"
+    rests = "" if outcome(report) == 3 else "; nothing that it rests on was seen to fail"
     return f"{cite}{rests}"
 
 

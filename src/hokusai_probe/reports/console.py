@@ -12,6 +12,7 @@ from hokusai_probe.reports import answer
 
 _WIDTH = 100
 _CHECKS_PER_AREA = 4
+_COMMANDS_PER_CAUSE = 4
 _LINE_CHARACTERS = 400
 _WORKFLOW_COMMAND = re.compile(r"(?m)^\s*:(?=:)|##(?=\[)")
 _BOLD, _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -54,8 +55,11 @@ class Coloured(Plain):
         return f"{_BOLD}{text_}{_PLAIN}"
 
 
-def render(report: Report, *, colour: bool) -> str:
-    """The run in a few lines, ending in a newline; all clear is exactly one line."""
+def render(report: Report, *, colour: bool, fail_on: answer.FailOn = "failure") -> str:
+    """The run in a few lines, ending in a newline; all clear is exactly one line.
+
+    The last line tells the exit code that ``fail_on`` makes of the run.
+    """
     style = Coloured() if colour else Plain()
     if answer.all_clear(report):
         return _tinted(answer.clear_line(report, style), _GREEN, colour=colour) + "\n"
@@ -67,7 +71,7 @@ def render(report: Report, *, colour: bool) -> str:
         _unexplained(report),
         _failing(report),
         _trouble(report),
-        _ending(report),
+        _ending(report, fail_on),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -77,7 +81,7 @@ def _tinted(line: str, tint: str, *, colour: bool) -> str:
 
 
 def _verdict_colour(report: Report) -> str:
-    return {1: _RED, 3: _YELLOW}.get(answer.exit_code(report), _YELLOW)
+    return _RED if answer.outcome(report) == 1 else _YELLOW
 
 
 def _verdict(report: Report, style: answer.Style) -> str:
@@ -110,9 +114,10 @@ def _to_do(report: Report, found: Diagnosis) -> list[str]:
         return [f"   $ {answer.verify_command(report, found.cause)}"]
     if not remedy.aws_cli:
         return [_indented(f"Do: {_line(remedy.summary)}")]
-    more = len(remedy.aws_cli) - 1
-    after = [f"   (then {more} more, in the report)"] if more else []
-    return [f"   $ {verbatim(remedy.aws_cli[0])}", *after]
+    commands = [f"   $ {verbatim(line)}" for line in remedy.aws_cli]
+    if len(commands) <= _COMMANDS_PER_CAUSE:
+        return commands
+    return [commands[0], f"   (then {len(commands) - 1} more, in the report)"]
 
 
 def _undecided(report: Report, style: answer.Style) -> str:
@@ -154,12 +159,11 @@ def _unjudged(found: answer.Trouble) -> str:
     return f" (not judged: {', '.join(_line(check) for check in found.checks)})" if found.checks else ""
 
 
-def _ending(report: Report) -> str:
+def _ending(report: Report, fail_on: answer.FailOn) -> str:
     count = report.score.overall
     share = "" if count.percent is None else f" ({count.percent:g} %)"
     counts = (
         f"{count.passed} passed, {count.failed} failed, {count.errors} errors, "
         f"{count.blocked} blocked, {count.skipped} skipped{share}"
     )
-    code = answer.exit_code(report)
-    return f"{counts}\nExit {code}: {answer.MEANING[code]}."
+    return f"{counts}\nExit {answer.exit_code(report, fail_on)}: {answer.meaning(report, fail_on)}."

@@ -152,11 +152,16 @@ def remedy(said: Remedy | None, verify: str, level: int) -> str:
     return blocks(
         [
             section("What to do", *_typing(said), level=level),
-            section("Verify", instruction(said.verify), shell([verify]), level=level),
+            section("Verify", instruction(_beside(said.verify)), shell([verify]), level=level),
             section("Rollback", instruction(said.rollback), level=level),
             section("Also touches", instruction(said.also_touches), level=level),
         ]
     )
+
+
+def _beside(said: str) -> str:
+    """What a remedy says on verifying, less our own command, which knows no target there."""
+    return said.partition("hokusai-probe ")[0].rstrip(" ,;:&`")
 
 
 def _typing(said: Remedy) -> tuple[str, ...]:

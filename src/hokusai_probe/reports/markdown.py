@@ -54,7 +54,7 @@ def _summary(report: Report) -> str:
 def _status(report: Report) -> str:
     """Overall status and the figures that the old report opened with."""
     words = {0: "✅ NOTHING FAILS", 1: "❌ FAILED", 3: "⚠️ NOT ALL JUDGED"}
-    head = f"**Overall status: {words[answer.exit_code(report)]}** ({_when(report)})"
+    head = f"**Overall status: {words[answer.outcome(report)]}** ({_when(report)})"
     areas = [
         (area, report.score.areas[area])
         for area in answer.areas_in_order(report)[:4]
@@ -171,7 +171,9 @@ def _criteria(report: Report) -> str:
 
 
 def _stages(report: Report) -> str:
-    return numbered(_stage(v) for v in report.verdicts if v.area == "registration")
+    stages = [v for v in report.verdicts if v.area == "registration"]
+    local = "Stage 1 (making the model) is local and not counted."
+    return blocks([local, bullets(_stage(v) for v in stages)]) if stages else ""
 
 
 def _stage(verdict: Verdict) -> str:

@@ -1,6 +1,7 @@
 """What tells one sandbox from another: everything here follows from its seed and its network."""
 
 import random
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,11 @@ from hokusai_probe.sandbox.names import IMAGES, SERVICES
 REGION = "us-east-1"
 MLFLOW_PREFIX = "/mlflow"
 
-ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIAHOKUSAISANDBOX00", "sandbox"
+ACCESS_KEY_ID = "AKIAHOKUSAISANDBOX00"
+SECRET_ACCESS_KEY = "".join(
+    random.Random("secret access key").choices(string.ascii_letters + string.digits, k=40)  # noqa: S311 - fake
+)
+"""Forty characters that occur in no other text: who hides this secret in an output hides nothing else."""
 
 PORTS = {"auth": 8000, "gateway": 8001, "mlflow": 5000}
 """The port that each service's program listens on, whatever the control plane says."""
@@ -42,8 +47,8 @@ class Identity:
             seed=seed,
             suffix=suffix,
             account=str(draw.randint(10**11, 10**12 - 1)),
-            public_zone=f"hokusai-{draw.getrandbits(24):06x}.test",
-            private_zone=f"hokusai-{draw.getrandbits(24):06x}.local",
+            public_zone=f"hokusai-{suffix}.test",
+            private_zone=f"hokusai-{suffix}.local",
             image_tags=tags,
         )
 

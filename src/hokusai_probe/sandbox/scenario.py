@@ -366,9 +366,8 @@ def _path_of(name_or_path: str | Path) -> Path:
         return shipped
     if path.suffix == ".toml" or path.is_file():
         return path
-    known = scenario_names()
-    hint = suggestion(str(name_or_path), known)
-    sentence = f"no scenario {str(name_or_path)!r}{hint} (shipped: {', '.join(known)})"
+    hint = suggestion(str(name_or_path), scenario_names())
+    sentence = f"no scenario {str(name_or_path)!r}{hint or ';'} `hokusai-probe scenarios` lists them"
     raise ScenarioError(sentence)
 
 
