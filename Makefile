@@ -24,8 +24,10 @@ demo: setup
 	$(BIN)/hokusai-probe issues out/2025-08-05/test_execution_summary.json --repository example/infrastructure
 	@echo "The reports are in out/healthy and out/2025-08-05."
 
+# The promises have the machine to themselves: beside other tests the platform's scaled timers run out.
 test: setup lint types
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/test_promises.py
+	$(BIN)/pytest --numprocesses=0 tests/test_promises.py
 
 lint: setup
 	$(BIN)/ruff check .

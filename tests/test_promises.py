@@ -61,6 +61,12 @@ def sweeps() -> Iterator[Sweeps]:
     return Sweeps()
 
 
+def _what_fails(report: Report) -> list[str]:
+    """For the reader of a failed test: what was wrong, and what of it nothing explains."""
+    wrong = [f"{v.check}: {v.reason}" for v in report.verdicts if v.status in {"fail", "error"}]
+    return [*wrong, f"unexplained: {report.unexplained}"]
+
+
 def scenarios() -> list[str]:
     """The names of all that ship."""
     return list(sandbox.scenario_names())
@@ -85,7 +91,7 @@ def test_each_scenario_is_diagnosed_exactly_as_it_was_made(sweeps: Sweeps, name:
     found = grade(name, "aws", swept.expect, swept.aws, catalogue())
 
     assert (found.false_causes, found.missed) == ((), ())
-    assert found.right
+    assert found.right, _what_fails(swept.aws)
     assert found.component_right
 
 
@@ -96,7 +102,7 @@ def test_without_aws_no_wrong_cause_is_named(sweeps: Sweeps, name: str) -> None:
     found = grade(name, "no-aws", swept.expect, swept.no_aws, catalogue())
 
     assert (found.false_causes, found.missed) == ((), ())
-    assert found.right
+    assert found.right, _what_fails(swept.no_aws)
     assert found.component_right
 
 
