@@ -1,36 +1,29 @@
 """The AWS control plane of the sandbox: a moto server, its gaps closed, and in-process reading of its state.
 
-What moto 5.2 lacks is added here and nowhere else, by two subclasses that `install` puts in moto's place:
+What moto 5.2 lacks is added by subclasses that `install` puts in moto's place:
 
 * `ServedTargetGroup`: DescribeTargetHealth tells what the health checks saw (moto: always healthy), and two
   ports of one address are two targets, as the API reference of RegisterTargets has it (moto: one per Id).
-* `ServedEcs`: ListTasks and DescribeTasks show the tasks that really run (moto starts none for a service),
-  UpdateService opens a deployment and leaves the counts to the reconciler (moto sets runningCount to what
-  was asked for), StopTask is a request to the reconciler, and a deleted service is MISSING at once, which
-  AWS reaches after a while as INACTIVE.
+* `served_ecs.ServedEcs`: tasks that exist and deployments that the reconciler carries out.
 
 Everything else of moto is used as it is. State lives in moto's backends; `MotoControlPlane` only reads it.
 """
 
-import dataclasses
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import moto.elbv2.models as elbv2_models
 from moto.acm.models import acm_backends
-from moto.ecs.models import EC2ContainerServiceBackend, Service, ecs_backends
+from moto.ecs.models import ecs_backends
 from moto.elbv2.exceptions import InvalidTargetError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeTargetGroup, elbv2_backends
-from moto.moto_api._internal import mock_random
 from moto.route53.models import route53_backends
 from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscovery_backends
 
 from hokusai_probe.sandbox.identity import REGION
+from hokusai_probe.sandbox.served_ecs import ServedEcs
 from hokusai_probe.sandbox.state import (
     Action,
     Condition,
@@ -50,53 +43,6 @@ _CONNECT_TIMEOUT_S = 10.0
 _REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
 
 HealthOf = Callable[[str, str, int], Health]
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerRecord:
-    """A container as DescribeTasks shows it."""
-
-    container_arn: str
-    task_arn: str
-    name: str
-    image: str
-    last_status: str
-    exit_code: int | None = None
-    reason: str | None = None
-    health_status: str = "UNKNOWN"
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """A task as DescribeTasks shows it. Replaced, never changed, when its state moves."""
-
-    task_arn: str
-    cluster_arn: str
-    task_definition_arn: str
-    group: str
-    started_by: str
-    containers: tuple[ContainerRecord, ...]
-    attachments: tuple[dict[str, object], ...]
-    created_at: datetime
-    last_status: str = "PROVISIONING"
-    desired_status: str = "RUNNING"
-    started_at: datetime | None = None
-    stopping_at: datetime | None = None
-    stopped_at: datetime | None = None
-    stop_code: str | None = None
-    stopped_reason: str | None = None
-    launch_type: str = "FARGATE"
-    platform_version: str = "1.4.0"
-    health_status: str = "UNKNOWN"
-    tags: tuple[dict[str, str], ...] = ()
-    container_instance_arn: str | None = None
-
-    @property
-    def ip(self) -> str:
-        """The private address of the task's network interface."""
-        details = self.attachments[0]["details"]
-        assert isinstance(details, list)
-        return next(str(part["value"]) for part in details if part["name"] == "privateIPv4Address")
 
 
 class ServedTargetGroup(FakeTargetGroup):
@@ -140,129 +86,6 @@ def _is_target(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 
 def _not_registered() -> Health:
     return Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
-
-
-class ServedEcs(EC2ContainerServiceBackend):
-    """moto's ECS with tasks that exist and deployments that the reconciler carries out."""
-
-    __module__ = EC2ContainerServiceBackend.__module__  # moto finds a backend's URLs by its module's name
-
-    def __init__(self, region_name: str, account_id: str) -> None:
-        super().__init__(region_name, account_id)
-        self.stop_requests: dict[str, str] = {}
-        self.lock = threading.RLock()
-
-    def records(self) -> list[TaskRecord]:
-        """Every task of a service, stopped ones included as long as they are remembered."""
-        found: list[object] = [task for tasks in list(self.tasks.values()) for task in list(tasks.values())]
-        return [task for task in found if isinstance(task, TaskRecord)]
-
-    def put_record(self, record: TaskRecord) -> None:
-        """Show a task as it is now."""
-        cluster = record.cluster_arn.split("/")[-1]
-        self.tasks.setdefault(cluster, {})[record.task_arn] = record  # type: ignore[assignment]
-
-    def forget(self, task_arn: str) -> None:
-        """Show a stopped task no longer."""
-        for tasks in self.tasks.values():
-            tasks.pop(task_arn, None)
-
-    def list_tasks(
-        self,
-        cluster_str: str | None = None,
-        container_instance: str | None = None,
-        family: str | None = None,
-        started_by: str | None = None,
-        service_name: str | None = None,
-        desiredStatus: str | None = None,  # noqa: N803 - moto's name
-    ) -> list[Any]:
-        """ListTasks: those meant to run unless ``desiredStatus`` says STOPPED."""
-        found = super().list_tasks(
-            cluster_str, container_instance, family, started_by, None, desiredStatus or "RUNNING"
-        )
-        if not service_name:
-            return found
-        group = f"service:{service_name.split('/')[-1]}"
-        return [task for task in found if task.group == group]
-
-    def describe_tasks(self, cluster_str: str, tasks: list[str]) -> list[Any]:
-        """DescribeTasks, without moving any task's state."""
-        cluster = self._get_cluster(cluster_str)
-        wanted = {task.split("/")[-1] for task in tasks}
-        known = list(self.tasks.get(cluster.name, {}).values())
-        return [task for task in known if task.task_arn.split("/")[-1] in wanted]
-
-    def stop_task(self, cluster_str: str, task_str: str, reason: str) -> Any:
-        """StopTask: the reconciler stops the process; the answer shows the task on its way."""
-        found = self.describe_tasks(cluster_str, [task_str])
-        if not found or not isinstance(found[0], TaskRecord):
-            return super().stop_task(cluster_str, task_str, reason)
-        stopping = dataclasses.replace(found[0], desired_status="STOPPED")
-        self.put_record(stopping)
-        self.stop_requests[stopping.task_arn] = reason or "Task stopped by user"
-        return stopping
-
-    def create_service(self, *args: Any, **kwargs: Any) -> Service:
-        """CreateService; nothing runs yet."""
-        with self.lock:
-            service = super().create_service(*args, **kwargs)
-            service.pending_count = 0
-            return service
-
-    def update_service(self, service_properties: dict[str, Any]) -> Service:
-        """UpdateService: another task definition or ``forceNewDeployment`` opens a deployment."""
-        forced = bool(service_properties.pop("force_new_deployment", False))
-        with self.lock:
-            name = service_properties["service"].split("/")[-1]
-            service = self._get_service(service_properties.get("cluster", "default"), name)
-            before, running, pending = service.task_definition, service.running_count, service.pending_count
-            super().update_service(service_properties)
-            service.running_count, service.pending_count = running, pending
-            self._open_deployment(service, before, forced=forced)
-            return service
-
-    def _open_deployment(self, service: Service, before: str | None, *, forced: bool) -> None:
-        service.task_definition = self.describe_task_definition(str(service.task_definition)).arn
-        primary = service.deployments[0]
-        primary.update(desiredCount=service.desired_count, updatedAt=datetime.now(UTC))
-        if service.task_definition == before and not forced:
-            return
-        identity = f"ecs-svc/{mock_random.randint(10**18, 10**19)}"
-        now = datetime.now(UTC)
-        opened = {
-            "id": identity,
-            "status": "PRIMARY",
-            "taskDefinition": service.task_definition,
-            "createdAt": now,
-            "updatedAt": now,
-            "failedTasks": 0,
-            "rolloutState": "IN_PROGRESS",
-        }
-        primary["status"] = "ACTIVE"
-        service.deployments.insert(0, {**primary, **opened})
-
-    def delete_service(self, cluster_name: str, service_name: str, force: bool) -> Service:  # noqa: FBT001
-        """DeleteService: the answer shows it DRAINING, the next look finds it MISSING."""
-        with self.lock:
-            service = super().delete_service(cluster_name, service_name, force)
-            service.status = "DRAINING"
-            self.services.pop(f"{service.cluster_name}:{service.name}", None)
-            return service
-
-
-class Server:
-    """The moto server on one address of this sandbox; the port is picked by the system."""
-
-    def __init__(self, ip: str) -> None:
-        from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-        self._server = ThreadedMotoServer(ip_address=ip, port=0, verbose=False)
-
-    def start(self) -> str:
-        """Serve; returns the endpoint's URL."""
-        self._server.start()
-        ip, port = self._server.get_host_and_port()
-        return f"http://{ip}:{port}"
 
 
 def install(health_of: HealthOf) -> None:

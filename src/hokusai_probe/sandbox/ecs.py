@@ -27,8 +27,9 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import ssm_backends
 
 from hokusai_probe.sandbox import processes, tasks
-from hokusai_probe.sandbox.control_plane import ContainerRecord, MotoControlPlane, TaskRecord
+from hokusai_probe.sandbox.control_plane import MotoControlPlane
 from hokusai_probe.sandbox.identity import PORTS, REGION, Identity
+from hokusai_probe.sandbox.served_ecs import ContainerRecord, TaskRecord
 from hokusai_probe.sandbox.tasks import FIRST_TASK_HOST, LAST_TASK_HOST, Runtime, Warm
 
 _REMEMBERED = 10

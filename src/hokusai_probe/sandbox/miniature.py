@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from moto.moto_api._internal import mock_random
 
-from hokusai_probe.sandbox import control_plane, targetfile
+from hokusai_probe.sandbox import aws_server, control_plane, targetfile
 from hokusai_probe.sandbox.certificates import Authority
 from hokusai_probe.sandbox.control_plane import MotoControlPlane
 from hokusai_probe.sandbox.dns import DnsServer
@@ -192,7 +192,7 @@ async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
         cache = Cache(early.cache, lambda: start_cache(early.runtime))
         stack.callback(cache.kill)
         plane = _control_plane(early)
-        endpoint = control_plane.Server(early.ip(_MOTO_HOST)).start()
+        endpoint = aws_server.Server(early.ip(_MOTO_HOST)).start()
         resolver = await _start_dns(plane, early, stack)
         health = HealthChecks(plane, early.runtime.faults, resolver, TIME_SCALE)
         stack.push_async_callback(health.close)
