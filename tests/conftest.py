@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hokusai_probe import declare
+from hokusai_probe import declare, sandbox
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import PROBE_OF_FACTS
 
@@ -21,6 +21,13 @@ def registries() -> Iterator[None]:
         where.clear()
         where.update(before)
     assert declare.catalogue() is real
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """Sandboxes of one test process share their imports; nothing starts before the first sandbox does."""
+    with sandbox.warm():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ and the temporary directory go even when it is killed with SIGKILL.
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args(arguments)
     started = time.monotonic()
+    gc.disable()  # a fifth of the imports' time, for garbage that is not there
     _forget_environment()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(_LARGEST_SEED)
     directory = Path(tempfile.mkdtemp(prefix="hokusai-sandbox-"))
@@ -90,6 +92,8 @@ async def _live(scenario: "Scenario", early: "Early", out: TextIO, started: floa
 
     async with boot(scenario, early) as sandbox:
         ready = await sandbox.become()
+        gc.freeze()
+        gc.enable()
         _say(out, ready | {"seconds": round(time.monotonic() - started, 2)})
         await sandbox.keep()
 

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from hokusai_probe.sandbox import lifeline
+from hokusai_probe.sandbox import lifeline, nursery
 
 _LIFELINE = (sys.executable, "-I", "-S", lifeline.__file__)
-_ALLOWED = ("PATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
+_ALLOWED = ("PATH", "LANG", "TMPDIR", "VIRTUAL_ENV", nursery.VARIABLE)
+_HOST = "hokusai_probe.sandbox.host"
 _STOP_S = 5.0
 
 
@@ -26,10 +28,32 @@ def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-class Child:
-    """A running command. Close it with `kill`; it dies with this process in any case."""
+class Guard(Protocol):
+    """Who holds a running command: a guard process of ours, or one of the nursery's."""
 
-    def __init__(self, guard: subprocess.Popen[bytes], pipe: int) -> None:
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; subprocess.TimeoutExpired when it does not come in time."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it."""
+        ...
+
+
+class Child:
+    """A running command. Close it with `kill`; it dies with this process in any case.
+
+    Args:
+        guard: Who holds it.
+        pipe: The guard's lifeline: a byte is a signal for the command, the end of it is the command's end.
+
+    """
+
+    def __init__(self, guard: Guard, pipe: int) -> None:
         self._guard = guard
         self._pipe: int | None = pipe
 
@@ -58,6 +82,15 @@ class Child:
             os.close(self._pipe)
             self._pipe = None
 
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the command's end; returns its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It still runs after so many seconds.
+
+        """
+        return self._guard.wait(timeout)
+
     def kill(self) -> None:
         """Kill the command and wait until it is gone."""
         self.let_go()
@@ -66,6 +99,55 @@ class Child:
         except subprocess.TimeoutExpired:
             self._guard.kill()
             self._guard.wait()
+
+
+class Host:
+    """The host process of a sandbox, with its stdin to end it and its stdout to hear from it.
+
+    Args:
+        arguments: The host's own.
+        environment: Its whole environment.
+        address: The nursery whose fork it shall be; None: an interpreter of its own.
+
+    """
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], address: str | None) -> None:
+        stdin_r, stdin_w = os.pipe()
+        stdout_r, stdout_w = os.pipe()
+        try:
+            if address is None:
+                self._child: Child | subprocess.Popen[bytes] = _alone(
+                    arguments, environment, stdin_r, stdout_w
+                )
+            else:
+                named = {**environment, nursery.VARIABLE: address}
+                self._child = Child(*nursery.spawn(address, _HOST, arguments, named, (stdin_r, stdout_w, 2)))
+        finally:
+            os.close(stdin_r)
+            os.close(stdout_w)
+        self.stdin = os.fdopen(stdin_w, "wb")
+        self.stdout = os.fdopen(stdout_r, encoding="utf-8")
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; subprocess.TimeoutExpired when it does not come in time."""
+        return self._child.wait(timeout)
+
+    def kill(self) -> None:
+        """Kill it and wait until it is gone."""
+        self._child.kill()
+        self._child.wait()
+
+
+def _alone(
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: int, stdout: int
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", _HOST, *arguments],
+        stdin=stdin,
+        stdout=stdout,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
@@ -77,6 +159,9 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
         log: Where stdout and stderr go.
 
     """
+    address = environment.get(nursery.VARIABLE)
+    if address and command[1] == "-m" and command[2] in nursery.MODULES:
+        return _sown(address, command[2], environment, log)
     return _guarded(["--", *command], environment, log)
 
 
@@ -92,6 +177,13 @@ def last_lines(log: Path, count: int) -> list[str]:
     except FileNotFoundError:
         return []
     return [line for line in text.splitlines() if line.strip()][-count:]
+
+
+def _sown(address: str, module: str, environment: Mapping[str, str], log: Path) -> Child:
+    """The module as a fork of the nursery."""
+    with Path(os.devnull).open("rb") as nothing, log.open("ab") as output:
+        files = (nothing.fileno(), output.fileno(), output.fileno())
+        return Child(*nursery.spawn(address, module, (), environment, files))
 
 
 def _guarded(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
