@@ -73,6 +73,16 @@ def test_a_replay_of_a_recorded_report_is_the_report(real: Catalogue, facts: dic
     assert hp.replay(Report.read(first.to_json())).to_json() == first.to_json()
 
 
+def test_a_replay_without_aws_knows_nothing_that_aws_said(real: Catalogue) -> None:
+    """Looks through AWS are skipped as not configured, the others judged as they were."""
+    first = reported(real, outside() | inside())
+    inside_checks = {v.check for v in first.verdicts if "aws" in real.probes[v.probe].needs}
+
+    found = {v.check: (v.status, v.skip_kind) for v in hp.replay(first, aws=False).verdicts}
+    assert {found[slug] for slug in inside_checks} == {("skip", "not-configured")}
+    assert {status for slug, (status, _) in found.items() if slug not in inside_checks} == {"pass"}
+
+
 def test_a_replay_reports_the_verdicts_that_the_run_did(real: Catalogue) -> None:
     """A run that was asked for one check is replayed for that one."""
     first = reported(real, outside(), frozenset({"auth-host-answers"}))

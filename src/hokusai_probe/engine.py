@@ -35,6 +35,7 @@ from hokusai_probe.model import (
     Wrong,
 )
 
+NO_AWS = "AWS is not looked at: the target has no [aws], or --no-aws"
 CUT_SHORT = "the run was cut short before this look was done"
 UNDO_S = 5.0  # a cancelled GitHub job is killed 10 s after its first signal; half of that is ours
 
@@ -246,11 +247,7 @@ class Observer:
 def _missing(need: Need, target: Target, look: Look) -> Skip | None:
     """What the target or the environment lacks for a look, as the reason to skip it."""
     lacks: Mapping[Need, tuple[bool, SkipKind, str]] = {
-        "aws": (
-            look.aws is None,
-            "not-configured",
-            "AWS is not looked at: the target has no [aws], or --no-aws",
-        ),
+        "aws": (look.aws is None, "not-configured", NO_AWS),
         "key": (not look.may_send_key(), "not-configured", _no_key(look)),
         "second-key": (
             look.keys.second is None,
@@ -301,6 +298,18 @@ def _never_began(slug: str) -> Observation:
 
 
 # --- reading recorded facts ------------------------------------------------------------------------
+
+
+def without_aws(catalogue: Catalogue, observations: Iterable[Observation]) -> tuple[Observation, ...]:
+    """The observations as a run without AWS would have them: looks through AWS skipped. Pure."""
+    return tuple(_not_through_aws(catalogue.probes.get(o.probe), o) for o in observations)
+
+
+def _not_through_aws(probe: Probe | None, observation: Observation) -> Observation:
+    if probe is None or "aws" not in probe.needs:
+        return observation
+    skipped = {"status": "skipped", "facts": None, "reason": NO_AWS, "skip_kind": "not-configured"}
+    return observation.model_copy(update=skipped | {"waited_for": None, "duration_s": 0.0})
 
 
 def typed(catalogue: Catalogue, observations: Iterable[Observation]) -> tuple[Observation, ...]:

@@ -196,17 +196,19 @@ def _left_behind(observations: Iterable[Observation]) -> tuple[Error, ...]:
     return tuple(Error(where="left behind", reason=sentence) for sentence in left)
 
 
-def replay(report: Report) -> Report:
+def replay(report: Report, *, aws: bool = True) -> Report:
     """The report of the same observations, judged and diagnosed by this version. Sends nothing.
 
-    The checks are those that have a verdict; all, where observations come without any. Raises UsageError
-    when two observations are of one look and round.
+    The checks are those that have a verdict; all, where observations come without any. Without ``aws``
+    what was seen through AWS is left out, as if the run had not looked there. Raises UsageError when two
+    observations are of one look and round.
     """
     _refuse_doubles(report.observations)
     judged = frozenset(v.check for v in report.verdicts)
+    seen = report.observations if aws else engine.without_aws(catalogue(), report.observations)
     return conclude(
         report.configuration,
-        report.observations,
+        seen,
         judged if judged or not report.observations else frozenset(catalogue().checks),
         began=report.started_at,
         options=Options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -46,10 +47,13 @@ def _shipped() -> tuple[str, ...]:
 
 
 def _grades(scenarios: tuple[str, ...], mode: Mode, seed: int | None) -> Iterator[Grade]:
-    for name in scenarios:
-        found = _one(name, mode, seed)
-        say(_line(found), err=True)
-        yield found
+    from hokusai_probe import sandbox
+
+    with sandbox.warm() if len(scenarios) > 1 else nullcontext():
+        for name in scenarios:
+            found = _one(name, mode, seed)
+            say(_line(found), err=True)
+            yield found
 
 
 def _one(name: str, mode: Mode, seed: int | None) -> Grade:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,6 @@ MISSING_EXTRA = "the sandbox needs the extra: pip install 'hokusai-probe[sandbox
 
 _BOOT_S = 120.0
 _STOP_S = 15.0
-_NURSERY: "Nursery | None" = None
 
 
 class SandboxError(Exception):
@@ -99,20 +99,35 @@ def load_scenario(name_or_path: str | Path) -> "Scenario":
 
 
 @contextmanager
-def warm() -> Iterator[None]:
+def warm(seed: int | None = None) -> Iterator[None]:
     """Import once for all sandboxes of the block: from the second on they start in half the time.
 
     It costs as much as one start, when the first sandbox is started, and ends with the block.
+
+    Args:
+        seed: Where the seeds of the block's sandboxes come from, one for each scenario; None: each is drawn.
+
     """
     from hokusai_probe.sandbox.nursery import Nursery
 
-    global _NURSERY  # noqa: PLW0603 - one for the process: whoever starts a sandbox inside the block uses it
-    before, _NURSERY = _NURSERY, Nursery(_allowed())
+    global _SHARED  # noqa: PLW0603 - one for the process: whoever starts a sandbox inside the block uses it
+    before, _SHARED = _SHARED, _Shared(Nursery(_allowed()), seed)
     try:
         yield
     finally:
-        _NURSERY.close()
-        _NURSERY = before
+        _SHARED.nursery.close()
+        _SHARED = before
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    nursery: "Nursery"
+    seed: int | None
+
+    def seed_of(self, scenario: str | Path) -> int | None:
+        if self.seed is None:
+            return None
+        return int.from_bytes(sha256(f"{self.seed} {Path(scenario).stem}".encode()).digest()[:4]) >> 1
 
 
 def _allowed() -> Mapping[str, str]:
@@ -124,8 +139,10 @@ def _allowed() -> Mapping[str, str]:
 def _launch(scenario: str | Path, seed: int | None) -> "Host":
     from hokusai_probe.sandbox.processes import Host
 
+    if seed is None and _SHARED is not None:
+        seed = _SHARED.seed_of(scenario)
     arguments = [str(scenario)] if seed is None else [str(scenario), "--seed", str(seed)]
-    return Host(arguments, _allowed(), _NURSERY.address() if _NURSERY else None)
+    return Host(arguments, _allowed(), _SHARED.nursery.address() if _SHARED else None)
 
 
 def _ready_line(process: "Host") -> Mapping[str, Any]:
@@ -165,3 +182,6 @@ def _stop(process: "Host") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
     process.stdout.close()
+
+
+_SHARED: _Shared | None = None
