@@ -74,13 +74,17 @@ def test_a_replay_of_a_recorded_report_is_the_report(real: Catalogue, facts: dic
 
 
 def test_a_replay_without_aws_knows_nothing_that_aws_said(real: Catalogue) -> None:
-    """Looks through AWS are skipped as not configured, the others judged as they were."""
-    first = reported(real, outside() | inside())
-    inside_checks = {v.check for v in first.verdicts if "aws" in real.probes[v.probe].needs}
+    """What rests on AWS is skipped as not configured, the rest judged as in a run that did not look there."""
+    through_aws = {p.slug for p in real.probes.values() if "aws" in p.needs}
+    found = hp.replay(reported(real, outside() | inside()), aws=False)
+    alone = {v.check: v.status for v in reported(real, outside()).verdicts}
 
-    found = {v.check: (v.status, v.skip_kind) for v in hp.replay(first, aws=False).verdicts}
-    assert {found[slug] for slug in inside_checks} == {("skip", "not-configured")}
-    assert {status for slug, (status, _) in found.items() if slug not in inside_checks} == {"pass"}
+    assert {(o.status, o.skip_kind) for o in found.observations if o.probe in through_aws} == {
+        ("skipped", "not-configured")
+    }
+    assert {v.check: v.status for v in found.verdicts if v.probe not in through_aws} == {
+        slug: status for slug, status in alone.items() if real.checks[slug].probe not in through_aws
+    }
 
 
 def test_a_replay_reports_the_verdicts_that_the_run_did(real: Catalogue) -> None:
