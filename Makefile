@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: setup demo test lint types docs lock clean
+.PHONY: setup demo test lint types docs lock endurance clean
 
 setup: $(READY)
 
@@ -39,6 +39,10 @@ types: setup
 lock: setup
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.lock
+
+# A hundred sandboxes started and killed at random moments: half a minute a round on a busy machine, 8 s on a quiet one.
+endurance: setup
+	$(BIN)/python tests/endurance.py $(or $(ROUNDS),100)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out dist build

@@ -9,6 +9,7 @@ milliseconds:
     python lifeline.py FD --remove DIR       run nothing; remove the directory at the end of the pipe
 """
 
+import ctypes
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 REMOVE_TRIES = 100
 REMOVE_PAUSE_S = 0.1
 
@@ -39,9 +41,20 @@ def obey(fd: int, group: int) -> None:
     signal_group(group, signal.SIGKILL)
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its guard dies, even of SIGKILL (Linux's PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def run(fd: int, command: Sequence[str]) -> int:
     """Run the command in a process group of its own; returns its exit code."""
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread was started yet
+    )
     threading.Thread(target=obey, args=(fd, child.pid), daemon=True).start()
     code = child.wait()
     signal_group(child.pid, signal.SIGKILL)

@@ -259,6 +259,7 @@ def _hold_nothing() -> None:
 
 def _run(request: Mapping[str, object]) -> NoReturn:
     """Be the module's process: what it raises, and its exit, end this interpreter as any other."""
+    lifeline.die_with_parent()
     os.setsid()
     environment, arguments = request["environment"], request["arguments"]
     assert isinstance(environment, dict)
