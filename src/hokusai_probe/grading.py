@@ -42,7 +42,10 @@ class Expectation(Frozen):
 
 
 class Grade(Frozen):
-    """How one run against one scenario compares with what was expected. ``seconds``: the run's time."""
+    """How one run against one scenario compares with what was expected.
+
+    ``seconds``: the run's time. ``unknown``: expected causes that this version cannot name; they are missed.
+    """
 
     name: str
     mode: Mode
@@ -53,6 +56,7 @@ class Grade(Frozen):
     right: bool
     false_causes: tuple[str, ...]
     missed: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     component_right: bool
     seconds: float
     heal: Literal["healed", "not", "n/a"] | None = None
@@ -99,6 +103,7 @@ def grade(name: str, mode: Mode, expected: Expectation, report: Report, catalogu
         right=not false and not missed and _rest_right(mode, expected, report),
         false_causes=false,
         missed=missed,
+        unknown=tuple(c for c in wanted if c not in catalogue.causes),
         component_right=_components_right(mode, expected, report, catalogue),
         seconds=report.duration_s,
         baseline_present=tuple(sorted(set(baseline(report)))),

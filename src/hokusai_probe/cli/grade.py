@@ -64,7 +64,8 @@ def _one(name: str, mode: Mode, seed: int | None) -> Grade:
 
 
 def _line(found: Grade) -> str:
-    wrong = [f"false {c}" for c in found.false_causes] + [f"missed {c}" for c in found.missed]
+    wrong = [f"false {c}" for c in found.false_causes]
+    wrong += [f"missed {c}{', unknown to this version' * (c in found.unknown)}" for c in found.missed]
     rest = ", ".join(wrong) or ("as expected" if found.right else "not as expected")
     return (
         f"{'right' if found.right else 'WRONG':6}{found.name} [{found.mode}] {rest} ({found.seconds:.1f} s)"
