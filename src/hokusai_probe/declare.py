@@ -138,6 +138,7 @@ class Probe:
     after: tuple[str, ...]
     cost: int
     deadline_s: float | None
+    prepare: Callable[[], None] | None = None
 
     def prior(self) -> tuple[str, ...]:
         """Slugs of the looks whose facts this one reads."""
@@ -229,13 +230,15 @@ def probe(
     after: tuple[str, ...] = (),
     cost: int = 1,
     deadline_s: float | None = None,
+    prepare: Callable[[], None] | None = None,
 ) -> Callable[[F], F]:
     """Declare a look: ``async def slug(look: Look, prior: OtherFacts) -> Facts``.
 
     ``needs`` names what the target must configure (else the look is ``skip``, ``not-configured``).
     ``after`` names checks that must have passed (else ``blocked``); a look whose facts it reads as a
     parameter comes first of itself. ``cost`` is the most requests it sends; ``deadline_s`` seconds,
-    by default what the target's timeouts allow for that many.
+    by default what the target's timeouts allow for that many. ``prepare`` is called when a run begins
+    that may take the look: it must return at once and touch nothing of the platform, as loading does.
     """
 
     def declare(function: F) -> F:
@@ -258,6 +261,7 @@ def probe(
                 after,
                 cost,
                 deadline_s,
+                prepare,
             ),
             function,
         )

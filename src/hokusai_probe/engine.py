@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -145,6 +145,16 @@ class Observer:
         self._seen: dict[str, Observation] = {}
         self._journals: dict[str, Journal] = {}
 
+    def prepare(self, probes: Iterable[str]) -> None:
+        """Have looks that nothing rules out yet make ready for what takes them long.
+
+        Call it before anything else of the run. What goes wrong is left to the look itself to say.
+        """
+        for probe in (self._catalogue.probes[slug] for slug in sorted(probes)):
+            if probe.prepare is not None and self._ruled_out(probe) is None:
+                with suppress(OurTrouble), author(probe.slug):
+                    probe.prepare()
+
     async def observe(
         self, probes: frozenset[str], stop: asyncio.Event, run_s: float
     ) -> tuple[Observation, ...]:
@@ -191,13 +201,14 @@ class Observer:
     async def _outcome(self, probe: Probe) -> Facts | Skip | OurTrouble:
         for slug in _direct_before(self._catalogue, probe.slug):
             await asyncio.shield(self._tasks[slug])
-        skip = self._reason_to_skip(probe)
+        skip = self._ruled_out(probe) or self._missing_prior(probe) or self._blocked(probe)
         if skip is not None:
             return skip
         self._progress.started(probe.slug)
         return await self._take(probe)
 
-    def _reason_to_skip(self, probe: Probe) -> Skip | None:
+    def _ruled_out(self, probe: Probe) -> Skip | None:
+        """Why a look is not taken, whatever others see: it is not allowed, or lacks what it needs."""
         target, keys = self._look.target, self._look
         if probe.safety not in self._allowed:
             return Skip("not-configured", f"looks of class {probe.safety} are not allowed at this target")
@@ -205,7 +216,7 @@ class Observer:
             missing = _missing(need, target, keys)
             if missing is not None:
                 return missing
-        return self._missing_prior(probe) or self._blocked(probe)
+        return None
 
     def _missing_prior(self, probe: Probe) -> Skip | None:
         for parameter in probe.parameters:

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -141,16 +141,17 @@ async def _observe(
     keys = Keys.read(target.key, environment)
     for note in keys.notes:
         control.note(note)
-    async with AsyncExitStack() as stack:
-        cloud = None
-        if target.aws is not None and options.aws:
-            cloud = await stack.enter_async_context(AwsDoor(target.aws, redactor, environment))
-        door = await stack.enter_async_context(HttpDoor(target, keys, redactor))
-        look = Look.new(target, door, cloud, keys, secrets.token_hex(4))
-        allowed = engine.allowed_classes(target, options.allow)
-        observer = engine.Observer(found, look, allowed, control.progress)
+    cloud = None
+    if target.aws is not None and options.aws:
+        cloud = AwsDoor(target.aws, redactor, environment)
+    door = HttpDoor(target, keys, redactor)
+    look = Look.new(target, door, cloud, keys, secrets.token_hex(4))
+    allowed = engine.allowed_classes(target, options.allow)
+    observer = engine.Observer(found, look, allowed, control.progress)
+    observer.prepare(probes)
+    async with cloud or nullcontext(), door:
         seen = await observer.observe(probes, control.stop, options.run_s)
-        return tuple(redactor.model(o) for o in seen), door.requests_sent
+    return tuple(redactor.model(o) for o in seen), door.requests_sent
 
 
 def conclude(

@@ -1,21 +1,117 @@
-"""Trains a small real model, and later loads its downloaded copy. Runs in a process of its own.
+"""The program that trains: loads MLflow and scikit-learn once, and forks a child for each job.
 
-Talks in JSON lines: writes ``{"predictions": [...]}`` when ``DIR/model`` is saved, waits for any line,
-then loads ``DIR/fetched`` and writes its predictions on the same rows. One process for both, because
-importing MLflow and scikit-learn takes seconds.
+``_fork_server`` starts it, by its path, and says how the two talk. A child trains and saves ``DIR/model``,
+writes ``{"predictions": [...]}``, waits for any line, then loads ``DIR/fetched`` and writes its predictions
+on the same rows. Nothing of ours is imported, so that loading costs what the two libraries cost.
 """
 
+import contextlib
+import fcntl
+import gc
 import json
 import os
+import select
+import shutil
+import signal
+import socket
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn, TextIO
+
+_OWNER, _STDERR = 0, 2
 
 
-def main(directory: Path) -> None:
-    """Train and save; wait for a line; load the copy and predict again."""
+def main(control: socket.socket) -> NoReturn:
+    """Load, then serve until the owner lets go."""
     warnings.simplefilter("ignore")
     os.nice(10)  # training must not take the processor from the platform, where both share one machine
+    gc.disable()  # what is loaded stays, and collecting would copy the memory that server and child share
+    with tempfile.TemporaryDirectory(prefix="hokusai-probe-") as name, _ending_with_owner(name):
+        _rehearse(Path(name))
+    _serve(control)
+    os._exit(0)  # taking thousands of modules down would only keep the owner waiting
+
+
+@contextlib.contextmanager
+def _ending_with_owner(directory: str) -> Iterator[None]:
+    """While loading, have the kernel tell of the owner's end: who has a second thread must not fork."""
+
+    def vanish(*_: object) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        os._exit(1)  # an exception might be swallowed by whatever is being imported
+
+    flags = fcntl.fcntl(_OWNER, fcntl.F_GETFL)
+    signal.signal(signal.SIGIO, vanish)
+    fcntl.fcntl(_OWNER, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(_OWNER, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([_OWNER], [], [], 0)[0]:
+        vanish()  # the owner's end came before the kernel was asked to tell
+    yield
+    fcntl.fcntl(_OWNER, fcntl.F_SETFL, flags)
+
+
+def _rehearse(directory: Path) -> None:
+    """Do a whole job: the first save and load import for most of a second more, and no child shall again."""
+    _train(directory)
+    _load(directory / "model")
+
+
+def _serve(control: socket.socket) -> None:
+    """Fork a child for each job and kill it when its leash ends. Returns when the owner lets go."""
+    children: dict[socket.socket, int] = {}
+    serving = True
+    while serving:
+        ready, _, _ = select.select([control, *children], [], [])
+        for leash in children.keys() & set(ready):
+            _kill(children.pop(leash), leash)
+        if control in ready:
+            serving = _begin(control, children)
+    for leash, pid in children.items():
+        _kill(pid, leash)
+
+
+def _begin(control: socket.socket, children: dict[socket.socket, int]) -> bool:
+    """Take a job and fork its child. Returns False when there is none, because the owner has let go."""
+    _, descriptors, _, _ = socket.recv_fds(control, 1, 3)
+    if not descriptors:
+        return False
+    channel, leash = (socket.socket(fileno=fd) for fd in descriptors[:2])
+    with channel, os.fdopen(descriptors[2], "wb") as stderr:
+        if select.select([leash], [], [], 0)[0]:
+            leash.close()  # given up while this was loading; its directory is gone
+        elif pid := os.fork():
+            children[leash] = pid
+        else:
+            control.close()
+            os.dup(channel.fileno())  # never closed: the owner must not see the end before the reason
+            os.dup2(stderr.fileno(), _STDERR)
+            _work(channel)
+    return True
+
+
+def _kill(pid: int, leash: socket.socket) -> None:
+    """End a child, dead already or not, and say that it is gone."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with leash, contextlib.suppress(OSError):  # the owner may be gone too
+        leash.send(b"\n")
+
+
+def _work(channel: socket.socket) -> NoReturn:
+    """In the child: one job. What goes wrong ends it with a traceback, whose last line the owner reads."""
+    with channel.makefile("rw", encoding="utf-8") as owner:
+        directory = Path(owner.readline().removesuffix("\n"))
+        _say(owner, _train(directory))
+        if owner.readline():
+            _say(owner, _load(directory / "fetched"))
+    os._exit(0)
+
+
+def _train(directory: Path) -> object:
+    """Train a small forest and save it in ``directory/model``. Returns its predictions."""
     import mlflow.sklearn
     from sklearn.datasets import load_iris
     from sklearn.ensemble import RandomForestClassifier
@@ -30,15 +126,23 @@ def main(directory: Path) -> None:
         serialization_format="cloudpickle",
         pip_requirements=["scikit-learn", "cloudpickle"],
     )
-    _say(model.predict_proba(rows[::10]))
-    if sys.stdin.readline():
-        _say(mlflow.sklearn.load_model(str(directory / "fetched")).predict_proba(rows[::10]))
+    return model.predict_proba(rows[::10])
 
 
-def _say(predictions: object) -> None:
+def _load(model: Path) -> object:
+    """Load a saved model. Returns its predictions on the rows that were asked after training."""
+    import mlflow.sklearn
+    from sklearn.datasets import load_iris
+
+    rows, _ = load_iris(return_X_y=True)
+    return mlflow.sklearn.load_model(str(model)).predict_proba(rows[::10])
+
+
+def _say(owner: TextIO, predictions: object) -> None:
     rows = predictions.tolist()  # type: ignore[attr-defined]  # a NumPy array
-    print(json.dumps({"predictions": rows}), flush=True)  # noqa: T201  # the protocol
+    owner.write(json.dumps({"predictions": rows}) + "\n")
+    owner.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(socket.socket(fileno=int(sys.argv[1])))

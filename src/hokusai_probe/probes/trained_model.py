@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from hokusai_probe.answers import said
@@ -17,6 +14,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
+from hokusai_probe.probes._fork_server import ForkServer, Job
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import (
     PREFIX,
@@ -29,7 +27,6 @@ from hokusai_probe.probes.model_registration import (
 )
 
 WORKER_S = 60.0  # a cold import of MLflow and scikit-learn takes up to 12 s
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 Rows = tuple[tuple[float, ...], ...]
 
 
@@ -46,45 +43,19 @@ class TrainedModelFacts(Facts):
     leftovers: tuple[str, ...] = ()
 
 
-class _Worker:
-    """The process that trains and loads. It is killed when its block ends, however that happens."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def predictions(self) -> Rows:
-        """The next line of predictions. Raises RuntimeError with the worker's last words."""
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            words = (await self._process.stderr.read()).decode(errors="replace").strip().splitlines()
-            msg = f"the model worker ended: {words[-1] if words else 'it said nothing'}"
-            raise RuntimeError(msg)
-        return tuple(tuple(row) for row in json.loads(line)["predictions"])
-
-    def go_on(self) -> None:
-        """Tell it that the copy is there."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
+WORKER = ForkServer(
+    Path(__file__).with_name("_sklearn_worker.py"),
+    passed_on=("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH"),
+    settings={
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # one thread each: the model is small, and a process that forks must not have more
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    },
+)
 
 
-@asynccontextmanager
-async def _worker(directory: Path) -> AsyncIterator[_Worker]:
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hokusai_probe.probes._sklearn_worker", str(directory)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
-    )
-    try:
-        yield _Worker(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+async def _predictions(job: Job) -> Rows:
+    return tuple(tuple(row) for row in json.loads(await job.line())["predictions"])
 
 
 @probe(
@@ -94,6 +65,7 @@ async def _worker(directory: Path) -> AsyncIterator[_Worker]:
     after=("registry-host-answers",),
     cost=24,
     deadline_s=WORKER_S,
+    prepare=WORKER.start,
 )
 async def trained_model(look: Look, api: MlflowApiFacts) -> TrainedModelFacts:
     """A random forest saved by MLflow, stored file by file, fetched, loaded and compared.
@@ -103,14 +75,14 @@ async def trained_model(look: Look, api: MlflowApiFacts) -> TrainedModelFacts:
     folder = f"{PREFIX}model-{look.run_id}-{secrets.token_hex(4)}"
     store = _Store(look, api.prefix + STORE + folder)
     with tempfile.TemporaryDirectory(prefix="hokusai-probe-") as name:
-        async with _worker(Path(name)) as worker:
-            before = await worker.predictions()
+        async with WORKER.job(Path(name)) as job:
+            before = await _predictions(job)
             look.journal.will_create("artifact", folder, store.delete)
             uploads, downloads = await store.journey(Path(name))
             after = None
             if all(a.status == 200 for a in downloads):
-                worker.go_on()
-                after = await worker.predictions()
+                job.go_on()
+                after = await _predictions(job)
     await look.journal.undo(UNDO_S)
     return TrainedModelFacts(
         uploads=uploads, downloads=downloads, before=before, after=after, leftovers=await store.left(uploads)
