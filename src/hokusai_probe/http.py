@@ -442,7 +442,8 @@ class HttpDoor:
             context = ssl.create_default_context(cafile=certifi.where())
             ca_file = self._target.tls.ca_file
             try:
-                context.load_verify_locations(ca_file or certifi.where())
+                if ca_file is not None:
+                    context.load_verify_locations(ca_file)
             except (OSError, ssl.SSLError) as e:
                 msg = f"[tls] ca_file {ca_file}: cannot be read as certificates in PEM ({type(e).__name__})"
                 raise ProbeError(msg) from None
