@@ -93,6 +93,10 @@ class Prober:
             for one in found["TargetHealthDescriptions"]
         ]
 
+    def serving(self, service: str) -> list[tuple[str, int, str, str]]:
+        """As `health`, without the targets that are draining, which AWS shows for minutes."""
+        return [one for one in self.health(service) if one[2] != "draining"]
+
 
 def ip_of(task: dict[str, Any]) -> str:
     """The private address of a task, as DescribeTasks gives it."""

@@ -5,6 +5,7 @@ import functools
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
+from hokusai_probe.sandbox.network import NetworkTable, NetworkView, Ports, write_network
 from hokusai_probe.sandbox.state import (
     Action,
     Condition,
@@ -48,6 +50,14 @@ def group(arn: str, *targets: tuple[str, int], service: str = "gateway", **chang
         "attached": True,
     }
     return TargetGroup(**(values | changes))
+
+
+def network_view(
+    path: Path, addresses: Mapping[str, str], opened: Mapping[str, Mapping[str, Ports]]
+) -> NetworkView:
+    """A view of a network in which the parts at these addresses reach only what is opened to them."""
+    write_network(path, NetworkTable(addresses=addresses, opened=opened))
+    return NetworkView(path)
 
 
 def forward(*weighted: str | tuple[str, int]) -> Action:
@@ -104,14 +114,16 @@ class FakePlane:
 
 
 @asynccontextmanager
-async def target(ip: str, handler: web.RequestHandler, port: int = 0) -> AsyncIterator[int]:
+async def target(
+    ip: str, handler: web.RequestHandler, port: int = 0, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """A web server with one handler for everything; gives its port."""
     application = web.Application(client_max_size=100_000_000)
     application.router.add_route("*", "/{tail:.*}", handler)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, ip, port).start()
+        await web.TCPSite(runner, ip, port, ssl_context=tls).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

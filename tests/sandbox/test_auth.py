@@ -1,5 +1,6 @@
 """The auth service: whom it accepts and in which words it refuses."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ import pytest
 from aiohttp import web
 from data_side import Service, asynchronous, network
 
-from hokusai_probe.sandbox.services.auth import AuthService, Key, read_keys
+from hokusai_probe.sandbox.services.auth import PRICE, AuthService
+from hokusai_probe.sandbox.services.auth_keys import Key, read_keys
 from hokusai_probe.sandbox.services.settings import SettingsError
 
 NOW = datetime.now(UTC)
@@ -23,7 +25,8 @@ REVOKED = Key(key="hk_test_revoked", is_active=False, key_id="k3", user_id="u1")
 WEBSITE = Key(key="hk_test_site", service_id="website", key_id="k4")
 LIMITED = Key(key="hk_test_twice", rate_limit_per_hour=2, key_id="k5")
 BROKE = Key(key="hk_test_broke", balance=0, key_id="k6")
-KEYS = (GOOD, ADMIN, EXPIRED, NAIVE, REVOKED, WEBSITE, LIMITED, BROKE)
+AT_HOME = Key(key="hk_test_home", allowed_ips=("198.51.100.1",), email="me@hokusai.test", is_admin=True)
+KEYS = (GOOD, ADMIN, EXPIRED, NAIVE, REVOKED, WEBSITE, LIMITED, BROKE, AT_HOME)
 
 
 class Asker:
@@ -46,10 +49,10 @@ class Asker:
 
 
 @asynccontextmanager
-async def service(*keys: Key, accepts_any: bool = False) -> AsyncIterator[Asker]:
+async def service(*keys: Key, accepts_any: bool = False, hour_s: float = 3600.0) -> AsyncIterator[Asker]:
     """An auth service with some keys."""
     ip = f"{network()}.40"
-    application = AuthService(keys or KEYS, accepts_any=accepts_any).application()
+    application = AuthService(keys or KEYS, accepts_any=accepts_any, hour_s=hour_s).application()
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -83,6 +86,10 @@ async def test_a_good_key() -> None:
         "billing_plan": "free",
         "monthly_prediction_limit": None,
         "error": None,
+        "email": "",
+        "is_admin": False,
+        "has_sufficient_balance": True,
+        "balance": 100.0,
     }
     assert seen == [(200, body)] * 3
     assert named == "uvicorn"
@@ -98,6 +105,7 @@ async def test_a_good_key() -> None:
         ("hk_test_nobody", {}, 401, "API key not found or invalid"),
         ("hk_test_old", {}, 401, "API key not found or invalid"),
         ("hk_test_naive", {}, 401, "API key not found or invalid"),
+        ("hk_test_home", {"client_ip": "203.0.113.1"}, 401, "API key not found or invalid"),
         (
             "hk_test_site",
             {"service_id": "platform"},
@@ -129,11 +137,45 @@ async def test_a_revoked_key_is_a_200_that_must_be_read() -> None:
 
 
 @asynchronous
+async def test_what_billing_and_the_admin_lock_need_to_know() -> None:
+    """Whether there is a balance, who is an admin, under which address; from a place that the key allows."""
+    async with service() as ask:
+        broke = (await ask("POST", VALIDATE, "hk_test_broke"))[1]
+        at_home = (await ask("POST", VALIDATE, "hk_test_home", json={"client_ip": "198.51.100.1"}))[1]
+    assert (broke["is_valid"], broke["has_sufficient_balance"], broke["balance"]) == (True, False, 0.0)
+    assert (at_home["is_admin"], at_home["email"]) == (True, "me@hokusai.test")
+
+
+@asynchronous
+async def test_a_body_that_is_no_validation() -> None:
+    """422 as FastAPI says it, without what was sent."""
+    async with service() as ask:
+        status, body = await ask("POST", VALIDATE, "hk_test_good", json={"service_id": ["hk_test_x"]})
+        broken = await ask("POST", VALIDATE, "hk_test_good", data="{")
+    assert (status, [(one["type"], one["loc"]) for one in body["detail"]]) == (
+        422,
+        [("string_type", ["service_id"])],
+    )
+    assert "hk_test_x" not in str(body)
+    assert broken[0] == 422
+
+
+@asynchronous
 async def test_a_limit_that_the_key_names() -> None:
     """The third use within the hour is a 429."""
     async with service() as ask:
         seen = [(await ask("POST", VALIDATE, "hk_test_twice"))[0] for _ in range(3)]
     assert seen == [200, 200, 429]
+
+
+@asynchronous
+async def test_a_limit_that_is_over() -> None:
+    """Once the hour has passed, the key may be used again."""
+    async with service(LIMITED, hour_s=0.2) as ask:
+        before = [(await ask("POST", VALIDATE, "hk_test_twice"))[0] for _ in range(3)]
+        await asyncio.sleep(0.25)
+        after = (await ask("POST", VALIDATE, "hk_test_twice"))[0]
+    assert (before, after) == ([200, 200, 429], 200)
 
 
 @asynchronous
@@ -201,7 +243,14 @@ async def test_the_life_of_a_key() -> None:
         mine = await ask("GET", "/api/v1/keys", "hk_test_good")
     assert [status for status, _ in refused] == [401, 422]
     assert first.startswith("hk_test_")
+    used = got[1].pop("last_used_at")
+    assert made["key_info"].pop("last_used_at") is None
+    assert datetime.fromisoformat(used) >= NOW
     assert (valid[0], got) == (200, (200, made["key_info"]))
+    assert set(made["key_info"]) == {
+        "key_id", "key_prefix", "name", "user_id", "service_id", "scopes", "environment", "is_active",
+        "rate_limit_per_hour", "billing_plan", "monthly_prediction_limit", "created_at", "expires_at",
+    }  # fmt: skip
     assert first not in json.dumps(made["key_info"])
     assert old == (401, {"detail": "API key not found or invalid"})
     assert deleted == (200, {"key_id": second_id, "revoked": True})
@@ -212,17 +261,33 @@ async def test_the_life_of_a_key() -> None:
 
 @asynchronous
 async def test_usage() -> None:
-    """Uses are counted, and a debit of an empty account is a 402."""
+    """Uses are counted; a debit takes from the balance, and is a 402 when nothing is left."""
     async with service() as ask:
         await ask("POST", "/api/v1/usage/k1", json={"endpoint": "/x"})
         await ask("POST", "/api/v1/usage/k1", json={"endpoint": "/x"})
         stats = await ask("GET", "/api/v1/usage/k1/stats")
-        debits = [await ask("POST", f"/api/v1/usage/{key_id}/debit") for key_id in ("k6", "nobody")]
+        debits = [await ask("POST", f"/api/v1/usage/{key_id}/debit") for key_id in ("k1", "k6", "nobody")]
+        billing = await ask("GET", "/api/v1/usage/k1/billing")
+        aggregate = await ask("GET", "/api/v1/usage/aggregate")
+    left = 100.0 - PRICE
     assert stats == (200, {"key_id": "k1", "requests": 2})
     assert debits == [
-        (402, {"detail": "Insufficient balance", "error": "usage_debit_rejected"}),
+        (200, {"status": "debited", "balance": left}),
+        (
+            402,
+            {
+                "error": "usage_debit_rejected",
+                "reason": "Balance 0.00 is insufficient",
+                "reason_code": "insufficient_balance",
+            },
+        ),
         (404, {"detail": "API key not found"}),
     ]
+    assert billing == (
+        200,
+        {"key_id": "k1", "billing_plan": "free", "balance": left, "requests": 2},
+    )
+    assert aggregate == (200, {"keys": 1, "requests": 2})
 
 
 def test_keys_that_cannot_be_read(tmp_path: Path) -> None:

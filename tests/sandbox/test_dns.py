@@ -64,6 +64,40 @@ async def test_a_changed_name_is_seen_by_the_next_query(tmp_path: Path) -> None:
     assert (before, after) == ("NXDOMAIN", "NOERROR 127.0.0.9")
 
 
+@asynchronous
+async def test_the_platforms_own_parts_are_led_to_inner_addresses(tmp_path: Path) -> None:
+    """Who asks from the sandbox's network gets the inner address of what has one; the client never does."""
+    net = network()
+    plane = FakePlane(names={"auth.z.test": [f"{net}.2"], "mlflow.z.local": [f"{net}.41"]})
+    server = DnsServer(f"{net}.10", plane, tmp_path / "none.json", inner={f"{net}.2": f"{net}.12"})
+    port = await server.start()
+    seen = [
+        await ask(net, port, name, source=source)
+        for name in ("auth.z.test", "mlflow.z.local")
+        for source in ("", f"{net}.41")
+    ]
+    await server.close()
+    mlflow = f"NOERROR {net}.41"
+    assert seen == [f"NOERROR {net}.2", f"NOERROR {net}.12", mlflow, mlflow]
+
+
+@asynchronous
+async def test_every_third_query_of_a_name(tmp_path: Path) -> None:
+    """Queries that match are counted, others and the platform's own are not."""
+    net, table = network(), tmp_path / "faults.json"
+    write_table(table, [Fault(edge="client->dns", match=Match(host="auth.*"), do=Do(nxdomain=True), every=3)])
+    server = DnsServer(f"{net}.10", FakePlane(names=NAMES), table)
+    port = await server.start()
+    seen = []
+    for tcp in (False, True, False, False, False, True):
+        await ask(net, port, "mlflow.z.local")
+        await ask(net, port, "auth.z.test", source=f"{net}.41")
+        seen.append(await ask(net, port, "auth.z.test", tcp=tcp))
+    await server.close()
+    good = "NOERROR 127.20.3.2"
+    assert seen == [good, good, "NXDOMAIN", good, good, "NXDOMAIN"]
+
+
 @pytest.mark.parametrize(
     ("do", "expected"),
     [

@@ -1,6 +1,9 @@
 """The fault table: what is accepted, what matches, what comes of several faults."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 
 from hokusai_probe.sandbox.faults import (
     Do,
+    Edge,
     Edit,
     Effect,
     Fault,
@@ -67,8 +71,30 @@ def test_a_step_of_the_scenario_contract_becomes_a_fault() -> None:
             "unknown edge 'client>dns' in a fault; did you mean 'client->dns'?",
         ),
         (
-            {"edge": "mlflow->storage", "do": {"drop": True}},
-            "faults on the edge 'mlflow->storage' are not in this version",
+            {"edge": "mlflow->storage", "do": {"nxdomain": True}},
+            (
+                "a fault cannot be: nxdomain belongs to the name, not to mlflow->storage; "
+                "use the edge client->dns"
+            ),
+        ),
+        (
+            {"edge": "client->load-balancer", "do": {"address": "127.0.0.9"}},
+            (
+                "a fault cannot be: address belongs to the name, not to client->load-balancer; "
+                "use the edge client->dns"
+            ),
+        ),
+        (
+            {"edge": "gateway->cache", "match": {"path": "/a"}, "do": {"drop": True}},
+            "a fault cannot be: path is about HTTP requests, and gateway->cache has none",
+        ),
+        (
+            {"edge": "mlflow->database", "do": {"status": 500}},
+            "a fault cannot be: status is about HTTP answers, and mlflow->database has none",
+        ),
+        (
+            {"edge": "client->dns", "do": {"edit": {"truncate": 3}}},
+            "a fault cannot be: edit is about HTTP answers, and client->dns has none",
         ),
         (
             {"edge": "client->dns", "do": {"drop": True, "refuse": True}},
@@ -145,6 +171,90 @@ def test_every_nth_match_is_hit(
     ]
     counts = [sum(matching[: index + 1]) for index in range(len(matching))]
     assert hits == [match and count % every == 0 for match, count in zip(matching, counts, strict=True)]
+
+
+def table_of(tmp_path: Path, *faults: Fault) -> FaultTable:
+    """A table of these faults."""
+    write_table(tmp_path / "faults.json", faults)
+    return FaultTable(tmp_path / "faults.json")
+
+
+@pytest.mark.parametrize("edge", get_args(Edge))
+def test_every_edge_can_be_broken(edge: str, tmp_path: Path) -> None:
+    """Each edge of the scenario contract takes a fault, and it meets that edge alone."""
+    table = table_of(tmp_path, parse_fault({"edge": edge, "do": {"drop": True}}))
+    met = [one for one in get_args(Edge) if table.effect(one, Seen(host="h", path="/p")).answer]
+    assert met == [edge]
+
+
+def _count_hits(path: Path, times: int) -> int:
+    table = FaultTable(path)
+    return sum(table.effect("gateway->auth", PUT).answer is not None for _ in range(times))
+
+
+def test_every_nth_match_is_counted_across_processes_and_counters_apart(tmp_path: Path) -> None:
+    """Two processes and this one share a count; a table with a counter of its own does not."""
+    path = tmp_path / "faults.json"
+    write_table(path, [Fault(edge="gateway->auth", do=Do(status=500), every=3)])
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        hits = sum(pool.map(_count_hits, [path, path], [10, 10])) + _count_hits(path, 10)
+    health = FaultTable(path, counter="health checks")
+    apart = [health.effect("gateway->auth", PUT).answer is not None for _ in range(3)]
+    assert (hits, apart) == (10, [False, False, True])
+
+
+def test_what_a_connection_meets(tmp_path: Path) -> None:
+    """A front that sees no requests gets the first fault of connections, and the sum of all delays."""
+    faults = [
+        Fault(edge="gateway->database", do=Do(delay_s=1)),
+        Fault(edge="gateway->database", do=Do(nxdomain=True)),
+        Fault(edge="gateway->database", match=Match(host="other.*"), do=Do(refuse=True)),
+        Fault(edge="gateway->database", do=Do(reset=True, delay_s=0.5), every=3),
+        Fault(edge="mlflow->database", do=Do(drop=True)),
+    ]
+    table = table_of(tmp_path, *faults)
+    ours = [table.connection("gateway->database", "db.test") for _ in range(3)]
+    assert ours == [Do(delay_s=1), Do(delay_s=1), Do(reset=True, delay_s=1.5)]
+    assert table.connection("gateway->database", "other.test") == Do(refuse=True, delay_s=1)
+    assert table.connection("mlflow->database") == Do(drop=True)
+    assert table.connection("gateway->cache") is None
+
+
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        ([], None),
+        ([{"do": {"refuse": True}}], Do(refuse=True)),
+        ([{"do": {"drop": True}}], Do(drop=True)),
+        ([{"match": {"host": "AUTH.*"}, "do": {"drop": True}}], Do(drop=True)),
+        ([{"match": {"host": "api.z.test"}, "do": {"drop": True}}], None),
+        ([{"match": {"path": "/x"}, "do": {"drop": True}}], None),
+        ([{"do": {"drop": True}, "every": 2}], None),
+        ([{"do": {"reset": True}}], None),
+        ([{"do": {"status": 500}}, {"do": {"drop": True}}], None),
+        ([{"match": {"path": "/x"}, "do": {"status": 500}}, {"do": {"drop": True}}], None),
+        ([{"match": {"host": "api.*"}, "do": {"status": 500}}, {"do": {"drop": True}}], Do(drop=True)),
+        ([{"do": {"delay_s": 1}}, {"do": {"refuse": True}}], Do(refuse=True)),
+    ],
+)
+def test_what_stands_between_a_client_and_a_listener(
+    faults: list[dict[str, object]], expected: Do | None, tmp_path: Path
+) -> None:
+    """A refuse or drop stands when it meets every request to the host; whatever answers before it wins."""
+    edge = "client->load-balancer"
+    table = table_of(tmp_path, *(parse_fault({"edge": edge} | fault) for fault in faults))
+    assert table.standing(edge, "auth.z.test") == expected
+
+
+def test_what_a_name_meets(tmp_path: Path) -> None:
+    """Names are changed by nxdomain and address, for the host that matches, each third time if so asked."""
+    table = table_of(
+        tmp_path,
+        Fault(edge="gateway->database", do=Do(drop=True)),
+        Fault(edge="gateway->database", match=Match(host="db.*"), do=Do(address="127.0.0.9"), every=2),
+    )
+    seen = [table.name("gateway->database", host) for host in ("x", "db.test", "db.test")]
+    assert seen == [None, None, Do(address="127.0.0.9")]
 
 
 def test_the_table_is_read_again_when_it_changed(tmp_path: Path) -> None:

@@ -1,121 +1,25 @@
 """The gateway: key before routing, what it makes of auth's answers, its proxy and its health."""
 
 import asyncio
-import json
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+import ssl
 from pathlib import Path
 
-import aiohttp
 import pytest
 import redis
 from aiohttp import web
-from data_side import NOBODY, Service, asynchronous, network, target
+from data_side import Service, asynchronous, certificate, target
+from gateway_side import ACCEPTED, CREATE, SEARCH, Around, database, gateway
 
 from hokusai_probe.sandbox.faults import Do, Fault, write_table
-from hokusai_probe.sandbox.services.gateway import Environment, Gateway, needs_key
+from hokusai_probe.sandbox.services.gateway import Environment
+from hokusai_probe.sandbox.services.gateway_access import is_write, needs_key
 from hokusai_probe.sandbox.services.gateway_auth import sent_key
 from hokusai_probe.sandbox.services.gateway_health import Breaker, BreakerSettings
-from hokusai_probe.sandbox.services.gateway_proxy import is_write, mount_of, upstream_path, upstream_query
-from hokusai_probe.sandbox.services.settings import Settings, SettingsError
+from hokusai_probe.sandbox.services.gateway_proxy import mount_of, translated, upstream_path, upstream_query
+from hokusai_probe.sandbox.services.settings import SettingsError
 
 NONE: frozenset[str] = frozenset()
-SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search"
-CREATE = "/api/mlflow/api/2.0/mlflow/registered-models/create"
-ACCEPTED = {"is_valid": True, "key_id": "k1", "user_id": "u1", "scopes": ["model:write"]}
-
-
-@dataclass
-class Around:
-    """What stands around a gateway under test: an auth service and an MLflow that say what they are told."""
-
-    net: str = field(default_factory=network)
-    auth: tuple[int, object] = (200, ACCEPTED)
-    mlflow: Callable[[web.Request], web.Response] | None = None
-    asked: list[tuple[str, str, dict[str, object]]] = field(
-        default_factory=list
-    )  # method and path, key, body
-    passed: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)  # path, headers, body
-
-    async def answer_auth(self, request: web.Request) -> web.Response:
-        key = request.headers.get("Authorization", "")
-        self.asked.append((f"{request.method} {request.path}", key, await request.json()))
-        status, body = self.auth
-        return web.json_response(body, status=status)
-
-    async def answer_mlflow(self, request: web.Request) -> web.Response:
-        self.passed.append((request.raw_path, dict(request.headers), await request.read()))
-        return self.mlflow(request) if self.mlflow else web.json_response({"answered": request.path})
-
-
-@dataclass
-class Asker:
-    """Sends requests to the gateway; looks at what is around it."""
-
-    around: Around
-    base: str
-    session: aiohttp.ClientSession
-
-    async def __call__(
-        self, method: str, where: str, key: str | None = "hk_test_good", **parts: object
-    ) -> tuple[int, object]:
-        """Status and body, JSON read."""
-        status, _, body = await self.whole(method, where, key, **parts)
-        return status, body
-
-    async def whole(
-        self, method: str, where: str, key: str | None = "hk_test_good", **parts: object
-    ) -> tuple[int, dict[str, str], object]:
-        """Status, headers and body."""
-        headers = ({} if key is None else {"Authorization": f"Bearer {key}"}) | dict(parts.pop("headers", {}))
-        async with self.session.request(method, self.base + where, headers=headers, **parts) as answer:
-            text = await answer.text()
-            body = json.loads(text) if text and "json" in answer.content_type else text
-            return answer.status, dict(answer.headers), body
-
-
-@asynccontextmanager
-async def gateway(
-    tmp_path: Path,
-    *behaviours: str,
-    around: Around | None = None,
-    time_scale: float = 10.0,
-    **environment: object,
-) -> AsyncIterator[Asker]:
-    """A gateway between an auth service and an MLflow."""
-    around = around or Around()
-    net = around.net
-    async with (
-        target(f"{net}.40", around.answer_auth) as auth,
-        target(f"{net}.42", around.answer_mlflow) as mlflow,
-        aiohttp.ClientSession() as session,
-    ):
-        given = Environment.read(
-            {
-                "MLFLOW_SERVER_URL": f"http://{net}.42:{mlflow}/mlflow",
-                "HOKUSAI_AUTH_SERVICE_URL": f"http://{net}.40:{auth}",
-            }
-        )
-        settings = Settings(
-            bind=(f"{net}.41", 8001),
-            resolver=NOBODY,
-            faults=tmp_path / "faults.json",
-            behaviours=frozenset(behaviours),
-            ca_file=None,
-            time_scale=time_scale,
-            state=tmp_path,
-        )
-        runner = web.AppRunner(
-            Gateway(settings, replace(given, **environment)).application(), shutdown_timeout=0.1
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, f"{net}.41", 8001).start()
-            yield Asker(around, f"http://{net}.41:8001", session)
-        finally:
-            await runner.cleanup()
 
 
 # --- keys ---
@@ -157,6 +61,7 @@ def test_the_forms_of_sending_a_key(
         ("GET", "/nope", set(), True),
         ("GET", "/api/mlflow/health", set(), True),
         ("POST", "/health/mlflow/reset", set(), True),
+        ("POST", "/health", set(), False),
         ("OPTIONS", "/api/mlflow/x", set(), False),
         ("OPTIONS", "/api/mlflow/x", {"preflight-needs-key"}, True),
     ],
@@ -323,12 +228,13 @@ async def test_a_key_that_no_header_can_carry_is_refused(tmp_path: Path) -> None
 
 @asynchronous
 async def test_each_use_is_reported_to_auth(tmp_path: Path) -> None:
-    """After an accepted request auth is told, without the caller waiting for it."""
+    """After an accepted request auth is told, also when there was nothing to be had."""
     async with gateway(tmp_path) as ask:
         await ask("GET", SEARCH)
+        await ask("GET", "/nope")
         await asyncio.sleep(0.1)
         told = [where for where, _, _ in ask.around.asked]
-    assert told == ["POST /api/v1/keys/validate", "POST /api/v1/usage/k1"]
+    assert sorted(told) == ["POST /api/v1/keys/validate"] * 2 + ["POST /api/v1/usage/k1"] * 2
 
 
 @asynchronous
@@ -419,6 +325,7 @@ def test_a_cache_that_fails_is_a_cache_that_knows_nothing(url: str, tmp_path: Pa
             "/api/mlflow",
             "/api/2.0/mlflow/runs/get",
         ),
+        ("/api/2.0/mlflow/runs/get", {"api-2.0-mount-strips-prefix"}, "/api/2.0/mlflow", "/runs/get"),
         ("/api/mlflow/x", {"route-missing"}, None, None),
         ("/mlflow/x", {"route-missing"}, "/mlflow", "/x"),
         ("/mlflowx", set(), None, None),
@@ -447,6 +354,24 @@ def test_where_a_path_leads(path: str, behaviours: set[str], mount: str | None, 
 def test_what_is_a_write(method: str, path: str, expected: bool) -> None:
     """MLflow searches by POST, which changes nothing."""
     assert is_write(method, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("base", "rest", "expected"),
+    [
+        ("https://registry.hokusai.test/mlflow", "/api/2.0/mlflow/runs/get", "/ajax-api/2.0/mlflow/runs/get"),
+        (
+            "https://registry.hokusai.test/mlflow",
+            "/api/2.0/mlflow-artifacts/x",
+            "/ajax-api/2.0/mlflow-artifacts/x",
+        ),
+        ("https://registry.hokusai.test/mlflow", "/health", "/health"),
+        ("http://mlflow.hokusai.local:5000/mlflow", "/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/get"),
+    ],
+)
+def test_the_path_for_a_public_base(base: str, rest: str, expected: str) -> None:
+    """Contract 4.1: only the registry's public host is asked by the other prefix."""
+    assert translated(rest, base) == expected
 
 
 def test_the_key_does_not_travel_on_in_the_query() -> None:
@@ -563,7 +488,10 @@ async def test_health_endpoints_of_a_healthy_gateway(tmp_path: Path) -> None:
     with Service("cache", tmp_path, (f"{around.net}.25", 6379)) as server:
         await asyncio.to_thread(server.wait)
         url = f"redis://{around.net}.25:6379"
-        async with gateway(tmp_path, around=around, redis_check_url=url) as ask:
+        async with (
+            database(f"{around.net}.30", "mlflow_db"),
+            gateway(tmp_path, around=around, redis_check_url=url) as ask,
+        ):
             health = ("", "?detailed=true", "/alb", "/status", "/mlflow")
             api = ("", "/detailed", "/connectivity")
             paths = [
@@ -590,7 +518,7 @@ async def test_health_endpoints_of_a_healthy_gateway(tmp_path: Path) -> None:
 
 @asynchronous
 async def test_health_when_everything_behind_it_is_gone(tmp_path: Path) -> None:
-    """Degraded and still 200, not ready, and the breaker opens after five failures."""
+    """Unhealthy, not ready, and the breaker opens after five failures."""
     async with gateway(tmp_path, mlflow_url="http://127.9.9.9:5000/mlflow") as ask:
         health = await ask("GET", "/health", None)
         ready = await ask("GET", "/ready", None)
@@ -600,7 +528,7 @@ async def test_health_when_everything_behind_it_is_gone(tmp_path: Path) -> None:
         after = await ask("GET", "/health/mlflow", None)
     assert isinstance(health[1], dict)
     assert isinstance(ready[1], dict)
-    assert (health[0], health[1]["status"]) == (200, "degraded")
+    assert (health[0], health[1]["status"]) == (503, "unhealthy")
     assert (ready[0], ready[1]["ready"], ready[1]["can_serve_traffic"]) == (503, False, False)
     shown = [
         (status, body["circuit_breaker_state"], body["failure_count"]) for status, body in [*states, after]
@@ -630,7 +558,11 @@ def test_behaviours_of_the_health_endpoints(
     """Each known defect comes back by name."""
 
     async def look() -> None:
-        async with gateway(tmp_path, behaviour, mlflow_url="http://127.9.9.9:5000/mlflow") as ask:
+        around = Around()
+        async with (
+            database(f"{around.net}.30", "mlflow_db"),
+            gateway(tmp_path, behaviour, around=around, mlflow_url="http://127.9.9.9:5000/mlflow") as ask,
+        ):
             status, body = await ask("GET", where, None)
         if isinstance(expected[1], dict):
             assert (status, body) == expected
@@ -648,6 +580,40 @@ async def test_an_open_breaker_in_the_old_days(tmp_path: Path) -> None:
         status, body = await ask("GET", "/health/mlflow", None)
     assert isinstance(body, dict)
     assert (status, body["circuit_breaker_state"]) == (500, "UNKNOWN")
+
+
+@asynchronous
+async def test_a_look_at_mlflow_that_fails_is_repeated(tmp_path: Path) -> None:
+    """Two bad answers in a row are forgiven, a third is not; the breaker counts the look once."""
+    statuses = iter([503, 503, 200, 503, 503, 503])
+
+    def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=next(statuses))
+
+    async with gateway(tmp_path, around=Around(mlflow=answer)) as ask:
+        seen = [(await ask("GET", "/health/mlflow", None))[1] for _ in range(2)]
+    assert [(body["connected"], body["error"], body["failure_count"]) for body in seen] == [
+        (True, None, 0),
+        (False, "HTTP 503", 1),
+    ]
+
+
+@asynchronous
+async def test_health_that_trusts_nobody(tmp_path: Path) -> None:
+    """With health-uses-other-tls the proxy reaches an MLflow behind TLS, and the health check does not."""
+    around = Around()
+    ip = f"{around.net}.43"
+    ca_file, files = certificate(tmp_path, ip)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*files)
+    async with target(ip, around.answer_mlflow, tls=tls) as port:
+        seen = []
+        for behaviours in ((), ("health-uses-other-tls",)):
+            url = f"https://{ip}:{port}/mlflow"
+            async with gateway(tmp_path, *behaviours, around=around, ca_file=ca_file, mlflow_url=url) as ask:
+                health = await ask("GET", "/api/health/mlflow/connectivity", None)
+                seen.append(((await ask("GET", SEARCH))[0], health[0]))
+    assert seen == [(200, 200), (200, 503)]
 
 
 def test_the_breaker_tries_again_and_closes_after_two_good_looks() -> None:

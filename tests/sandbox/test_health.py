@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from data_side import NOBODY, FakePlane, asynchronous, group, network, raw_target, target
+from data_side import NOBODY, FakePlane, asynchronous, group, network, network_view, raw_target, target
 
-from hokusai_probe.sandbox.faults import Do, Fault, write_table
+from hokusai_probe.sandbox.faults import Do, Fault, FaultTable, Seen, write_table
 from hokusai_probe.sandbox.health import HealthChecks, accepted
 from hokusai_probe.sandbox.state import Health, RegisteredTarget
 
@@ -142,6 +142,51 @@ async def test_settling_follows_the_plane_and_the_faults(tmp_path: Path) -> None
     keys = [("a", f"{net}.4", port), ("b", f"{net}.4", port)]
     assert first == dict.fromkeys(keys, Health("healthy"))
     assert results == {keys[1]: TIMED_OUT}
+
+
+@asynchronous
+async def test_checks_come_from_a_load_balancer_that_gets_through(tmp_path: Path) -> None:
+    """Of two load balancers one may be shut out; shut out altogether, the target times out."""
+    net, peers = network(), []
+
+    async def answer(request: web.Request) -> web.Response:
+        peers.append(request.remote)
+        return web.Response()
+
+    sources = {"main": f"{net}.4", "registry": f"{net}.3"}
+    parts = {f"{net}.4": "main", f"{net}.3": "registry", f"{net}.41": "gateway"}
+    async with target(f"{net}.41", answer) as port:
+        both = group("both", (f"{net}.41", port), load_balancers=("main", "registry"))
+        shut = group("shut", (f"{net}.41", port), load_balancers=("main",))
+        view = network_view(
+            tmp_path / "network.json", parts, {"main": {}, "registry": {"gateway": ((port, port),)}}
+        )
+        plane = FakePlane(groups=[both, shut])
+        checks = HealthChecks(plane, tmp_path / "none.json", NOBODY, 10.0, sources, view)
+        await checks.check_all()
+        await checks.close()
+    assert list(checks.results.values()) == [Health("healthy"), TIMED_OUT]
+    assert peers == [f"{net}.3"]
+
+
+@asynchronous
+async def test_every_third_check_is_not_every_third_request(tmp_path: Path) -> None:
+    """Health checks count apart, so that a client's third request is the third whatever they do."""
+    net, table = network(), tmp_path / "faults.json"
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    write_table(table, [Fault(edge="load-balancer->gateway", do=Do(status=500), every=3)])
+    async with target(f"{net}.4", answer) as port:
+        plane = FakePlane(groups=[group("g", (f"{net}.4", port))])
+        checks = HealthChecks(plane, table, NOBODY, 10.0)
+        requests, seen = FaultTable(table), []
+        for _ in range(3):
+            await checks.check_all()
+            seen.append(requests.effect("load-balancer->gateway", Seen()).answer is not None)
+        await checks.close()
+    assert seen == [False, False, True]
 
 
 @asynchronous

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hokusai_probe.sandbox.names import ALWAYS, Names, UnknownNameError, references
+from hokusai_probe.sandbox.names import ALWAYS, WITH_S3, Names, UnknownNameError, references, texts
 
 
 def _names(saved: dict[str, object] | None = None) -> Names:
@@ -76,14 +76,35 @@ def test_references_are_listed_before_anything_runs() -> None:
     assert list(references("{task.auth.ip} {saved.a.B[0]} {oops}")) == ["task.auth.ip", "saved.a", "oops"]
 
 
-def test_the_contracts_names_are_there() -> None:
-    """A sample of each kind of name that scenario files may use."""
-    assert {
-        "target_group.auth", "service.gateway", "task.mlflow.ip", "task.mlflow.arn", "task_definition.auth",
-        "family.gateway", "container.mlflow", "image.gateway.good", "image.auth.wrong-architecture",
-        "log_group.auth", "discovery.mlflow", "security_group.load-balancer", "security_group.gateway",
-        "load_balancer.main", "dns_name.registry", "host.auth", "certificate.main", "listener.main.http",
-        "rule.registry.api_mlflow", "rule.auth.health", "cluster", "vpc", "subnet.a", "acl.b", "database",
-        "cache", "secret.huggingface", "parameter.database_url", "role.execution", "namespace", "zone",
-        "hosted_zone", "account", "region",
-    } <= ALWAYS  # fmt: skip
+_S, _L = ("auth", "gateway", "mlflow"), ("auth", "registry", "main")
+_IMAGES = ("good", "crashes", "wrong-architecture", "missing", "hungry")
+_CONTRACT = {
+    *(f"target_group.{s}" for s in _S), *(f"service.{s}" for s in _S), *(f"task.{s}.ip" for s in _S),
+    *(f"task.{s}.arn" for s in _S), *(f"task_definition.{s}" for s in _S), *(f"family.{s}" for s in _S),
+    *(f"container.{s}" for s in _S), *(f"image.{s}.{i}" for s in _S for i in _IMAGES),
+    *(f"log_group.{s}" for s in _S), *(f"discovery.{s}" for s in _S),
+    *(f"security_group.{s}" for s in (*_S, "load-balancer", "cache", "database")),
+    *(f"load_balancer.{b}" for b in _L), *(f"dns_name.{b}" for b in _L), *(f"host.{b}" for b in _L),
+    *(f"certificate.{b}" for b in _L), *(f"listener.{b}.{p}" for b in _L for p in ("http", "https")),
+    "rule.auth.health", "rule.auth.api", "rule.registry.mlflow", "rule.registry.api_mlflow",
+    "rule.registry.api", "rule.main.api", "cluster", "vpc", "subnet.a", "subnet.b", "acl.a", "acl.b",
+    "database", "cache", "secret.database", "secret.redis", "secret.auth", "secret.huggingface",
+    "parameter.redis_endpoint", "parameter.redis_port", "parameter.database_url", "role.execution",
+    "role.task", "namespace", "zone", "hosted_zone", "account", "region",
+}  # fmt: skip
+"""The names in braces that the scenario contract lists; ``bucket.artifacts`` is there with S3 only."""
+
+_OWN = {f"certificate.{b}.{spare}" for b in _L for spare in ("expired", "untrusted")}
+"""Names beyond the contract."""
+
+
+def test_the_names_are_those_of_the_contract_and_the_spare_certificates() -> None:
+    """No more, no less."""
+    there = (ALWAYS, WITH_S3)
+    assert there == (_CONTRACT | _OWN, {"bucket.artifacts"})
+
+
+def test_every_string_of_a_value_is_found_with_its_place() -> None:
+    """An error can name the line of a string in a parameter."""
+    value = {"a": ["x", {"b": "y"}, 3], "c": True}
+    assert list(texts(value)) == [(("a", 0), "x"), (("a", 1, "b"), "y")]

@@ -1,6 +1,7 @@
 """The healthy platform, running: the control plane tells the truth, and is obeyed."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -70,11 +71,11 @@ def test_scaling_to_zero_stops_the_process_and_back_starts_another(prober: Probe
         ecs.update_service(cluster=names["cluster"], service=names["service.mlflow"], desiredCount=0)
         assert eventually(lambda: not accepts(address, 5000), 1.0)
         assert eventually(lambda: prober.describe("mlflow")["runningCount"] == 0, 1.0)
-        assert (prober.health("mlflow"), prober.resolve(private), prober.tasks("mlflow")) == ([], [], [])
+        assert (prober.serving("mlflow"), prober.resolve(private), prober.tasks("mlflow")) == ([], [], [])
         stopped = next(task for task in prober.tasks("mlflow", "STOPPED") if ip_of(task) == address)
         assert (stopped["lastStatus"], stopped["stopCode"]) == ("STOPPED", "ServiceSchedulerInitiated")
         ecs.update_service(cluster=names["cluster"], service=names["service.mlflow"], desiredCount=1)
-    assert eventually(lambda: [one[2] for one in prober.health("mlflow")] == ["healthy"], 20.0)
+    assert eventually(lambda: [one[2] for one in prober.serving("mlflow")] == ["healthy"], 20.0)
     assert prober.resolve(private) == [ip_of(prober.tasks("mlflow")[0])] != [address]
     assert prober.ask("registry", SEARCH)[0] == 200
 
@@ -119,8 +120,8 @@ def test_a_stopped_task_is_replaced(prober: Prober) -> None:
     (before,) = prober.tasks("auth")
     with prober.aws("ecs") as ecs:
         ecs.stop_task(cluster=prober.box.names["cluster"], task=before["taskArn"], reason="for a test")
-    assert eventually(lambda: [one[2] for one in prober.health("auth")] == ["healthy"]
-                      and prober.health("auth")[0][0] != ip_of(before), ACTION_SECONDS)  # fmt: skip
+    assert eventually(lambda: [one[2] for one in prober.serving("auth")] == ["healthy"]
+                      and prober.serving("auth")[0][0] != ip_of(before), ACTION_SECONDS)  # fmt: skip
     gone = next(task for task in prober.tasks("auth", "STOPPED") if task["taskArn"] == before["taskArn"])
     assert (gone["stopCode"], gone["stoppedReason"]) == ("UserInitiated", "for a test")
 
@@ -128,16 +129,29 @@ def test_a_stopped_task_is_replaced(prober: Prober) -> None:
 def test_target_health_is_what_the_checks_see(prober: Prober) -> None:
     """Two ports of one address are two targets; the one nobody listens on is unhealthy, and says why."""
     group, ip = prober.box.names["target_group.auth"], ip_of(prober.tasks("auth")[0])
-    with prober.aws("elbv2") as elbv2:
+    with prober.aws("elbv2") as elbv2, _admitted(prober, "auth", 9000):
         elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": ip, "Port": 9000}])
         wanted = [(ip, 8000, "healthy", ""), (ip, 9000, "unhealthy", "Target.FailedHealthChecks")]
-        assert eventually(lambda: sorted(prober.health("auth")) == wanted, ACTION_SECONDS)
+        assert eventually(lambda: sorted(prober.serving("auth")) == wanted, ACTION_SECONDS)
         elbv2.deregister_targets(TargetGroupArn=group, Targets=[{"Id": ip, "Port": 8000}])
         assert eventually(lambda: prober.ask("auth", "/health")[0] == 502, ACTION_SECONDS)
         elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": ip, "Port": 8000}])
         elbv2.deregister_targets(TargetGroupArn=group, Targets=[{"Id": ip, "Port": 9000}])
-    assert eventually(lambda: prober.health("auth") == [(ip, 8000, "healthy", "")], ACTION_SECONDS)
+    assert eventually(lambda: prober.serving("auth") == [(ip, 8000, "healthy", "")], ACTION_SECONDS)
     assert prober.ask("auth", "/health")[0] == 200
+
+
+@contextmanager
+def _admitted(prober: Prober, service: str, port: int) -> Iterator[None]:
+    """Let the load balancers in on another port than the service's own; else packets to it would vanish."""
+    names = prober.box.names
+    pair = {"GroupId": names["security_group.load-balancer"]}
+    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": [pair]}
+    call = {"GroupId": names[f"security_group.{service}"], "IpPermissions": [rule]}
+    with prober.aws("ec2") as ec2:
+        ec2.authorize_security_group_ingress(**call)
+        yield
+        ec2.revoke_security_group_ingress(**call)
 
 
 def test_the_next_request_follows_a_modified_rule(prober: Prober) -> None:

@@ -1,11 +1,20 @@
 """Scenario files: what is accepted, and how refusals read."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from hokusai_probe.sandbox import SandboxError, load_scenario, scenario_names
-from hokusai_probe.sandbox.scenario import PRESETS, AwsStep, Scenario
+from hokusai_probe.sandbox.faults import Edge
+from hokusai_probe.sandbox.scenario import (
+    BEHAVIOURS,
+    PRESETS,
+    AwsStep,
+    Scenario,
+    ScenarioError,
+    parse_scenario,
+)
 
 _HEAD = 'name = "mine"\nsummary = "s"\n'
 
@@ -15,7 +24,7 @@ def _refusal(tmp_path: Path, text: str) -> str:
     path.write_text(text)
     with pytest.raises(SandboxError) as caught:
         load_scenario(path)
-    return str(caught.value).removeprefix(f"{path}: ")
+    return str(caught.value).removeprefix(str(path))
 
 
 @pytest.mark.parametrize("name", scenario_names())
@@ -62,73 +71,161 @@ def test_a_scenario_is_frozen() -> None:
     assert Scenario.model_config["frozen"] is True
 
 
+_AWS = '[[step]]\nkind = "aws"\nservice = "s3"\ncall = "x"\n'
+_FAULT = '[[step]]\nkind = "fault"\nedge = "gateway->mlflow"\n'
+_DEPLOY = '[[step]]\nkind = "service"\naction = "deploy"\n'
+_STOP = '[[step]]\nkind = "service"\naction = "stop"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         (
             _HEAD + '[[step]]\nkind = "aws"\nsevice = "ecs"\ncall = "x"\n',
-            "step 1: unknown key 'sevice'; did you mean 'service'? (allowed: call, kind, params",
+            (
+                ":5: step 1: unknown key 'sevice'; did you mean 'service'?"
+                " (allowed: call, kind, params, save, service)"
+            ),
         ),
         (
             _HEAD + "behavours = []\n",
-            "unknown key 'behavours'; did you mean 'behaviours'? (allowed: backends, behaviours, expect",
+            (
+                ":3: unknown key 'behavours'; did you mean 'behaviours'? (allowed: backends, behaviours,"
+                " expect, given, name, preset, seed_registry, step, summary)"
+            ),
         ),
         (
-            _HEAD + 'behaviours = ["cach-off"]\n',
-            "behaviours: unknown behaviour 'cach-off'; did you mean 'cache-off'?",
+            _HEAD + _AWS + _FAULT + 'evry = 3\ndo = { drop = true }\n',
+            ":10: step 2: unknown key 'evry' in a fault; did you mean 'every'?",
         ),
         (
-            _HEAD + 'behaviours = ["admin-only"]\n',
-            "behaviours: the behaviour 'admin-only' is not in this version",
+            _HEAD + _FAULT + '[step.do]\ndrop = true\n[step.match]\n\npth = "*"\n',
+            ":10: step 1: unknown key 'match.pth' in a fault; did you mean 'path'?",
         ),
-        (_HEAD + 'preset = "2024"\n', "preset: unknown preset '2024' (allowed: 2025-08)"),
+        (
+            _HEAD + 'behaviours = ["cache-off",\n  "cach-off"]\n',
+            ":4: behaviours: unknown behaviour 'cach-off'; did you mean 'cache-off'?",
+        ),
+        (_HEAD + 'preset = "2024"\n', ":3: preset: unknown preset '2024' (allowed: 2025-08)"),
         (
             _HEAD + '[given]\nkey = "stale"\n',
-            "given: key: Input should be 'valid', 'admin', 'read-only', 'other-service', 'unknown'",
+            (
+                ":4: given: key: Input should be 'valid', 'admin', 'read-only', 'other-service', 'unknown',"
+                " 'expired' or 'none', not 'stale'"
+            ),
+        ),
+        (_HEAD + "given.clock_offset_s = true\n", ":3: given: clock_offset_s: must be a number"),
+        (_HEAD + 'given = { clock_offset_s = "3" }\n', ":3: given: clock_offset_s: must be a number"),
+        (_HEAD + "\n\nstep = 3\n", ":5: step: must be an array"),
+        (_HEAD + "expect = 3\n", ":3: expect: must be a table"),
+        (_HEAD + 'expect = { unexplained = "no" }\n', ":3: expect: unexplained: must be true or false"),
+        (_HEAD + "[seed_registry]\nmodels = 1.5\n", ":4: seed_registry: models: must be an integer"),
+        ('summary = "s"\n', ":1: name: is missing"),
+        ('name = "A b"\nsummary = "s"\n',
+         ":1: name: 'A b' is no name: lower-case letters, digits, '.' and '-'"),
+        (
+            _HEAD + '[[step]]\nkind = "awss"\n',
+            ":4: step 1: unknown kind 'awss'; did you mean 'aws'? (allowed: aws, fault, service)",
         ),
         (
-            _HEAD + '[given]\naws = "refused"\n',
-            "given: aws = 'refused' is not in this version; use full, none or missing",
+            _HEAD + '[[step]]\nedge = "x"\n',
+            ":3: step 1: the key 'kind' is missing (allowed: aws, fault, service)",
         ),
         (
-            _HEAD + 'backends = { database = "postgres" }\n',
-            "backends: database: the database 'postgres' is not in this version; use 'sqlite'",
+            _HEAD + _AWS + 'params = { A = [\n  "{cluster}", # {x}\n  "{clutser}" ] }\n',
+            ":9: step 1: params: A: unknown name {clutser}; did you mean {cluster}?",
         ),
         (
-            _HEAD + '[[step]]\nkind = "aws"\nservice = "ecs"\ncall = "x"\nparams = { A = "{clutser}" }\n',
-            "step 1: unknown name {clutser}; did you mean {cluster}?",
+            _HEAD + _DEPLOY + 'service = "auth"\n[step.env]\nA = "b"\nB = """\n{zon}"""\n',
+            ":9: step 1: env: B: unknown name {zon}; did you mean {zone}?",
         ),
         (
-            _HEAD + '[[step]]\nkind = "aws"\nservice = "ecs"\ncall = "x"\nparams = { A = "{saved.a.B}" }\n',
-            "step 1 uses {saved.a...}, but no earlier step saves that",
+            _HEAD + _AWS + 'params = { A = "{saved.a.B}" }\n',
+            ":7: step 1: params: A: {saved.a...} is used, but no earlier step saves that",
         ),
         (
-            _HEAD
-            + '[[step]]\nkind = "aws"\nservice = "s3"\ncall = "x"\nparams = { A = "{bucket.artifacts}" }\n',
-            'step 1: {bucket.artifacts} exists only with backends = { storage = "s3" }',
+            _HEAD + _AWS + 'params = { A = "{bucket.artifacts}" }\n',
+            ':7: step 1: params: A: {bucket.artifacts} exists only with backends = { storage = "s3" }',
         ),
         (
-            _HEAD + '[[step]]\nkind = "service"\nservice = "gateway"\naction = "stop"\nenv = { A = "b" }\n',
-            "step 1: env, unset, secrets, unset_secrets, image go with deploy and restart only",
+            _HEAD + _STOP + 'service = "gateway"\nenv = { A = "b" }\n',
+            ":7: step 1: env, unset, secrets, unset_secrets, image go with deploy and restart only",
         ),
         (
-            _HEAD + '[[step]]\nkind = "service"\nservice = "database"\naction = "stop"\n',
-            "step 1: steps on the service 'database' are not in this version",
+            _HEAD + _STOP + 'service = "storage"\n',
+            ':6: step 1: service: nothing goes there without backends = { storage = "s3" }',
         ),
         (
-            _HEAD + '[[step]]\nkind = "fault"\nedge = "client->aws"\ndo = { drop = true }\n',
-            "step 1: faults on the edge 'client->aws' are not in this version",
+            _HEAD + _FAULT.replace("gateway->mlflow", "mlflow->database") + "do = { drop = true }\n",
+            ':5: step 1: edge: nothing goes there without backends = { database = "postgres" }',
         ),
+        (
+            _HEAD + _DEPLOY + 'service = "database"\n',
+            ":5: step 1: the database is no ECS service; it knows restart, stop, crash and hang alone",
+        ),
+        (_HEAD + 'a = "b\n', ":3: not TOML at column 7: Illegal character '\\n'"),
+        ('name = "x"\nsummary = \n', ":2: not TOML at column 11: Invalid value"),
+        ("name = [1,\n\n", ":2: not TOML: Invalid value"),
     ],
-)
+)  # fmt: skip
 def test_a_refusal_says_where_what_and_what_is_allowed(tmp_path: Path, text: str, sentence: str) -> None:
-    """One sentence that the scenario's author can act on."""
-    assert _refusal(tmp_path, text).startswith(sentence)
+    """The file, the line, and one sentence that the scenario's author can act on."""
+    assert _refusal(tmp_path, text) == sentence
 
 
-def test_text_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
-    """The parser's own place is kept."""
-    assert "line 2" in _refusal(tmp_path, 'name = "x"\nsummary = \n')
+def test_a_step_that_cannot_be_applied_is_named_with_file_and_line() -> None:
+    """Whoever applies the steps knows their numbers only."""
+    loaded = parse_scenario(_HEAD + _AWS + _STOP + 'service = "auth"\n', "x.toml")
+    refused = ScenarioError("step 2: not today")
+    with pytest.raises(ScenarioError) as caught, loaded.at_step(2):
+        raise refused
+    assert str(caught.value) == "x.toml:7: step 2: not today"
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A scenario is UTF-8."""
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b'name = "\xff"')
+    with pytest.raises(SandboxError) as caught:
+        load_scenario(path)
+    assert str(caught.value) == f"{path}: not UTF-8: invalid start byte at byte 8"
+
+
+@pytest.mark.parametrize("name", sorted(BEHAVIOURS))
+def test_every_behaviour_of_the_contract_can_be_switched_on(name: str) -> None:
+    """By its name alone."""
+    assert parse_scenario(f'{_HEAD}behaviours = ["{name}"]\n', "x").switched_on == (name,)
+
+
+def test_the_behaviours_are_those_of_the_contract() -> None:
+    """No more, no less."""
+    behaviours = {
+        "outage-as-401", "cache-off", "health-status-500", "breaker-open-500", "breaker-stuck-open",
+        "is-valid-ignored", "invalid-key-accepted", "mlflow-open-from-outside", "public-paths-need-key",
+        "preflight-needs-key", "no-scope-check", "admin-only", "route-missing", "artifact-path-untranslated",
+        "api-2.0-mount-strips-prefix", "auth-header-dropped", "key-sent-in-body", "event-loop-blocked",
+        "ready-200-when-not", "health-constant", "health-uses-other-tls", "webhook-secret-wrong",
+        "artifacts-disabled", "artifacts-on-task-disk", "file-store",
+    }  # fmt: skip
+    assert behaviours == BEHAVIOURS
+
+
+def test_everything_that_the_contract_shows_is_accepted() -> None:
+    """Stores, situations, actions and edges; what a store's fault needs is there."""
+    text = _HEAD + 'backends = { database = "postgres", storage = "s3" }\n'
+    text += '[given]\naws = "refused"\nclock_offset_s = -3600\n'
+    for service in ("cache", "database", "storage"):
+        for action in ("stop", "crash", "hang", "restart"):
+            text += f'[[step]]\nkind = "service"\nservice = "{service}"\naction = "{action}"\n'
+    for edge in get_args(Edge):
+        text += f'[[step]]\nkind = "fault"\nedge = "{edge}"\nevery = 3\ndo = {{ drop = true }}\n'
+    loaded = parse_scenario(text, "x")
+    assert (loaded.backends.database, loaded.given.aws, loaded.given.clock_offset_s) == (
+        "postgres",
+        "refused",
+        -3600,
+    )
+    assert len(loaded.step) == 12 + 14
 
 
 def test_a_name_that_does_not_ship_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -152,7 +249,7 @@ def test_a_shipped_name_wins_over_a_directory_of_that_name(
 def test_the_seed_day_of_august_is_made_of_aws_calls_alone() -> None:
     """What broke that day was configuration; the services ran."""
     loaded = load_scenario("2025-08-05")
-    assert [step.kind for step in loaded.step] == ["aws"] * 5
+    assert {step.kind for step in loaded.step} == {"aws"}
     assert loaded.expect.causes == (
         "target-port-mismatch",
         "listener-rule-wrong-target-group",

@@ -49,7 +49,7 @@ def test_the_report_of_2025_08_05() -> None:
         assert prober.ask("registry", SEARCH)[0] == 404
         assert prober.ask("api", "/health") == (404, b"Not Found")
         assert [prober.describe(name)["runningCount"] for name in ("auth", "gateway", "mlflow")] == [1, 1, 1]
-        assert [one[2:] for one in prober.health("auth")] == [("unhealthy", "Target.FailedHealthChecks")]
+        assert [one[2:] for one in prober.serving("auth")] == [("unhealthy", "Target.FailedHealthChecks")]
         assert "cache-off" in prober.target["accept"]["behaviours"]
 
 

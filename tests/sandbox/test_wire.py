@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from data_side import NOBODY, FakePlane, asynchronous, certificate, network, raw_target, target
+from data_side import (
+    NOBODY,
+    FakePlane,
+    asynchronous,
+    certificate,
+    network,
+    network_view,
+    raw_target,
+    target,
+)
 
 from hokusai_probe.sandbox.dns import DnsServer
 from hokusai_probe.sandbox.faults import Do, Edit, Fault, FaultTable, Match, write_table
@@ -91,6 +100,58 @@ def test_an_address_off_loopback_is_a_black_hole(address: str, tmp_path: Path) -
             assert 0.15 < time.monotonic() - started < 0.5
 
     asynchronous(look)()
+
+
+@asynchronous
+async def test_an_address_that_the_network_keeps_one_from_is_a_black_hole(tmp_path: Path) -> None:
+    """What security groups and ACLs drop costs the connect timeout, and is asked anew for each request."""
+    net = network()
+    parts = {f"{net}.4": "target", f"{net}.9": "caller"}
+    async with target(f"{net}.4", hello) as port:
+        view = network_view(tmp_path / "network.json", parts, {"caller": {"target": ((port, port),)}})
+        async with made(tmp_path, source=f"{net}.9", keep_alive=True, network=view) as wire:
+            url = f"http://{net}.4:{port}/"
+            before = await outcome(wire, url)
+            network_view(tmp_path / "network.json", parts, {"caller": {}})
+            started = time.monotonic()
+            dropped = await outcome(wire, url)
+            waited = time.monotonic() - started
+            network_view(tmp_path / "network.json", parts, {"caller": {"target": ((1, 65535),)}})
+            after = await outcome(wire, url)
+    assert (before[0], dropped, after[0]) == (200, ConnectTimeoutError, 200)
+    assert 0.15 < waited < 0.5
+
+
+@asynchronous
+async def test_of_several_addresses_one_that_can_be_reached_is_taken(tmp_path: Path) -> None:
+    """A name with two addresses leads to the one that is not dropped."""
+    net = network()
+    view = network_view(tmp_path / "n.json", {f"{net}.4": "far", f"{net}.9": "caller"}, {"caller": {}})
+    plane = FakePlane(names={"m.z.test": [f"{net}.4", f"{net}.5"]})
+    server = DnsServer(f"{net}.10", plane, tmp_path / "none.json")
+    resolver = (f"{net}.10", await server.start())
+    async with (
+        target(f"{net}.5", hello) as port,
+        made(tmp_path, source=f"{net}.9", resolver=resolver, network=view) as wire,
+    ):
+        status, _ = await outcome(wire, f"http://m.z.test:{port}/")
+    await server.close()
+    assert status == 200
+
+
+@asynchronous
+async def test_name_faults_of_an_edge_that_is_not_http(tmp_path: Path) -> None:
+    """Whoever connects by other means resolves with the edge, and gets its nxdomain and address."""
+    table = tmp_path / "faults.json"
+    async with Wire(FaultTable(table), NOBODY, 10.0) as wire:
+        plain = await wire.resolve("127.0.0.4", 0.1, "gateway->database")
+        write_table(table, [Fault(edge="gateway->database", do=Do(address="10.1.2.3"))])
+        moved = await wire.resolve("127.0.0.4", 0.1, "gateway->database")
+        write_table(table, [Fault(edge="gateway->database", do=Do(nxdomain=True))])
+        with pytest.raises(NameUnknownError):
+            await wire.resolve("127.0.0.4", 0.1, "gateway->database")
+        other = await wire.resolve("127.0.0.4", 0.1, "mlflow->database")
+    assert (plain, moved, other) == (["127.0.0.4"], ["10.1.2.3"], ["127.0.0.4"])
 
 
 @asynchronous

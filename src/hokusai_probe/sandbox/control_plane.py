@@ -2,14 +2,17 @@
 
 What moto 5.2 lacks is added by subclasses that `install` puts in moto's place:
 
-* `ServedTargetGroup`: DescribeTargetHealth tells what the health checks saw (moto: always healthy), and two
-  ports of one address are two targets, as the API reference of RegisterTargets has it (moto: one per Id).
+* `ServedTargetGroup`: DescribeTargetHealth tells what the health checks saw (moto: always healthy), two ports
+  of one address are two targets, as the API reference of RegisterTargets has it (moto: one per Id), and a
+  target that is deregistered drains first (moto: gone at once).
+* `served_cache`: ModifyReplicationGroup moves the cache into other security groups (moto: ignored).
 * `served_ecs.ServedEcs`: tasks that exist and deployments that the reconciler carries out.
 
 Everything else of moto is used as it is. State lives in moto's backends; `MotoControlPlane` only reads it.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,11 +20,18 @@ from typing import Any, ClassVar
 import moto.elbv2.models as elbv2_models
 from moto.acm.models import acm_backends
 from moto.ecs.models import ecs_backends
-from moto.elbv2.exceptions import InvalidTargetError
-from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeTargetGroup, elbv2_backends
+from moto.elbv2.models import (
+    ELBv2Backend,
+    FakeHealthStatus,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+    elbv2_backends,
+)
 from moto.route53.models import route53_backends
 from moto.servicediscovery.models import ServiceDiscoveryBackend, servicediscovery_backends
 
+from hokusai_probe.sandbox import served_cache
 from hokusai_probe.sandbox.identity import REGION
 from hokusai_probe.sandbox.served_ecs import ServedEcs
 from hokusai_probe.sandbox.state import (
@@ -40,30 +50,61 @@ SERVICE_TAG = "Service"
 
 _IDLE_TIMEOUT_S = 60.0
 _CONNECT_TIMEOUT_S = 10.0
+_DEREGISTRATION_DELAY_S = 300.0
 _REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+_DRAINING = Health("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+
+_DRAINED_AT = "DrainedAt"
+"""The key of a draining target's record: when it is gone, by the group's clock."""
 
 HealthOf = Callable[[str, str, int], Health]
 
 
 class ServedTargetGroup(FakeTargetGroup):
-    """moto's target group with targets by address and port, and with real health."""
+    """moto's target group with targets by address and port, with real health, and with draining.
+
+    Sources: "Deregistration delay" of the user guide for Application Load Balancers (a target is draining
+    until the delay is over, whether or not anything is in flight) and DeregisterTargets of the API reference
+    (a target that does not exist is no error; one that was registered with a port is deregistered with it).
+    """
 
     health_of: ClassVar[HealthOf]
+    time_scale: ClassVar[float] = 1.0
+    clock: ClassVar[Callable[[], float]] = time.monotonic
+
+    @property
+    def targets(self) -> dict[str, dict[str, Any]]:
+        """What is registered, by ``address:port``, what is still draining included."""
+        now = type(self).clock()
+        for key, target in list(self._targets.items()):
+            if target.get(_DRAINED_AT, now + 1) <= now:
+                self._targets.pop(key, None)
+        return self._targets
+
+    @targets.setter
+    def targets(self, targets: dict[str, dict[str, Any]]) -> None:
+        self._targets = targets
 
     def register(self, targets: list[dict[str, Any]]) -> None:
-        """Add targets; the port defaults to the group's."""
+        """Add targets; the port defaults to the group's. One that drains is a target again."""
         for target in targets:
-            port = int(target.get("Port", self.port))
+            port = self._port_of(target)
             self.targets[f"{target['Id']}:{port}"] = {"Id": target["Id"], "Port": port}
 
     def deregister(self, targets: list[dict[str, Any]]) -> None:
-        """Remove targets; without a port, every port of that address."""
+        """Have targets drain; the port defaults to the group's."""
+        drained_at = type(self).clock() + self._delay_s()
         for target in targets:
-            gone = [key for key, known in self.targets.items() if _is_target(target, known)]
-            if not gone:
-                raise InvalidTargetError
-            for key in gone:
-                self.deregistered_targets[key] = self.targets.pop(key)
+            known = self.targets.get(f"{target['Id']}:{self._port_of(target)}")
+            if known is not None:
+                known.setdefault(_DRAINED_AT, drained_at)
+
+    def _port_of(self, target: Mapping[str, Any]) -> int:
+        return int(target.get("Port", self.port))
+
+    def _delay_s(self) -> float:
+        set_to = self.attributes.get("deregistration_delay.timeout_seconds")
+        return float(str(set_to or _DEREGISTRATION_DELAY_S)) / type(self).time_scale
 
     def health_for(  # moto also hands over its EC2, for targets that are instances
         self,
@@ -71,28 +112,37 @@ class ServedTargetGroup(FakeTargetGroup):
         ec2_backend: object,  # noqa: ARG002
     ) -> FakeHealthStatus:
         """What DescribeTargetHealth says of one target."""
-        port = int(target.get("Port", self.port))
-        known = f"{target['Id']}:{port}" in self.targets
-        health = type(self).health_of(self.arn, target["Id"], port) if known else _not_registered()
+        port = self._port_of(target)
+        health = self._health(target["Id"], port)
         reason, description = health.reason or None, health.description or None
         return FakeHealthStatus(
             target["Id"], str(port), self.health_check_port, health.state, reason, description
         )
 
-
-def _is_target(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    return bool(wanted["Id"] == known["Id"] and int(wanted.get("Port", known["Port"])) == known["Port"])
+    def _health(self, ip: str, port: int) -> Health:
+        known = self.targets.get(f"{ip}:{port}")
+        if known is None:
+            return _not_registered()
+        return _DRAINING if _DRAINED_AT in known else type(self).health_of(self.arn, ip, port)
 
 
 def _not_registered() -> Health:
     return Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
 
 
-def install(health_of: HealthOf) -> None:
-    """Close moto's gaps in this process. Call it before the first request."""
+def install(health_of: HealthOf, time_scale: float = 1.0) -> None:
+    """Close moto's gaps in this process. Call it before the first request.
+
+    Args:
+        health_of: The health of a registered target, by target group, address and port.
+        time_scale: How many platform seconds one sandbox second stands for.
+
+    """
     ServedTargetGroup.health_of = staticmethod(health_of)
+    ServedTargetGroup.time_scale = time_scale
     elbv2_models.FakeTargetGroup = ServedTargetGroup  # type: ignore[misc]
     ecs_backends.backend = ServedEcs
+    served_cache.install()
 
 
 class MotoControlPlane:
@@ -219,30 +269,40 @@ class MotoControlPlane:
             return tuple(self.addresses(record.alias_target["DNSName"]))
         return tuple(_record_values(record.records))
 
-    def _attached(self) -> frozenset[str]:
-        return frozenset(
-            arn
-            for balancer in list(self.elbv2.load_balancers.values())
-            for listener in list(balancer.listeners.values())
-            for rule in _rules(listener)
-            for action in rule.actions
-            for arn, _ in action.target_groups
-        )
+    def _attached(self) -> Mapping[str, frozenset[str]]:
+        """The load balancers' keys by the target group that they forward to; "" for one without a key."""
+        keys = {arn: key for key, arn in self.balancers.items()}
+        found: dict[str, frozenset[str]] = {}
+        for balancer in list(self.elbv2.load_balancers.values()):
+            for group in _forwarded_to(balancer):
+                found[group] = found.get(group, frozenset()) | {keys.get(balancer.arn, "")}
+        return found
 
-    def _target_group(self, group: FakeTargetGroup, attached: frozenset[str]) -> TargetGroup:
+    def _target_group(self, group: FakeTargetGroup, attached: Mapping[str, frozenset[str]]) -> TargetGroup:
         tags = self.elbv2.tagging_service.get_tag_dict_for_resource(group.arn)
         port = str(group.health_check_port)
         return TargetGroup(
             arn=group.arn,
             name=group.name,
             service=tags.get(SERVICE_TAG, ""),
-            targets=tuple(RegisteredTarget(t["Id"], int(t["Port"])) for t in list(group.targets.values())),
+            targets=tuple(_target(target) for target in list(group.targets.values())),
             health_path=group.health_check_path or "/",
             health_port=int(port) if port.isdigit() else None,
             matcher=str(group.matcher.get("HttpCode", "200")),
             health_timeout_s=float(group.health_check_timeout_seconds) / self._time_scale,
             attached=group.arn in attached,
+            load_balancers=tuple(sorted(attached.get(group.arn, frozenset()) - {""})),
         )
+
+
+def _target(record: Mapping[str, Any]) -> RegisteredTarget:
+    return RegisteredTarget(record["Id"], int(record["Port"]), draining=_DRAINED_AT in record)
+
+
+def _forwarded_to(balancer: FakeLoadBalancer) -> Iterator[str]:
+    for listener in list(balancer.listeners.values()):
+        for rule in _rules(listener):
+            yield from (arn for action in rule.actions for arn, _ in action.target_groups)
 
 
 def _record_values(records: Sequence[Any]) -> Iterator[str]:

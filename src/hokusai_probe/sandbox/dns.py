@@ -2,11 +2,13 @@
 
 A name that the plane knows has its addresses, no other record type (an empty NOERROR, as for AAAA in a
 zone without IPv6), and a name that it does not know is NXDOMAIN. Faults on the edge ``client->dns`` meet
-the client's queries only; the platform's own parts ask from an address of the sandbox's network.
+the client's queries only; the platform's own parts ask from an address of the sandbox's network, and are led
+to the inner address of whatever has one.
 """
 
 import asyncio
 import ipaddress
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -18,7 +20,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from hokusai_probe.sandbox.faults import Do, Effect, FaultTable, Seen
+from hokusai_probe.sandbox.faults import Do, FaultTable, Seen
 from hokusai_probe.sandbox.state import ControlPlane
 
 TTL_S = 10
@@ -35,14 +37,23 @@ class DnsServer:
         plane: Who knows the names.
         faults_path: The table of faults.
         time_scale: How many times faster than the platform; a fault's ``delay_s`` is divided by it.
+        inner: For the sandbox's own parts: what they get instead of an address.
 
     """
 
-    def __init__(self, ip: str, plane: ControlPlane, faults_path: Path, time_scale: float = 10.0) -> None:
+    def __init__(
+        self,
+        ip: str,
+        plane: ControlPlane,
+        faults_path: Path,
+        time_scale: float = 10.0,
+        inner: Mapping[str, str] | None = None,
+    ) -> None:
         self._ip = ip
         self._plane = plane
         self._faults = FaultTable(faults_path)
         self._time_scale = time_scale
+        self._inner = inner or {}
         self._inside = ipaddress.ip_network(f"{ip}/24", strict=False)
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
@@ -90,29 +101,14 @@ class DnsServer:
         if not message.question:
             return None
         name = message.question[0].name.to_text(omit_final_dot=True).lower()
-        effect = self._effect(name, peer)
+        known = list(self._plane.addresses(name))
+        if ipaddress.ip_address(peer) in self._inside:
+            return _reply(message, [self._inner.get(one, one) for one in known], None).to_wire()
+        effect = self._faults.effect("client->dns", Seen(host=name))
         await asyncio.sleep(effect.delay_s / self._time_scale)
         if effect.answer is not None and effect.answer.drop:
             return None
-        return self._reply(message, name, effect.answer).to_wire()
-
-    def _effect(self, name: str, peer: str) -> Effect:
-        if ipaddress.ip_address(peer) in self._inside:
-            return Effect()
-        return self._faults.effect("client->dns", Seen(host=name))
-
-    def _reply(self, query: dns.message.Message, name: str, do: Do | None) -> dns.message.Message:
-        reply = dns.message.make_response(query)
-        reply.flags |= dns.flags.AA
-        code = _forced_code(do)
-        addresses = [do.address] if do and do.address else list(self._plane.addresses(name))
-        if code is not None:
-            reply.set_rcode(code)
-        elif not addresses:
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif query.question[0].rdtype == dns.rdatatype.A:
-            reply.answer.append(dns.rrset.from_text_list(query.question[0].name, TTL_S, "IN", "A", addresses))
-        return reply
+        return _reply(message, known, effect.answer).to_wire()
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer: str = writer.get_extra_info("peername")[0]
@@ -126,6 +122,20 @@ class DnsServer:
             pass  # the other side went away; there is nobody to tell
         finally:
             writer.close()
+
+
+def _reply(query: dns.message.Message, known: Sequence[str], do: Do | None) -> dns.message.Message:
+    reply = dns.message.make_response(query)
+    reply.flags |= dns.flags.AA
+    code = _forced_code(do)
+    addresses = [do.address] if do and do.address else list(known)
+    if code is not None:
+        reply.set_rcode(code)
+    elif not addresses:
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+    elif query.question[0].rdtype == dns.rdatatype.A:
+        reply.answer.append(dns.rrset.from_text_list(query.question[0].name, TTL_S, "IN", "A", addresses))
+    return reply
 
 
 def _forced_code(do: Do | None) -> dns.rcode.Rcode | None:

@@ -4,6 +4,7 @@ Importing moto costs a second or two, MLflow's own start two more; side by side 
 two. MLflow's first task then takes over the process that runs already, if it is exactly the one it needs.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import botocore.loaders
 
-from hokusai_probe.sandbox import processes, targetfile, tasks
+from hokusai_probe.sandbox import postgres, processes, targetfile, tasks
 from hokusai_probe.sandbox.faults import write_table
-from hokusai_probe.sandbox.identity import Identity, Places, mlflow_environment
-from hokusai_probe.sandbox.scenario import Scenario
+from hokusai_probe.sandbox.identity import Identity, Places, mlflow_environment, mlflow_secrets
+from hokusai_probe.sandbox.postgres import Postgres
+from hokusai_probe.sandbox.scenario import BackendMissingError, Scenario
+from hokusai_probe.sandbox.services.mlflow import cache_directory
 from hokusai_probe.sandbox.tasks import FIRST_TASK_HOST, Runtime, Warm
 
 TIME_SCALE = 5.0
@@ -47,6 +50,8 @@ class Early:
     claim: socket.socket
     cache: processes.Child
     warm: tuple[Warm, ...]
+    database: Postgres
+    leftovers: contextlib.ExitStack  # close it last
 
     def ip(self, host: int) -> str:
         """An address of this sandbox's network."""
@@ -57,14 +62,20 @@ def begin(scenario: Scenario, seed: int, directory: Path) -> Early:
     """Claim a network, lay out the directory, start what can be started.
 
     Raises:
-        SandboxBrokenError: No network can be claimed.
+        SandboxBrokenError: No network can be claimed, or the database cannot be initialised.
+        BackendMissingError: There is no Postgres on this machine.
 
     """
     network, claim = claim_network()
     for name in ("logs", "state", "secrets", "certificates"):
         (directory / name).mkdir()
     identity = Identity.of(seed)
-    places = Places(network, directory / "state" / "mlflow", scenario.backends.storage)
+    opened = "mlflow-open-from-outside" in scenario.switched_on
+    backends = scenario.backends
+    places = Places(
+        network, directory / "state" / "mlflow", backends.storage, backends.database, mlflow_is_open=opened,
+        forgotten=frozenset(scenario.switched_on),
+    )  # fmt: skip
     runtime = Runtime(
         network=network,
         directory=directory,
@@ -76,10 +87,12 @@ def begin(scenario: Scenario, seed: int, directory: Path) -> Early:
     )
     write_table(runtime.faults, [])
     runtime.keys.write_text(json.dumps(list(targetfile.keys(seed).values())), encoding="utf-8")
+    leftovers = contextlib.ExitStack()
+    database = _start_database(places, runtime, leftovers)
     warm = (_start_mlflow(identity, places, runtime),) if places.storage == "local" else ()
     cache = start_cache(runtime)
     share_service_models()
-    return Early(identity, places, runtime, claim, cache, warm)
+    return Early(identity, places, runtime, claim, cache, warm, database, leftovers)
 
 
 def share_service_models() -> None:
@@ -88,6 +101,21 @@ def share_service_models() -> None:
     Call it before moto is imported, which takes its own reference to the function.
     """
     botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+    _leave_out_instance_types()
+
+
+def _leave_out_instance_types() -> None:
+    """Spare moto its list of every machine type: 0.3 s of start, and nothing here runs on instances."""
+    import moto.utilities.utils as moto_files
+
+    read = moto_files.load_resource
+
+    def load(resource: str) -> object:
+        if "ec2/resources/instance_type" not in resource:
+            return read(resource)
+        return {} if resource.endswith("instance_types.json") else []
+
+    moto_files.load_resource = load
 
 
 def claim_network() -> tuple[str, socket.socket]:
@@ -124,8 +152,22 @@ def start_cache(runtime: Runtime) -> processes.Child:
     return processes.start(command, environment, runtime.directory / "logs" / "cache.log")
 
 
+def _start_database(places: Places, runtime: Runtime, leftovers: contextlib.ExitStack) -> Postgres:
+    """Start the database's server, of which MLflow may need nothing: the gateway always looks at it."""
+    try:
+        copied = postgres.template(cache_directory(), with_mlflow=places.database == "postgres")
+    except postgres.PostgresMissingError as error:
+        raise BackendMissingError(str(error)) from None
+    except postgres.PostgresBrokenError as error:
+        raise SandboxBrokenError(str(error)) from None
+    directory = leftovers.enter_context(postgres.private_directory())
+    server = Postgres(copied, directory, runtime.directory / "logs" / "database.log")
+    server.start()
+    return server
+
+
 def _start_mlflow(identity: Identity, places: Places, runtime: Runtime) -> Warm:
     ip = f"{places.network}.{FIRST_TASK_HOST}"
-    tasks.prepare(runtime, "mlflow", ip, {})
+    tasks.prepare(runtime, "mlflow", ip, mlflow_secrets(places))
     found = tasks.program(runtime, "mlflow", "good", ip, mlflow_environment(identity, places))
     return Warm(found, found.start())

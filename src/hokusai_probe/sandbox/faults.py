@@ -1,12 +1,18 @@
 """Faults on the edges of the sandbox: which requests they match and what they do to them.
 
-The table is a JSON file. The host writes it (`write_table`); the load balancers, the gateway and the
-DNS server read it again whenever it changed (`FaultTable`). Several faults on one edge: the first match
-that answers, answers; delays and edits of all matches add up. ``every = 3`` means each third match,
-counted by each reading process for itself.
+The table is a JSON file. The host writes it (`write_table`); every part that stands at an edge reads it again
+whenever it changed (`FaultTable`). Several faults on one edge: the first match that answers, answers; delays
+and edits of all matches add up. ``every = 3`` means each third match. It is counted in a file beside the
+table, so that all load balancers, and all tasks of a service, count together; health checks are counted
+apart, or nobody could say which of their own requests is the third.
+
+What a fault may say depends on its edge. HTTP edges know every match and everything to do, but where the one
+who asks is not ours to steer (client, MLflow's storage client) no names are changed: that is the DNS edge's.
+The edges to cache and database are TCP: they know connections and, at most, the host's name.
 """
 
 import difflib
+import fcntl
 import json
 import os
 import re
@@ -22,28 +28,27 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 Edge = Literal[
     "client->dns",
     "client->load-balancer",
+    "client->aws",
+    "client->control-host",
     "load-balancer->auth",
     "load-balancer->gateway",
     "load-balancer->mlflow",
     "gateway->auth",
     "gateway->mlflow",
     "gateway->cache",
+    "gateway->database",
+    "gateway->site",
+    "mlflow->database",
+    "mlflow->storage",
 ]
-"""The edges on which this version can inject faults."""
-
-PLANNED_EDGES = frozenset(
-    {
-        "client->aws",
-        "client->control-host",
-        "gateway->database",
-        "gateway->site",
-        "mlflow->database",
-        "mlflow->storage",
-    }
-)
-"""Edges of the scenario contract that are not in this version."""
+"""The edges of the platform on which faults can be injected."""
 
 _ANSWERS = ("status", "drop", "refuse", "reset", "nxdomain", "address")
+_CONNECTION = ("drop", "refuse", "reset")
+_NAME = ("nxdomain", "address")
+
+_HOST_ONLY = frozenset({"client->dns", "gateway->cache", "gateway->database", "mlflow->database"})
+_OTHERS_NAMES = frozenset({"client->load-balancer", "client->aws", "client->control-host", "mlflow->storage"})
 
 
 class FaultError(ValueError):
@@ -138,8 +143,29 @@ class Fault(_Frozen):
     do: Do
     every: int = Field(default=1, ge=1)
 
+    @model_validator(mode="after")
+    def _fits_its_edge(self) -> Self:
+        if self.edge in _HOST_ONLY:
+            _refuse(self.edge, "requests", sorted(self.match.model_fields_set - {"host"}))
+            _refuse(self.edge, "answers", _set_in(self.do, ("status", "edit")))
+        if self.edge in _OTHERS_NAMES and (names := _set_in(self.do, _NAME)):
+            reason = f"{names[0]} belongs to the name, not to {self.edge}; use the edge client->dns"
+            raise ValueError(reason)
+        return self
+
+
+def _set_in(do: Do, names: Iterable[str]) -> list[str]:
+    return [name for name in names if getattr(do, name) not in (None, False)]
+
+
+def _refuse(edge: str, what: str, found: Sequence[str]) -> None:
+    if found:
+        reason = f"{found[0]} is about HTTP {what}, and {edge} has none"
+        raise ValueError(reason)
+
 
 _TABLE = TypeAdapter(tuple[Fault, ...])
+_COUNTS = TypeAdapter(dict[str, int])
 
 
 def parse_fault(step: Mapping[str, object]) -> Fault:
@@ -149,10 +175,6 @@ def parse_fault(step: Mapping[str, object]) -> Fault:
         FaultError: One sentence that names the key and, for a misspelt one, the key that was meant.
 
     """
-    edge = step.get("edge")
-    if edge in PLANNED_EDGES:
-        sentence = f"faults on the edge {edge!r} are not in this version"
-        raise FaultError(sentence)
     try:
         return Fault.model_validate(step)
     except ValidationError as error:
@@ -168,7 +190,8 @@ def _sentence(error: ValidationError, step: Mapping[str, object]) -> str:
         return (
             f"unknown edge {step.get('edge')!r} in a fault{_suggest(str(step.get('edge')), get_args(Edge))}"
         )
-    return f"a fault's {place or 'keys'}: {first['msg'].removeprefix('Value error, ')}"
+    text = first["msg"].removeprefix("Value error, ")
+    return f"a fault's {place}: {text}" if place else f"a fault cannot be: {text}"
 
 
 def _keys_at(place: Sequence[int | str]) -> list[str]:
@@ -250,36 +273,108 @@ def combine(hits: Sequence[Fault]) -> Effect:
 
 
 class FaultTable:
-    """The faults of a table file, read again whenever the file changed. No file: no faults."""
+    """The faults of a table file, read again whenever the file changed. No file: no faults.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The table's file.
+        counter: Whose matches ``every`` counts: all tables of one file with one counter count together, in
+            whatever process they are.
+
+    """
+
+    def __init__(self, path: Path, counter: str = "") -> None:
         self._path = path
+        self._counter = counter
         self._stamp: tuple[int, int, int] | None = None
         self._faults: tuple[Fault, ...] = ()
-        self._counts: dict[str, int] = {}
 
     def effect(self, edge: str, seen: Seen) -> Effect:
         """What happens to this request on this edge; counts the match for ``every``."""
-        self._reread()
-        matching = [fault for fault in self._faults if fault.edge == edge and matches(fault.match, seen)]
+        matching = [fault for fault in self._of(edge) if matches(fault.match, seen)]
         return combine([fault for fault in matching if self._is_due(fault)])
+
+    def connection(self, edge: str, host: str = "") -> Do | None:
+        """What happens to one new connection on this edge, whatever will be asked on it.
+
+        For fronts that see connections and no requests. Call it once per connection: ``every`` counts.
+
+        Args:
+            edge: The edge.
+            host: The name that the other side goes by, for faults that match on it.
+
+        Returns:
+            One of drop, refuse, reset, with the sum of all delays in ``delay_s`` (platform seconds), or a
+            delay alone; None: nothing. Faults that look at requests, change names or make answers are left
+            out.
+
+        """
+        meant = [fault for fault in self._of(edge) if _meets_all(fault, host)]
+        effect = combine([f for f in meant if _is_of_connection(f.do) and self._is_due(f)])
+        if effect.answer is None and not effect.delay_s:
+            return None
+        return (effect.answer or Do(delay_s=1)).model_copy(update={"delay_s": effect.delay_s})
+
+    def standing(self, edge: str, host: str = "") -> Do | None:
+        """The refuse or drop that meets every single connection of an edge for now; counts nothing.
+
+        For listeners, which close their port or let connects hang while it lasts. One with ``every`` or a
+        match on more than the host does not stand: it is for each request (`effect`).
+        """
+        answering = (f for f in self._of(edge) if f.do.answers and _is_about(f, host))
+        first = next(answering, None)
+        if first is None or first.every > 1 or not _meets_all(first, host):
+            return None
+        return first.do if first.do.drop or first.do.refuse else None
+
+    def name(self, edge: str, host: str) -> Do | None:
+        """The nxdomain or address with which a name is looked up for this edge; counts for ``every``."""
+        meant = [fault for fault in self._of(edge) if _set_in(fault.do, _NAME) and _meets_all(fault, host)]
+        return combine([fault for fault in meant if self._is_due(fault)]).answer
+
+    def _of(self, edge: str) -> list[Fault]:
+        self._reread()
+        return [fault for fault in self._faults if fault.edge == edge]
 
     def _is_due(self, fault: Fault) -> bool:
         if fault.every == 1:
             return True
-        key = fault.model_dump_json()
-        self._counts[key] = self._counts.get(key, 0) + 1
-        return self._counts[key] % fault.every == 0
+        return _count(self._path, f"{self._counter} {fault.model_dump_json()}") % fault.every == 0
 
     def _reread(self) -> None:
-        stamp = _stamp(self._path)
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
         self._faults = () if stamp is None else _TABLE.validate_json(self._path.read_bytes())
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _is_about(fault: Fault, host: str) -> bool:
+    return bool(wildcard(fault.match.host, ignore_case=True).fullmatch(host))
+
+
+def _meets_all(fault: Fault, host: str) -> bool:
+    """Whether a fault takes everything that goes to a host."""
+    return fault.match.model_fields_set <= {"host"} and _is_about(fault, host)
+
+
+def _is_of_connection(do: Do) -> bool:
+    return bool(_set_in(do, _CONNECTION)) or bool(do.delay_s and not do.answers)
+
+
+def _count(table: Path, key: str) -> int:
+    """How often a fault of a table was counted, this time included, by every process there is."""
+    with table.with_suffix(".counts").open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        counts = _COUNTS.validate_json(file.read() or "{}")
+        counts[key] = counts.get(key, 0) + 1
+        file.truncate(0)
+        file.write(json.dumps(counts))
+    return counts[key]
+
+
+def stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from another; None when there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -1,9 +1,10 @@
 """Health checks of target groups: real requests to the targets, judged in the words of AWS.
 
-Sources: the AWS pages "Health checks for Application Load Balancer target groups" (matcher, Host header,
-user agent, states) and "TargetHealth" of the API reference (reasons). One good answer makes a target
-healthy, two bad ones in a row make it unhealthy: the least that AWS allows. Intervals would only delay the
-same verdict and are left out.
+Sources: the AWS pages "Health checks for Application Load Balancer target groups" (matcher, Host header, user
+agent, states) and "TargetHealth" of the API reference (reasons). One good answer makes a target healthy, two
+bad ones in a row make it unhealthy, as does one that runs out of time. Intervals would only delay the same
+verdict and are left out. A check comes from a load balancer that forwards to the group, so security groups
+and network ACLs decide whether it arrives; where several do, from one that gets through.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hokusai_probe.sandbox.faults import FaultTable
+from hokusai_probe.sandbox.network import NetworkView
 from hokusai_probe.sandbox.state import ControlPlane, Health, RegisteredTarget, TargetGroup
 from hokusai_probe.sandbox.wire import (
     AnswerTimeoutError,
@@ -62,13 +64,34 @@ def judge(matcher: str, outcome: int | WireError) -> Health:
 
 
 class HealthChecks:
-    """The health of every registered target, by (target group ARN, address, port)."""
+    """The health of every registered target, by (target group ARN, address, port).
+
+    Args:
+        plane: Where target groups are read.
+        faults_path: The table of faults (edges ``load-balancer->*``).
+        resolver: The sandbox's DNS server.
+        time_scale: How many times faster than the platform.
+        sources: The address of each load balancer by its key; checks come from there.
+        network: Who may connect to whom.
+
+    """
 
     def __init__(
-        self, plane: ControlPlane, faults_path: Path, resolver: tuple[str, int], time_scale: float
+        self,
+        plane: ControlPlane,
+        faults_path: Path,
+        resolver: tuple[str, int],
+        time_scale: float,
+        sources: Mapping[str, str] | None = None,
+        network: NetworkView | None = None,
     ) -> None:
         self._plane = plane
-        self._wire = Wire(FaultTable(faults_path), resolver, time_scale)
+        faults = FaultTable(faults_path, counter="health checks")
+        self._anyone = Wire(faults, resolver, time_scale)
+        self._wires = {
+            key: Wire(faults, resolver, time_scale, source=ip, network=network)
+            for key, ip in (sources or {}).items()
+        }
         self._results: dict[Key, Health] = {}
 
     @property
@@ -78,7 +101,8 @@ class HealthChecks:
 
     async def close(self) -> None:
         """Close what is open."""
-        await self._wire.close()
+        for wire in (self._anyone, *self._wires.values()):
+            await wire.close()
 
     async def check_all(self) -> None:
         """One round: ask every target once, all at the same time."""
@@ -91,8 +115,7 @@ class HealthChecks:
             del self._results[key]
         for key in targets:
             self._results.setdefault(key, INITIAL)
-        seen = await asyncio.gather(*(self._look(group, target) for group, target in targets.values()))
-        self._results.update(zip(targets, seen, strict=True))
+        await asyncio.gather(*(self._note(key, group, target) for key, (group, target) in targets.items()))
 
     async def settle(self) -> None:
         """Rounds until two in a row agree, ten at most."""
@@ -102,18 +125,33 @@ class HealthChecks:
             if before == self._results:
                 return
 
+    async def _note(self, key: Key, group: TargetGroup, target: RegisteredTarget) -> None:
+        """Show what one target's check saw as soon as it is known, however long the others' take."""
+        self._results[key] = await self._look(group, target)
+
     async def _look(self, group: TargetGroup, target: RegisteredTarget) -> Health:
         if target.draining:
             return DRAINING
         if not group.attached:
             return NOT_IN_USE
+        port = group.health_port or target.port
+        if self._from(group, target.ip, port).dropped(target.ip, port):
+            return TIMED_OUT  # waiting for packets that vanish would only delay the same verdict
         first = judge(group.matcher, await self._ask(group, target))
-        if first == HEALTHY:
+        if first in {HEALTHY, TIMED_OUT}:
             return first
         return judge(group.matcher, await self._ask(group, target))
 
+    def _from(self, group: TargetGroup, ip: str, port: int) -> Wire:
+        """The load balancer that checks a target: the first of the group's that can reach it."""
+        wires = [self._wires[key] for key in group.load_balancers if key in self._wires]
+        return next(
+            (wire for wire in wires if not wire.dropped(ip, port)), wires[0] if wires else self._anyone
+        )
+
     async def _ask(self, group: TargetGroup, target: RegisteredTarget) -> int | WireError:
-        host = f"{target.ip}:{group.health_port or target.port}"
+        port = group.health_port or target.port
+        host = f"{target.ip}:{port}"
         request = Outgoing(
             "GET",
             f"http://{host}{group.health_path}",
@@ -125,7 +163,7 @@ class HealthChecks:
         )
         limit = group.health_timeout_s
         try:
-            async with self._wire.send(
+            async with self._from(group, target.ip, port).send(
                 f"load-balancer->{group.service}", request, Timeouts(limit, limit)
             ) as answer:
                 return answer.status

@@ -74,13 +74,15 @@ def _serve(name: str, seed: int, directory: Path, out: TextIO, started: float) -
 
 async def _host(scenario: "Scenario", seed: int, directory: Path, out: TextIO, started: float) -> int:
     from hokusai_probe.sandbox.early import SandboxBrokenError, begin
-    from hokusai_probe.sandbox.scenario import ScenarioError
+    from hokusai_probe.sandbox.scenario import BackendMissingError, ScenarioError
 
     stop = _stop_event()
     try:
         early = begin(scenario, seed, directory)
         with contextlib.closing(early.claim):
             await _unless(stop, _live(scenario, early, out, started))
+    except BackendMissingError as error:
+        _say(out, {"skip": str(error)})
     except (SandboxBrokenError, ScenarioError) as error:
         _say(out, {"error": str(error)})
         return 2

@@ -1,19 +1,26 @@
-"""The healthy platform, created in the control plane through boto3, call by call.
+"""The healthy platform, created in the control plane.
 
 Three load balancers (auth, registry, main) with a redirect on 80 and their rules on 443, three ECS services
 behind target groups, Cloud Map, a database, a cache, secrets and parameters: section 7 of the platform's
 contract, repaired. `Layout` creates it in an order in which the slowest service (MLflow) can start first.
 What the names in braces of scenario files stand for is gathered on the way.
+
+Load balancers, services, private names and secrets are created through boto3, as a person would. The network,
+certificates, stores and what no service needs (`layout_network`, `served_acm`, `layout_stores`,
+`layout_furnishing`) go into moto's backends directly: that halves the time of the whole.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hokusai_probe.sandbox import image_registry, layout_network, layout_stores, roles, served_acm
 from hokusai_probe.sandbox.certificates import Authority
 from hokusai_probe.sandbox.control_plane import SERVICE_TAG
 from hokusai_probe.sandbox.identity import (
     ACCESS_KEY_ID,
+    DATABASE_PASSWORDS,
     MLFLOW_PREFIX,
     PORTS,
     REGION,
@@ -22,8 +29,10 @@ from hokusai_probe.sandbox.identity import (
     Identity,
     Places,
     mlflow_environment,
+    mlflow_secrets,
 )
 from hokusai_probe.sandbox.names import IMAGES, LOAD_BALANCERS, RULES, SERVICES
+from hokusai_probe.sandbox.site import webhook_secret
 from hokusai_probe.sandbox.state import Endpoint
 
 if TYPE_CHECKING:
@@ -31,6 +40,19 @@ if TYPE_CHECKING:
 
 _SIZES = {"auth": ("256", "512"), "gateway": ("512", "1024"), "mlflow": ("1024", "2048")}
 _HEALTH_PATHS = {"auth": "/health", "gateway": "/health", "mlflow": f"{MLFLOW_PREFIX}/health"}
+_HEALTH_CHECKS: Mapping[str, Mapping[str, Any]] = {
+    "gateway": {
+        "healthCheck": {
+            "command": ["CMD-SHELL", f"curl -f http://localhost:{PORTS['gateway']}/health || exit 1"],
+            "interval": 30,
+            "timeout": 5,
+            "retries": 3,
+            "startPeriod": 60,
+        }
+    }
+}
+"""Checks inside the container: contract section 7.3. MLflow's went with mTLS; auth's is not known."""
+
 _DEFAULT_SERVICE = {"auth": "auth", "registry": "gateway"}
 
 _RULES: Mapping[str, Mapping[str, tuple[int, tuple[str, ...], str]]] = {
@@ -46,7 +68,7 @@ _RULES: Mapping[str, Mapping[str, tuple[int, tuple[str, ...], str]]] = {
 
 
 class Layout:
-    """Creates the platform. Call `start_mlflow`, `edge`, `rest` in this order, from one thread.
+    """Creates the platform. Call `start_mlflow`, `edge`, `rest`, `furnish` in this order, not at once.
 
     Attributes:
         names: The fixed names in braces with their values, growing as things are created.
@@ -59,6 +81,9 @@ class Layout:
         self._places = places
         self._authority = authority
         self._clients: dict[str, Any] = {}
+        self._roles = roles.Roles("", "")
+        self._public_subnets: tuple[str, ...] = ()
+        self._database_host = self._cache_host = self._webhook = ""
         self.names: dict[str, str] = {"account": identity.account, "region": REGION}
 
     def client(self, service: str) -> Any:
@@ -76,12 +101,13 @@ class Layout:
             settings=[{"name": "containerInsights", "value": "enabled"}],
         )["cluster"]
         self.names["cluster"] = cluster["clusterName"]
-        role = f"arn:aws:iam::{self._identity.account}:role"
-        self.names["role.execution"] = f"{role}/{self._identity.named('ecs-execution')}"
-        self.names["role.task"] = f"{role}/{self._identity.named('ecs-task')}"
+        image_registry.create(self._identity)
+        self._roles = roles.create(self._identity)
+        self.names |= self._roles.names
         self._target_groups()
         self._bucket()
-        self._service("mlflow", mlflow_environment(self._identity, self._places), [])
+        self._database_secret()
+        self._service("mlflow", mlflow_environment(self._identity, self._places), self._mlflow_secrets())
 
     def edge(self) -> None:
         """Load balancers, listeners, rules, certificates and public names."""
@@ -89,80 +115,26 @@ class Layout:
             self._load_balancer(key)
         self._public_zone()
 
-    def rest(self, auth_endpoint: Endpoint) -> None:
+    def rest(self, auth_endpoint: Endpoint, webhook_url: str) -> None:
         """Stores, secrets, and the auth and gateway services, which need to know their neighbours."""
         self._stores()
         self._secrets_and_parameters()
         self._service("auth", self._auth_environment(), [])
-        self._service("gateway", self._gateway_environment(auth_endpoint), self._gateway_secrets())
+        environment = self._gateway_environment(auth_endpoint, webhook_url)
+        self._service("gateway", environment, self._gateway_secrets())
+
+    def furnish(self) -> None:
+        """What no service needs to start; call it while they do."""
+        from hokusai_probe.sandbox import layout_furnishing  # half a dozen of moto's services
+
+        layout_furnishing.furnish(self._identity, self.names)
 
     # Network
 
     def _network(self) -> None:
-        ec2 = self.client("ec2")
-        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-        ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
-        self.names["vpc"] = vpc
-        for letter, third in (("a", 1), ("b", 2)):
-            subnet = ec2.create_subnet(
-                VpcId=vpc, CidrBlock=f"10.0.{third}.0/24", AvailabilityZone=f"{REGION}{letter}"
-            )["Subnet"]
-            self.names[f"subnet.{letter}"] = subnet["SubnetId"]
-            acl = ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]
-            self._open_acl(acl["NetworkAclId"])
-            self._associate_acl(letter, acl["NetworkAclId"])
-        self._security_groups()
-
-    def _open_acl(self, acl: str) -> None:
-        for egress in (False, True):
-            self.client("ec2").create_network_acl_entry(
-                NetworkAclId=acl, RuleNumber=100, Protocol="-1", RuleAction="allow", Egress=egress,
-                CidrBlock="0.0.0.0/0",
-            )  # fmt: skip
-
-    def _associate_acl(self, letter: str, acl: str) -> None:
-        ec2 = self.client("ec2")
-        subnet = self.names[f"subnet.{letter}"]
-        found = ec2.describe_network_acls(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])
-        association = next(
-            entry["NetworkAclAssociationId"]
-            for known in found["NetworkAcls"]
-            for entry in known["Associations"]
-            if entry["SubnetId"] == subnet
-        )
-        ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=acl)
-        self.names[f"acl.{letter}"] = acl
-
-    def _security_groups(self) -> None:
-        for key in ("load-balancer", *SERVICES, "cache", "database"):
-            stem = SHORT.get(key, key)
-            group = self.client("ec2").create_security_group(
-                GroupName=self._identity.named(f"{stem}-sg"), Description=f"{stem}", VpcId=self.names["vpc"]
-            )
-            self.names[f"security_group.{key}"] = group["GroupId"]
-        self._admit_world("load-balancer", (80, 443))
-        for service in SERVICES:
-            self._admit(service, "load-balancer", PORTS[service])
-        self._admit("mlflow", "gateway", PORTS["mlflow"])
-        self._admit("cache", "gateway", 6379)
-        for service in SERVICES:
-            self._admit("database", service, 5432)
-
-    def _admit_world(self, group: str, ports: Sequence[int]) -> None:
-        permissions = [
-            {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-            for port in ports
-        ]
-        self.client("ec2").authorize_security_group_ingress(
-            GroupId=self.names[f"security_group.{group}"], IpPermissions=permissions
-        )
-
-    def _admit(self, group: str, source: str, port: int) -> None:
-        pairs = [{"GroupId": self.names[f"security_group.{source}"]}]
-        permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": pairs}
-        self.client("ec2").authorize_security_group_ingress(
-            GroupId=self.names[f"security_group.{group}"], IpPermissions=[permission]
-        )
+        laid = layout_network.lay(self._identity)
+        self.names |= laid.names
+        self._public_subnets = laid.public_subnets
 
     def _discovery(self) -> None:
         discovery = self.client("servicediscovery")
@@ -178,6 +150,9 @@ class Layout:
                 HealthCheckCustomConfig={"FailureThreshold": 1},
             )  # fmt: skip
             self.names[f"discovery.{service}"] = created["Service"]["Id"]
+
+    def _tags(self, name: str) -> list[dict[str, str]]:
+        return layout_network.tag_list(self._identity, name)
 
     # Edge
 
@@ -197,7 +172,7 @@ class Layout:
                 HealthyThresholdCount=2,
                 UnhealthyThresholdCount=3,
                 Matcher={"HttpCode": "200"},
-                Tags=[{"Key": SERVICE_TAG, "Value": service}],
+                Tags=[{"Key": SERVICE_TAG, "Value": service}, *self._tags(stems[service])],
             )["TargetGroups"][0]
             self.names[f"target_group.{service}"] = group["TargetGroupArn"]
 
@@ -205,25 +180,34 @@ class Layout:
         elbv2 = self.client("elbv2")
         made = elbv2.create_load_balancer(
             Name=self._identity.named(key),
-            Subnets=[self.names["subnet.a"], self.names["subnet.b"]],
+            Subnets=list(self._public_subnets),
             SecurityGroups=[self.names["security_group.load-balancer"]],
             Scheme="internet-facing",
+            Tags=self._tags(key),
         )["LoadBalancers"][0]
         arn, host = made["LoadBalancerArn"], self._identity.hosts()[key]
         elbv2.modify_load_balancer_attributes(
             LoadBalancerArn=arn, Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "60"}]
         )
-        issued = self._authority.issue(host)
-        certificate = self.client("acm").import_certificate(
-            Certificate=issued.certificate, PrivateKey=issued.private_key
-        )["CertificateArn"]
         self.names |= {
             f"load_balancer.{key}": arn,
             f"dns_name.{key}": made["DNSName"],
             f"host.{key}": host,
-            f"certificate.{key}": certificate,
         }
+        self._certificates(key, host)
         self._listeners(key)
+
+    def _certificates(self, key: str, host: str) -> None:
+        """The host's certificate, and those that a scenario can put in its place with ModifyListener."""
+        issued = {
+            "": self._authority.issue(host),
+            ".expired": self._authority.issue_expired(host),
+            ".untrusted": self._authority.issue_untrusted(host),
+        }
+        tags = layout_network.tags(self._identity, f"{key}-certificate")
+        for ending, certificate in issued.items():
+            arn = served_acm.lay_down(self._identity.account, certificate, tags)
+            self.names[f"certificate.{key}{ending}"] = arn
 
     def _listeners(self, key: str) -> None:
         elbv2, arn = self.client("elbv2"), self.names[f"load_balancer.{key}"]
@@ -256,7 +240,7 @@ class Layout:
         conditions: list[RuleConditionTypeDef] = [
             {"Field": "path-pattern", "PathPatternConfig": {"Values": list(paths)}}
         ]
-        if service == "mlflow":
+        if service == "mlflow" and not self._places.mlflow_is_open:
             conditions.append({"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}})
         made = self.client("elbv2").create_rule(
             ListenerArn=self.names[f"listener.{key}.https"],
@@ -289,42 +273,44 @@ class Layout:
         if self._places.storage != "s3":
             return
         bucket = self._identity.bucket()
-        self.client("s3").create_bucket(Bucket=bucket)
+        layout_stores.lay_bucket(self._identity, bucket, "mlflow-artifacts", versioned=True)
         self.names["bucket.artifacts"] = bucket
 
     def _stores(self) -> None:
-        self.names["database"] = self._identity.named("mlflow")
-        self.client("rds").create_db_instance(
-            DBInstanceIdentifier=self.names["database"], Engine="postgres", EngineVersion="15.12",
-            DBInstanceClass="db.t3.micro", AllocatedStorage=20, DBName="mlflow_db", MasterUsername="mlflow",
-            MasterUserPassword=f"sandbox-{self._identity.suffix}", BackupRetentionPeriod=7,
-            VpcSecurityGroupIds=[self.names["security_group.database"]],
-        )  # fmt: skip
-        self.names["cache"] = self._identity.named("redis")
-        self.client("elasticache").create_replication_group(
-            ReplicationGroupId=self.names["cache"], ReplicationGroupDescription="key validations",
-            Engine="redis", CacheNodeType="cache.t3.micro", NumCacheClusters=1, Port=6379,
-            SecurityGroupIds=[self.names["security_group.cache"]],
-        )  # fmt: skip
+        self.names |= {"database": self._identity.named("mlflow"), "cache": self._identity.named("redis")}
+        password = DATABASE_PASSWORDS["mlflow"]
+        self._database_host = layout_stores.lay_database(self._identity, self.names, password)
+        self._cache_host = layout_stores.lay_cache(self._identity, self.names)
 
     def database_host(self) -> str:
         """The host name of the database's endpoint."""
-        found = self.client("rds").describe_db_instances(DBInstanceIdentifier=self.names["database"])
-        return str(found["DBInstances"][0]["Endpoint"]["Address"])
+        return self._database_host
 
     def cache_host(self) -> str:
         """The host name of the cache's primary endpoint."""
-        found = self.client("elasticache").describe_replication_groups(ReplicationGroupId=self.names["cache"])
-        return str(found["ReplicationGroups"][0]["NodeGroups"][0]["PrimaryEndpoint"]["Address"])
+        return self._cache_host
+
+    def _database_secret(self) -> None:
+        """The database's password, which MLflow may need before anything else."""
+        text = json.dumps({"database_password": DATABASE_PASSWORDS["mlflow"]})
+        name = f"hokusai/app-secrets/{self._identity.suffix}"
+        made = self.client("secretsmanager").create_secret(Name=name, SecretString=text)
+        self.names["secret.database"] = made["ARN"]
+
+    def _webhook_secret(self) -> None:
+        """What the gateway signs webhooks with; the website has a copy. No scenario names it."""
+        text = json.dumps({"webhook_secret": webhook_secret(self._identity.seed)})
+        name = f"hokusai/webhook/{self._identity.suffix}"
+        self._webhook = str(self.client("secretsmanager").create_secret(Name=name, SecretString=text)["ARN"])
 
     def _secrets_and_parameters(self) -> None:
         suffix = self._identity.suffix
         contents = {
-            "database": (f"hokusai/app-secrets/{suffix}", '{"database_password": "sandbox"}'),
             "redis": (f"hokusai/redis/{suffix}/auth-token", '{"auth_token": "sandbox"}'),
             "auth": (f"hokusai/auth-service/{suffix}", '{"secret_key": "sandbox"}'),
             "huggingface": (f"hokusai/{suffix}/huggingface/api-key", '{"api_key": "sandbox"}'),
         }
+        self._webhook_secret()
         for key, (name, text) in contents.items():
             made = self.client("secretsmanager").create_secret(Name=name, SecretString=text)
             self.names[f"secret.{key}"] = made["ARN"]
@@ -334,7 +320,7 @@ class Layout:
             "database_url": (f"/hokusai/{suffix}/database/url", f"postgresql://{self.database_host()}:5432/mlflow_db"),
         }  # fmt: skip
         for key, (name, value) in values.items():
-            self.client("ssm").put_parameter(Name=name, Value=value, Type="String")
+            layout_stores.put_parameter(self._identity, name, value)
             self.names[f"parameter.{key}"] = name
 
     # Services
@@ -343,7 +329,7 @@ class Layout:
         return {"ENVIRONMENT": "development", "DB_HOST": self.database_host(), "DB_PORT": "5432",
                 "DB_NAME": "auth_db", "DB_USER": "auth"}  # fmt: skip
 
-    def _gateway_environment(self, auth: Endpoint) -> dict[str, str]:
+    def _gateway_environment(self, auth: Endpoint, webhook_url: str) -> dict[str, str]:
         cache = self.cache_host()
         return {
             "API_HOST": "0.0.0.0",  # noqa: S104 - what the platform's revision says; nothing binds it
@@ -360,13 +346,21 @@ class Layout:
             "DB_PORT": "5432",
             "DB_NAME": "mlflow_db",
             "DB_USER": "mlflow",
+            "WEBHOOK_URL": webhook_url,
+            "HOKUSAI_CONTRIBUTIONS_BUCKET": self._identity.named("contributions"),
         }
+
+    def _mlflow_secrets(self) -> list[dict[str, str]]:
+        values = f"{self.names['secret.database']}:database_password::"
+        return [{"name": name, "valueFrom": values} for name in mlflow_secrets(self._places)]
 
     def _gateway_secrets(self) -> list[dict[str, str]]:
         database, redis = self.names["secret.database"], self.names["secret.redis"]
         return [
             {"name": "DB_PASSWORD", "valueFrom": f"{database}:database_password::"},
             {"name": "REDIS_AUTH_TOKEN", "valueFrom": f"{redis}:auth_token::"},
+            {"name": "HUGGINGFACE_API_KEY", "valueFrom": f"{self.names['secret.huggingface']}:api_key::"},
+            {"name": "WEBHOOK_SECRET", "valueFrom": f"{self._webhook}:webhook_secret::"},
         ]
 
     def _service(
@@ -397,14 +391,14 @@ class Layout:
         self._deployment_settings(name)
 
     def _deployment_settings(self, service: str) -> None:
-        """Moto keeps these on UpdateService only. No circuit breaker: the sandbox never rolls back."""
+        """Moto keeps these on UpdateService only."""
         self.client("ecs").update_service(
             cluster=self.names["cluster"],
             service=service,
             deploymentConfiguration={
                 "minimumHealthyPercent": 100,
                 "maximumPercent": 200,
-                "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+                "deploymentCircuitBreaker": {"enable": True, "rollback": True},
             },
             healthCheckGracePeriodSeconds=120,
         )
@@ -424,8 +418,8 @@ class Layout:
             networkMode="awsvpc",
             cpu=cpu,
             memory=memory,
-            executionRoleArn=self.names["role.execution"],
-            taskRoleArn=self.names["role.task"],
+            executionRoleArn=self._roles.execution,
+            taskRoleArn=self._roles.task,
             containerDefinitions=[
                 {
                     "name": container,
@@ -437,6 +431,7 @@ class Layout:
                     "environment": [{"name": k, "value": v} for k, v in environment.items()],
                     "secrets": list(secrets),
                     "logConfiguration": {"logDriver": "awslogs", "options": options},
+                    **_HEALTH_CHECKS.get(service, {}),
                 }
             ],
         )

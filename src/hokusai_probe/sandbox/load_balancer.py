@@ -3,13 +3,16 @@
 Sources: the AWS pages "Listener rules for your Application Load Balancer", "Target groups for your
 Application Load Balancers" (fail open, draining), "HTTP headers and Application Load Balancers" and
 "Troubleshoot your Application Load Balancers" (which failure is a 502, a 503, a 504). What a listener does
-is read from the control plane anew at each request.
+is read from the control plane anew at each request. Whether the client can connect at all is the business of
+its sockets (`front.Front`): a security group or network ACL that keeps the client out lets connects hang.
 
 Not there: WebSocket upgrades, HTTP/2, stickiness, authentication actions, header transforms.
 """
 
 import asyncio
+import dataclasses
 import itertools
+import re
 import secrets
 import ssl
 import time
@@ -22,7 +25,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from hokusai_probe.sandbox import routing
+from hokusai_probe.sandbox.clock import PlatformClock
 from hokusai_probe.sandbox.faults import Edit, Effect, FaultTable, Seen
+from hokusai_probe.sandbox.front import Front, Reach
+from hokusai_probe.sandbox.metrics import BalancerMetrics, Recorder
+from hokusai_probe.sandbox.network import CLIENT, NetworkView, load_balancer
 from hokusai_probe.sandbox.routing import Incoming
 from hokusai_probe.sandbox.state import (
     Action,
@@ -36,6 +43,7 @@ from hokusai_probe.sandbox.state import (
 from hokusai_probe.sandbox.wire import (
     Answer,
     AnswerTimeoutError,
+    ConnectRefusedError,
     ConnectTimeoutError,
     Outgoing,
     Timeouts,
@@ -50,7 +58,18 @@ from hokusai_probe.sandbox.wire import (
 _REASONS = {503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
 """Where the load balancer's words differ from the standard's."""
 
-_FORWARDED = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"})
+_CLIENT_EDGE = "client->load-balancer"
+_UNREACHED = (ConnectRefusedError, ConnectTimeoutError)
+
+_FORWARDED = frozenset(
+    {"host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-amzn-trace-id"}
+)
+
+_WELL_KNOWN = frozenset({80, 443})
+_PORT = re.compile(r":\d+$")
+
+_ANSWER_HEAD_BYTES = 32 * 1024
+"""The largest head of an answer that is passed on: "Quotas for your Application Load Balancers"."""
 
 HealthTable = Mapping[tuple[str, str, int], Health]
 
@@ -104,6 +123,11 @@ class LoadBalancer:
         resolver: The sandbox's DNS server.
         time_scale: How many times faster than the platform.
         health: What the health checks saw last; without it every target counts as equal.
+        host: The public name that leads here, for faults that match on it.
+        inner: A second address for the sandbox's own parts, whom no fault of the client's edge meets.
+        network: Who may connect to whom: the client to this, this to the targets.
+        metrics: Where answers are counted; None: nowhere.
+        clock: The platform's, for the Date of every answer.
 
     """
 
@@ -116,16 +140,27 @@ class LoadBalancer:
         resolver: tuple[str, int],
         time_scale: float,
         health: HealthTable | None = None,
+        *,
+        host: str = "",
+        inner: str = "",
+        network: NetworkView | None = None,
+        metrics: BalancerMetrics | None = None,
+        clock: PlatformClock | None = None,
     ) -> None:
         self.name = name
+        self._metrics = metrics or BalancerMetrics(Recorder(), "")
+        self._clock = clock or PlatformClock()
         self._ip = ip
+        self._host = host
+        self._inner = inner
+        self._network = network
         self._plane = plane
         self._faults = FaultTable(faults_path)
-        self._wire = Wire(self._faults, resolver, time_scale, source=ip)
+        self._wire = Wire(self._faults, resolver, time_scale, source=ip, network=network)
         self._time_scale = time_scale
         self._health: HealthTable = {} if health is None else health
         self._ports: dict[int, int] = {}  # listener port -> front port, kept when a listener goes
-        self._open: dict[int, tuple[str, web.ServerRunner]] = {}  # listener port -> protocol, server
+        self._open: dict[int, tuple[str, Front]] = {}  # listener port -> protocol, sockets
         self._certificates: dict[tuple[Path, Path, int], ssl.SSLContext] = {}
         self._turns = itertools.count()
         self._target_turns = itertools.count()
@@ -135,7 +170,7 @@ class LoadBalancer:
         return await self.refresh()
 
     async def refresh(self) -> dict[int, Endpoint]:
-        """Open and close sockets so that they match the listeners as they are now.
+        """Open and close sockets so that they match the listeners as they are now, and who may reach them.
 
         A listener that comes back gets the front port that it had.
         """
@@ -146,7 +181,17 @@ class LoadBalancer:
         for port, listener in wanted.items():
             if port not in self._open:
                 await self._listen(listener)
+            await self._open[port][1].show(self._reach(port))
         return {port: Endpoint(self._ip, self._ports[port]) for port in sorted(self._open)}
+
+    def _reach(self, port: int) -> Reach:
+        """What the client's connect to a listener comes to."""
+        if self._network is not None and not self._network.lets(CLIENT, load_balancer(self.name), port):
+            return "dropped"
+        fault = self._faults.standing(_CLIENT_EDGE, self._host)
+        if fault is None:
+            return "open"
+        return "dropped" if fault.drop else "refused"
 
     async def close(self) -> None:
         """Close every socket and connection."""
@@ -155,8 +200,8 @@ class LoadBalancer:
         await self._wire.close()
 
     async def _stop(self, port: int) -> None:
-        _, runner = self._open.pop(port)
-        await runner.cleanup()
+        _, front = self._open.pop(port)
+        await front.close()
 
     async def _listen(self, listener: Listener) -> None:
         port = listener.port
@@ -165,13 +210,10 @@ class LoadBalancer:
             return await self._handle(port, request)
 
         server = web.Server(handle, access_log=None, max_line_size=16384, max_field_size=16384)
-        runner = web.ServerRunner(server, shutdown_timeout=0.1)
-        await runner.setup()
-        tls = self._tls(listener) if listener.protocol == "HTTPS" else None
-        site = web.TCPSite(runner, self._ip, self._ports.get(port, 0), ssl_context=tls)
-        await site.start()
-        self._ports[port] = runner.addresses[0][1]
-        self._open[port] = (listener.protocol, runner)
+        front = Front(self._ip, self._inner, self._ports.get(port, 0))
+        await front.start(server, self._tls(listener) if listener.protocol == "HTTPS" else None)
+        self._ports[port] = front.port
+        self._open[port] = (listener.protocol, front)
 
     # --- TLS ---
 
@@ -207,14 +249,28 @@ class LoadBalancer:
     async def _handle(self, port: int, request: web.BaseRequest) -> web.StreamResponse:
         listener = self._listener(port)
         incoming = _incoming(request)
-        effect = self._faults.effect("client->load-balancer", _seen(request, incoming))
+        effect = self._client_effect(request, incoming)
         if listener is None or _cuts_off(effect):
             return await self._cut_off(request, effect)
+        await _say_continue(request)
         await asyncio.sleep(effect.delay_s / self._time_scale)
         if effect.answer is not None and effect.answer.status is not None:
             return await _relay(request, made_answer(effect.answer))
         async with self._answer(listener, incoming, request) as answer:
-            return await _relay(request, answer, effect.edits)
+            return await _relay(request, self._dated(answer), effect.edits)
+
+    def _dated(self, answer: Answer) -> Answer:
+        """The answer with the platform's time, where that is another than this machine's."""
+        if not self._clock.offset_s:
+            return answer
+        return dataclasses.replace(answer, headers=self._clock.dated(answer.headers))
+
+    def _client_effect(self, request: web.BaseRequest, incoming: Incoming) -> Effect:
+        """The faults of the client's edge, which the sandbox's own parts do not meet."""
+        name = request.transport.get_extra_info("sockname") if request.transport else None
+        if name and name[0] == self._inner:
+            return Effect()
+        return self._faults.effect(_CLIENT_EDGE, _seen(request, incoming))
 
     async def _cut_off(self, request: web.BaseRequest, effect: Effect) -> web.StreamResponse:
         if effect.answer is not None and effect.answer.drop:
@@ -229,15 +285,25 @@ class LoadBalancer:
     ) -> AsyncIterator[Answer]:
         rule = routing.pick(listener.rules, incoming)
         action = rule.actions[-1] if rule and rule.actions else None
-        if action is None:
-            yield own_answer(503)
+        if request.method == "TRACE":  # "Troubleshoot your Application Load Balancers", HTTP 405
+            yield self._own(405)
+        elif action is None:
+            yield self._own(503)
         elif action.type == "fixed-response":
+            self._metrics.own(action.status, action=action.type)
             yield fixed_response(action)
         elif action.type == "redirect":
-            yield self._redirect(action, incoming, listener)
+            answer = self._redirect(action, incoming, listener)
+            self._metrics.own(answer.status, action=action.type)
+            yield answer
         else:
             async with self._forward(action, listener, request) as answer:
                 yield answer
+
+    def _own(self, status: int, group: str | None = None, *, unreachable: bool = False) -> Answer:
+        """A page of the load balancer's own, counted."""
+        self._metrics.own(status, group, unreachable=unreachable)
+        return own_answer(status)
 
     def _redirect(self, action: Action, incoming: Incoming, listener: Listener) -> Answer:
         location = routing.redirect_location(action.redirect, incoming, listener, self._ports)
@@ -250,16 +316,21 @@ class LoadBalancer:
     ) -> AsyncIterator[Answer]:
         chosen = self._target(action)
         if chosen is None:
-            yield own_answer(503)
+            yield self._own(503)
             return
         group, target = chosen
         outgoing = _outgoing(request, target, listener)
         async with AsyncExitStack() as stack:
             sending = self._wire.send(f"load-balancer->{group.service}", outgoing, self._timeouts())
+            started = time.monotonic()
             try:
                 answer = await stack.enter_async_context(sending)
+                if _head_bytes(answer) > _ANSWER_HEAD_BYTES:
+                    answer = self._own(502, group.arn)
+                else:
+                    self._metrics.by_target(group.arn, answer.status, time.monotonic() - started)
             except WireError as failure:
-                answer = own_answer(status_of(failure))
+                answer = self._own(status_of(failure), group.arn, unreachable=isinstance(failure, _UNREACHED))
             yield answer
 
     def _target(self, action: Action) -> tuple[TargetGroup, RegisteredTarget] | None:
@@ -280,6 +351,10 @@ def status_of(failure: WireError) -> int:
     Source: "Troubleshoot your Application Load Balancers", HTTP 502 and HTTP 504.
     """
     return 504 if isinstance(failure, (ConnectTimeoutError, AnswerTimeoutError)) else 502
+
+
+def _head_bytes(answer: Answer) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in answer.headers.items())
 
 
 def _incoming(request: web.BaseRequest) -> Incoming:
@@ -325,19 +400,50 @@ def _outgoing(request: web.BaseRequest, target: RegisteredTarget, listener: List
 def forwarded_headers(
     headers: Sequence[tuple[str, str]], peer: str, listener: Listener
 ) -> list[tuple[str, str]]:
-    """The request's headers as the target gets them: Host kept, X-Forwarded-* and the trace id added.
+    """The request's headers as the target gets them: X-Forwarded-* and the trace id added or renewed.
 
     X-Forwarded-For is appended to, Proto and Port are the listener's own ("HTTP headers and Application
-    Load Balancers").
+    Load Balancers"). The host keeps its name ("Edit attributes", host header preservation, off by default).
     """
     kept = [(name, value) for name, value in end_to_end(headers) if name.lower() not in _FORWARDED]
-    before = [value for name, value in headers if name.lower() == "x-forwarded-for"]
-    kept.append(("X-Forwarded-For", ", ".join([*before, peer])))
-    kept.append(("X-Forwarded-Proto", listener.protocol.lower()))
-    kept.append(("X-Forwarded-Port", str(listener.port)))
-    if not any(name.lower() == "x-amzn-trace-id" for name, _ in headers):
-        kept.append(("X-Amzn-Trace-Id", f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"))
-    return kept
+    before = _values(headers, "x-forwarded-for")
+    return [
+        *(("Host", _host_for_target(host, listener.port)) for host in _values(headers, "host")[:1]),
+        *kept,
+        ("X-Forwarded-For", ", ".join([*before, peer])),
+        ("X-Forwarded-Proto", listener.protocol.lower()),
+        ("X-Forwarded-Port", str(listener.port)),
+        ("X-Amzn-Trace-Id", traced(";".join(_values(headers, "x-amzn-trace-id")))),
+    ]
+
+
+def _values(headers: Sequence[tuple[str, str]], wanted: str) -> list[str]:
+    return [value for name, value in headers if name.lower() == wanted]
+
+
+def _host_for_target(host: str, listener_port: int) -> str:
+    """Without a port behind a listener on 80 or 443, else with the listener's."""
+    name = _PORT.sub("", host)
+    return name if listener_port in _WELL_KNOWN else f"{name}:{listener_port}"
+
+
+def traced(given: str) -> str:
+    """The X-Amzn-Trace-Id for the target: a Root of its own, or a new Self before what the client sent.
+
+    Source: "Request tracing for your Application Load Balancer".
+    """
+    own = f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+    fields = [part for part in given.split(";") if part]
+    kept = [part for part in fields if not part.startswith("Self=")]
+    named = "Self" if any(part.startswith(("Self=", "Root=")) for part in fields) else "Root"
+    return ";".join([f"{named}={own}", *kept])
+
+
+async def _say_continue(request: web.BaseRequest) -> None:
+    """Let a client that asks first send its body (RFC 9110 section 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what aiohttp counts is the answer
 
 
 async def _relay(request: web.BaseRequest, answer: Answer, edits: Sequence[Edit] = ()) -> web.StreamResponse:
@@ -347,8 +453,9 @@ async def _relay(request: web.BaseRequest, answer: Answer, edits: Sequence[Edit]
         answer = await edited(answer, edits)
         response = _started(answer)
         await response.prepare(request)
-        async for chunk in answer.body:
-            await response.write(chunk)
+        if request.method != "HEAD":
+            async for chunk in answer.body:
+                await response.write(chunk)
         await response.write_eof()
     except (WireError, ConnectionError):
         if request.transport is not None:

@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 
 from moto.moto_api._internal import mock_random
 
-from hokusai_probe.sandbox import aws_server, control_plane, targetfile
+from hokusai_probe.sandbox import control_plane, served_acm, targetfile
+from hokusai_probe.sandbox.aws_side import PROBER_CREDENTIALS, AwsSide
 from hokusai_probe.sandbox.certificates import Authority
+from hokusai_probe.sandbox.clock import PlatformClock
 from hokusai_probe.sandbox.control_plane import MotoControlPlane
+from hokusai_probe.sandbox.database import Database, DatabasePlaces, Instances
 from hokusai_probe.sandbox.dns import DnsServer
 from hokusai_probe.sandbox.early import CACHE_HOST, TIME_SCALE, Early, SandboxBrokenError, start_cache
 from hokusai_probe.sandbox.ecs import Reconciler
@@ -30,15 +33,21 @@ from hokusai_probe.sandbox.identity import (
 )
 from hokusai_probe.sandbox.layout import Layout
 from hokusai_probe.sandbox.load_balancer import LoadBalancer
+from hokusai_probe.sandbox.metrics import BalancerMetrics
 from hokusai_probe.sandbox.names import LOAD_BALANCERS, SERVICES, Names
+from hokusai_probe.sandbox.network import NetworkView
+from hokusai_probe.sandbox.network_state import NetworkWatch, balancer_ips, inner_ips
+from hokusai_probe.sandbox.postgres import PostgresBrokenError
 from hokusai_probe.sandbox.scenario import Scenario
+from hokusai_probe.sandbox.services import mlflow_way
 from hokusai_probe.sandbox.state import Endpoint
 from hokusai_probe.sandbox.steps import Cache, Steps
+from hokusai_probe.sandbox.surroundings import Surroundings, surround
 
-_BALANCER_HOSTS = {"auth": 2, "registry": 3, "main": 4}
 _DNS_HOST, _MOTO_HOST = 10, 20
 _TICK_S = 0.1
 _HEALTH_S = 0.5
+_SETTLING_HEALTH_S = 0.1
 _UP_S = 40.0
 _SETTLE_S = 30.0
 _PAUSE_S = 0.02
@@ -73,6 +82,10 @@ class Miniature:
     balancers: Mapping[str, LoadBalancer]
     fronts: dict[str, dict[int, Endpoint]]
     cache: Cache
+    network: NetworkWatch
+    database: Database
+    aws: AwsSide
+    surroundings: Surroundings
     saved: dict[str, object] = field(default_factory=dict)
 
     async def become(self) -> dict[str, object]:
@@ -89,10 +102,13 @@ class Miniature:
         await asyncio.to_thread(self._seed_registry)
         names = Names(self.layout.names, self._live_names(), self.saved)
         faults = self.early.runtime.faults
-        steps = Steps(self.endpoint, names, self.saved, self.reconciler, faults, self.cache)
-        await self.health.settle()
+        stores = (self.cache, self.database, self.aws.storage)
+        steps = Steps(self.endpoint, names, self.saved, self.reconciler, faults, *stores)
+        await self._settle()
+        self.aws.history.start()
         for number, step in enumerate(self.scenario.step, start=1):
-            await asyncio.to_thread(steps.apply, number, step)
+            with self.scenario.at_step(number):
+                await asyncio.to_thread(steps.apply, number, step)
         if self.scenario.step:
             await self._settle()
         return self._ready(names.values())
@@ -103,11 +119,25 @@ class Miniature:
 
     async def _follow(self) -> None:
         await asyncio.to_thread(self.reconciler.tick)
+        self.network.refresh()
+        await self.database.follow()
+        await self.aws.refresh()
+        await self.surroundings.control.refresh()
         for key, balancer in self.balancers.items():
             self.fronts[key] = await balancer.refresh()
 
     async def _settle(self) -> None:
+        """Follow the control plane, health checks beside it, until nothing more is about to happen."""
         await self._follow()
+        rounds = asyncio.ensure_future(_every(_SETTLING_HEALTH_S, self.health.check_all))
+        try:
+            await self._follow_until_settled()
+        finally:
+            rounds.cancel()
+            await asyncio.wait({rounds})
+        await self.health.settle()
+
+    async def _follow_until_settled(self) -> None:
         deadline = time.monotonic() + _SETTLE_S
         while not self.reconciler.settled():
             if time.monotonic() > deadline:
@@ -115,7 +145,6 @@ class Miniature:
                 raise SandboxBrokenError(reason)
             await asyncio.sleep(_PAUSE_S)
             await self._follow()
-        await self.health.settle()
 
     def _seed_registry(self) -> None:
         wanted = self.scenario.seed_registry
@@ -153,8 +182,10 @@ class Miniature:
             name=f"hokusai-sandbox-{self.early.identity.suffix}",
             fronts=self.fronts,
             names=names,
-            endpoint=self.endpoint,
+            endpoint=self.aws.door_url,
+            trail=self.early.identity.trail(),
             resolver=f"{self.resolver[0]}:{self.resolver[1]}",
+            control_host=self.surroundings.control_url,
             ca_file=self.early.runtime.ca_file,
             time_scale=TIME_SCALE,
             accepted=self.scenario.accepted,
@@ -176,7 +207,7 @@ class Miniature:
         return {
             **NO_AWS,
             **({"HOKUSAI_API_KEY": key} if key else {}),
-            **(CREDENTIALS if given.aws == "full" else {}),
+            **(PROBER_CREDENTIALS if given.aws in ("full", "refused") else {}),
         }
 
 
@@ -191,30 +222,60 @@ async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
     async with AsyncExitStack() as stack:
         cache = Cache(early.cache, lambda: start_cache(early.runtime))
         stack.callback(cache.kill)
+        stack.callback(early.leftovers.close)
         plane = _control_plane(early)
-        endpoint = aws_server.Server(early.ip(_MOTO_HOST)).start()
+        aws = AwsSide(early, scenario.given, plane)
+        stack.push_async_callback(aws.close)
+        endpoint = await aws.start()
         resolver = await _start_dns(plane, early, stack)
-        health = HealthChecks(plane, early.runtime.faults, resolver, TIME_SCALE)
-        stack.push_async_callback(health.close)
-        plane.show_health(health.results)
-        layout = Layout(endpoint, early.identity, early.places, Authority(early.runtime.ca_file))
-        reconciler = _reconciler(plane, early, endpoint, resolver)
+        database = await _start_database(plane, early, resolver, stack)
+        health = _health(plane, early, resolver, stack)
+        authority = _authority(scenario, early)
+        surroundings = await surround(early, authority, plane.extra_addresses, stack)
+        layout = Layout(endpoint, early.identity, early.places, authority)
+        reconciler = _reconciler(plane, early, aws.storage_url, resolver)
         stack.push_async_callback(asyncio.to_thread, reconciler.close)
         await asyncio.to_thread(layout.start_mlflow)
         await asyncio.to_thread(reconciler.tick)
         await asyncio.to_thread(layout.edge)
-        balancers = _balancers(plane, early, layout, resolver, health)
+        balancers = _balancers(plane, early, layout, resolver, health, aws)
         fronts = await _start_balancers(balancers, stack)
-        await asyncio.to_thread(layout.rest, fronts["auth"][443])
+        await asyncio.to_thread(layout.rest, fronts["auth"][443], surroundings.webhook_url)
         plane.extra_addresses[layout.cache_host().lower()] = early.ip(CACHE_HOST)
-        await _wait_until_up(reconciler, early)
+        database.watch(Instances(early.identity.account, layout.names["database"]).read)
+        await asyncio.gather(asyncio.to_thread(layout.furnish), _wait_until_up(reconciler, early))
+        network = NetworkWatch(plane, layout.names, early.runtime, fronts)
+        network.refresh()
         yield Miniature(
-            scenario, early, plane, endpoint, resolver, layout, reconciler, health, balancers, fronts, cache
-        )
+            scenario, early, plane, endpoint, resolver, layout, reconciler, health, balancers, fronts, cache,
+            network, database, aws, surroundings,
+        )  # fmt: skip
+
+
+def _health(
+    plane: MotoControlPlane, early: Early, resolver: tuple[str, int], stack: AsyncExitStack
+) -> HealthChecks:
+    sources, view = balancer_ips(early.places.network), NetworkView(early.runtime.decisions)
+    health = HealthChecks(plane, early.runtime.faults, resolver, TIME_SCALE, sources, view)
+    stack.push_async_callback(health.close)
+    plane.show_health(health.results)
+    return health
+
+
+def _authority(scenario: Scenario, early: Early) -> Authority:
+    """Whoever issues certificates, by the platform's clock; MLflow's own lies ready for its task."""
+    clock = PlatformClock(scenario.given.clock_offset_s)
+    served_acm.install(clock)
+    authority = Authority(early.runtime.ca_file, clock.now())
+    authority.write(
+        f"mlflow.{early.identity.private_zone}", early.runtime.directory / "certificates", "mlflow"
+    )
+    return authority
 
 
 def _control_plane(early: Early) -> MotoControlPlane:
     """The control plane's reader, with moto seeded so that the same seed gives the same ids."""
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # hundreds of images: a tenth of the start
     os.environ["MOTO_ACCOUNT_ID"] = early.identity.account
     mock_random.seed(early.identity.seed)
     random.seed(early.identity.seed)  # moto's ElastiCache draws from the module itself
@@ -222,36 +283,67 @@ def _control_plane(early: Early) -> MotoControlPlane:
         early.identity.account,
         TIME_SCALE,
         early.runtime.directory / "certificates",
-        {key: early.ip(host) for key, host in _BALANCER_HOSTS.items()},
+        balancer_ips(early.places.network),
     )
-    control_plane.install(plane.health_of)
+    control_plane.install(plane.health_of, TIME_SCALE)
     return plane
 
 
 async def _start_dns(plane: MotoControlPlane, early: Early, stack: AsyncExitStack) -> tuple[str, int]:
-    server = DnsServer(early.ip(_DNS_HOST), plane, early.runtime.faults, TIME_SCALE)
+    inner = inner_ips(early.places.network)
+    server = DnsServer(early.ip(_DNS_HOST), plane, early.runtime.faults, TIME_SCALE, inner)
     port = await server.start()
     stack.push_async_callback(server.close)
     return early.ip(_DNS_HOST), port
 
 
+async def _start_database(
+    plane: MotoControlPlane, early: Early, resolver: tuple[str, int], stack: AsyncExitStack
+) -> Database:
+    runtime, host = early.runtime, early.identity.database_host()
+    places = DatabasePlaces(early.places.network, host, runtime.faults, runtime.decisions, TIME_SCALE)
+    database = Database(early.database, places, plane.extra_addresses)
+    try:
+        await database.start(stack)
+    except PostgresBrokenError as error:
+        raise SandboxBrokenError(str(error)) from None
+    mlflow_way.write(runtime.faults, resolver)
+    return database
+
+
 def _reconciler(
-    plane: MotoControlPlane, early: Early, endpoint: str, resolver: tuple[str, int]
+    plane: MotoControlPlane, early: Early, storage_url: str, resolver: tuple[str, int]
 ) -> Reconciler:
-    extra = {"MLFLOW_S3_ENDPOINT_URL": endpoint, **CREDENTIALS} if early.places.storage == "s3" else {}
+    extra = {"MLFLOW_S3_ENDPOINT_URL": storage_url, **CREDENTIALS} if early.places.storage == "s3" else {}
     runtime = dataclasses.replace(early.runtime, resolver=f"{resolver[0]}:{resolver[1]}", extra=extra)
     return Reconciler(plane, runtime, early.identity, early.warm)
 
 
 def _balancers(
-    plane: MotoControlPlane, early: Early, layout: Layout, resolver: tuple[str, int], health: HealthChecks
+    plane: MotoControlPlane,
+    early: Early,
+    layout: Layout,
+    resolver: tuple[str, int],
+    health: HealthChecks,
+    aws: AwsSide,
 ) -> dict[str, LoadBalancer]:
     plane.balancers |= {key: layout.names[f"load_balancer.{key}"] for key in LOAD_BALANCERS}
     return {
         key: LoadBalancer(
-            key, early.ip(host), plane, early.runtime.faults, resolver, TIME_SCALE, health.results
+            key,
+            ip,
+            plane,
+            early.runtime.faults,
+            resolver,
+            TIME_SCALE,
+            health.results,
+            host=layout.names[f"host.{key}"],
+            inner=inner_ips(early.places.network)[ip],
+            network=NetworkView(early.runtime.decisions),
+            metrics=BalancerMetrics(aws.recorder, plane.balancers[key]),
+            clock=aws.clock,
         )
-        for key, host in _BALANCER_HOSTS.items()
+        for key, ip in balancer_ips(early.places.network).items()
     }
 
 
@@ -279,7 +371,7 @@ def _is_up(reconciler: Reconciler, early: Early) -> bool:
     """Whether everything runs. A service that keeps failing counts as settled, and is not up."""
     if any(reconciler.keeps_failing(name) for name in early.runtime.services):
         raise SandboxBrokenError(_why_not_up(reconciler, early))
-    return reconciler.settled()
+    return reconciler.is_up()
 
 
 def _why_not_up(reconciler: Reconciler, early: Early) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 SERVICES = ("auth", "gateway", "mlflow")
 LOAD_BALANCERS = ("auth", "registry", "main")
 RULES = {"auth": ("health", "api"), "registry": ("mlflow", "api_mlflow", "api"), "main": ("api",)}
+SPARE_CERTIFICATES = ("expired", "untrusted")
 IMAGES = ("good", "crashes", "wrong-architecture", "missing", "hungry")
 
 _NAME = re.compile(r"\{([a-z_]+(?:\.[a-z0-9_-]+)*)\}")
@@ -38,6 +39,7 @@ def _per_service() -> Iterator[str]:
 def _per_load_balancer() -> Iterator[str]:
     for balancer in LOAD_BALANCERS:
         yield from (f"{kind}.{balancer}" for kind in ("load_balancer", "dns_name", "host", "certificate"))
+        yield from (f"certificate.{balancer}.{spare}" for spare in SPARE_CERTIFICATES)
         yield from (f"listener.{balancer}.http", f"listener.{balancer}.https")
         yield from (f"rule.{balancer}.{rule}" for rule in RULES[balancer])
 
@@ -68,16 +70,16 @@ def references(text: str) -> Iterator[str]:
             yield name
 
 
-def texts(value: object) -> Iterator[str]:
-    """Every string in a value made of mappings, lists and scalars."""
+def texts(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every string in a value made of mappings, lists and scalars, with its place in it."""
     if isinstance(value, str):
-        yield value
+        yield place, value
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from texts(part)
+        for key, part in value.items():
+            yield from texts(part, (*place, str(key)))
     elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from texts(part)
+        for position, part in enumerate(value):
+            yield from texts(part, (*place, position))
 
 
 def unknown(name: str, known: frozenset[str]) -> UnknownNameError:

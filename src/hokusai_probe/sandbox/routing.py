@@ -9,6 +9,7 @@ import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from hokusai_probe.sandbox.faults import wildcard
@@ -16,6 +17,7 @@ from hokusai_probe.sandbox.state import Condition, Listener, Rule
 
 _UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
+_QUERY_PART = re.compile(r"\\[*?\\]|.", re.DOTALL)
 _KEYWORD = re.compile(r"#\{(protocol|host|port|path|query)\}")
 
 
@@ -74,9 +76,17 @@ def _query(condition: Condition, incoming: Incoming) -> bool:
 def _pair_matches(want: str, pair: tuple[str, str]) -> bool:
     key, separator, value = want.partition("=")
     if not separator:
-        return bool(wildcard(want, ignore_case=True).fullmatch(pair[1]))
+        return bool(_query_pattern(want).fullmatch(pair[1]))
     patterns = zip((key, value), pair, strict=True)
-    return all(wildcard(pattern, ignore_case=True).fullmatch(given) for pattern, given in patterns)
+    return all(_query_pattern(pattern).fullmatch(given) for pattern, given in patterns)
+
+
+@lru_cache(maxsize=256)
+def _query_pattern(text: str) -> re.Pattern[str]:
+    """``*`` and ``?`` are wildcards unless a backslash precedes them ("QueryStringConditionConfig")."""
+    wild = {"*": ".*", "?": "."}
+    parts = (wild.get(part) or re.escape(part[-1]) for part in _QUERY_PART.findall(text))
+    return re.compile("".join(parts), re.DOTALL | re.IGNORECASE)
 
 
 def _source(condition: Condition, incoming: Incoming) -> bool:

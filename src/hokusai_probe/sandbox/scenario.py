@@ -1,18 +1,31 @@
 """Scenario files: a named state of the sandbox and what a run against it must find.
 
 A scenario is TOML. Everything is checked before anything starts: unknown keys, unknown names in braces,
-unknown behaviours. Each refusal is one sentence that names the file, the key and what is allowed.
+unknown behaviours, steps that could have no effect. Each refusal is one sentence that names the file, the
+line, the key and what is allowed.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from hokusai_probe.sandbox import names
+from hokusai_probe.sandbox import names, toml_lines
 from hokusai_probe.sandbox.faults import Fault, FaultError, parse_fault
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -34,46 +47,55 @@ PRESETS: Mapping[str, tuple[str, ...]] = {
 BEHAVIOURS = frozenset(
     (
         *PRESETS["2025-08"],
-        "artifact-path-untranslated",
-        "artifacts-disabled",
-        "auth-header-dropped",
-        "invalid-key-accepted",
-        "key-sent-in-body",
-        "route-missing",
-    )
-)
-"""The known defects that can be switched on."""
-
-PLANNED_BEHAVIOURS = frozenset(
-    {
         "admin-only",
         "api-2.0-mount-strips-prefix",
+        "artifact-path-untranslated",
+        "artifacts-disabled",
         "artifacts-on-task-disk",
+        "auth-header-dropped",
         "breaker-stuck-open",
         "event-loop-blocked",
         "file-store",
         "health-constant",
         "health-uses-other-tls",
+        "invalid-key-accepted",
+        "key-sent-in-body",
         "mlflow-open-from-outside",
         "ready-200-when-not",
+        "route-missing",
         "webhook-secret-wrong",
-    }
+    )
 )
-"""Behaviours of the scenario contract that are not in this version."""
+"""The known defects that can be switched on."""
 
 ServiceName = Literal["auth", "gateway", "mlflow", "cache", "database", "storage"]
 ServiceAction = Literal["deploy", "restart", "stop", "crash", "hang"]
+_REFUSED: Final = "refused"
+_UNKNOWN_KEY: Final = "unknown_key"
+_NOT_ECS = ("cache", "database", "storage")
 _REVISION_KEYS = ("env", "unset", "secrets", "unset_secrets", "image")
+_TEN_YEARS_S = 10 * 365 * 86400.0
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
 class ScenarioError(ValueError):
     """A scenario that cannot be used; the text is one sentence for its author."""
 
 
+class BackendMissingError(Exception):
+    """A backend that a scenario asks for is not on this machine; the text says which and what to install."""
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest known word, nothing when none is near."""
     near = difflib.get_close_matches(word, sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _refuse(sentence: str, *at: str | int) -> NoReturn:
+    """Refuse a part of a scenario; ``at`` is the place of the culprit within that part."""
+    raise PydanticCustomError(_REFUSED, "{sentence}", {"sentence": sentence, "at": at})
 
 
 class _Part(BaseModel):
@@ -89,48 +111,39 @@ class _Part(BaseModel):
             if key not in allowed:
                 hint = suggestion(str(key), allowed)
                 sentence = f"unknown key {key!r}{hint} (allowed: {', '.join(allowed)})"
-                raise ValueError(sentence)
+                raise PydanticCustomError(
+                    _UNKNOWN_KEY, "{sentence}", {"sentence": sentence, "at": (str(key),)}
+                )
         return data
 
 
 class Backends(_Part):
-    """Where MLflow keeps its data. Postgres is not in this version."""
+    """Where MLflow keeps its data."""
 
     database: Literal["sqlite", "postgres"] = "sqlite"
     storage: Literal["local", "s3"] = "local"
-
-    @field_validator("database")
-    @classmethod
-    def _is_built(cls, value: str) -> str:
-        if value == "postgres":
-            sentence = "the database 'postgres' is not in this version; use 'sqlite'"
-            raise ValueError(sentence)
-        return value
 
 
 class SeedRegistry(_Part):
     """How many of other people's experiments and models MLflow holds before the first step."""
 
-    experiments: int = Field(default=0, ge=0, le=1000)
-    models: int = Field(default=0, ge=0, le=1000)
+    experiments: int = Field(default=0, ge=0, le=1000, strict=True)
+    models: int = Field(default=0, ge=0, le=1000, strict=True)
 
 
 class Given(_Part):
-    """The situation of the prober itself."""
+    """The situation of the prober itself.
+
+    Attributes:
+        key: Which key the prober holds.
+        aws: Whether the target has AWS access, and whether AWS admits the prober.
+        clock_offset_s: Seconds by which the prober's clock is ahead of the platform's; negative: behind.
+
+    """
 
     key: Literal["valid", "admin", "read-only", "other-service", "unknown", "expired", "none"] = "valid"
     aws: Literal["full", "none", "missing", "refused"] = "full"
-    clock_offset_s: float = 0.0
-
-    @model_validator(mode="after")
-    def _is_built(self) -> Self:
-        if self.aws == "refused":
-            sentence = "aws = 'refused' is not in this version; use full, none or missing"
-            raise ValueError(sentence)
-        if self.clock_offset_s:
-            sentence = "a clock_offset_s other than 0 is not in this version"
-            raise ValueError(sentence)
-        return self
+    clock_offset_s: float = Field(default=0.0, ge=-_TEN_YEARS_S, le=_TEN_YEARS_S, strict=True)
 
 
 class AwsStep(_Part):
@@ -146,7 +159,7 @@ class AwsStep(_Part):
 class CrashWith(_Part):
     """How a crashed container looked: its exit code, the reason given, the last lines of its log."""
 
-    exit_code: int = Field(default=1, ge=0, le=255)
+    exit_code: int = Field(default=1, ge=0, le=255, strict=True)
     reason: str = "Essential container in task exited"
     log: tuple[str, ...] = ()
 
@@ -168,7 +181,7 @@ class ServiceStep(_Part):
     unset_secrets: tuple[str, ...] = ()
     image: str = ""
     crash_with: CrashWith = Field(default_factory=CrashWith, alias="with")
-    keep_target: bool = False
+    keep_target: bool = Field(default=False, strict=True)
 
     @property
     def changes_revision(self) -> bool:
@@ -177,21 +190,17 @@ class ServiceStep(_Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.service in ("database", "storage"):
-            sentence = f"steps on the service {self.service!r} are not in this version"
-            raise ValueError(sentence)
-        if self.service == "cache" and (self.action == "deploy" or self.changes_revision):
-            sentence = "the cache is no ECS service; it knows restart, stop, crash and hang alone"
-            raise ValueError(sentence)
+        first = next((key for key in _REVISION_KEYS if getattr(self, key)), "action")
+        if self.service in _NOT_ECS and (self.action == "deploy" or self.changes_revision):
+            _refuse(
+                f"the {self.service} is no ECS service; it knows restart, stop, crash and hang alone", first
+            )
         if self.changes_revision and self.action not in ("deploy", "restart"):
-            sentence = f"{', '.join(_REVISION_KEYS)} go with deploy and restart only"
-            raise ValueError(sentence)
+            _refuse(f"{', '.join(_REVISION_KEYS)} go with deploy and restart only", first)
         if "crash_with" in self.model_fields_set and self.action != "crash":
-            sentence = "'with' goes with crash only"
-            raise ValueError(sentence)
+            _refuse("'with' goes with crash only", "with")
         if self.keep_target and self.action not in ("stop", "crash"):
-            sentence = "'keep_target' goes with stop and crash only"
-            raise ValueError(sentence)
+            _refuse("'keep_target' goes with stop and crash only", "keep_target")
         return self
 
 
@@ -210,8 +219,13 @@ class FaultStep(BaseModel):
         try:
             parse_fault(keys)
         except FaultError as error:
-            raise ValueError(str(error)) from None
+            _refuse(str(error), *_place_in_fault(keys))
         return {"kind": data["kind"], "raw": keys}
+
+    @property
+    def edge(self) -> str:
+        """The edge that the fault is on."""
+        return str(self.raw["edge"])
 
     def fault(self, names_in_braces: names.Names) -> Fault:
         """The fault with the names in its match resolved.
@@ -224,6 +238,15 @@ class FaultStep(BaseModel):
         return parse_fault({**self.raw, "match": names_in_braces.resolve(self.raw.get("match", {}))})
 
 
+def _place_in_fault(keys: Mapping[str, object]) -> tuple[str | int, ...]:
+    """Where in a fault step the first error is; () for the step as a whole."""
+    try:
+        Fault.model_validate(keys)
+    except ValidationError as error:
+        return error.errors()[0]["loc"]
+    return ()
+
+
 Step = Annotated[AwsStep | ServiceStep | FaultStep, Field(discriminator="kind")]
 
 
@@ -233,7 +256,7 @@ class WithoutAws(_Part):
     causes: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
-    unexplained: bool = False
+    unexplained: bool = Field(default=False, strict=True)
 
 
 class Expect(_Part):
@@ -243,15 +266,23 @@ class Expect(_Part):
     components: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
-    unexplained: bool = False
+    unexplained: bool = Field(default=False, strict=True)
     accept: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     without_aws: WithoutAws | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    name: str
+    lines: Mapping[toml_lines.Path, int]
 
 
 class Scenario(_Part):
     """A scenario file."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    _source: _Source | None = PrivateAttr(default=None)
+
+    name: str
     summary: str = Field(min_length=1)
     preset: str = ""
     behaviours: tuple[str, ...] = ()
@@ -271,41 +302,74 @@ class Scenario(_Part):
         """Every behaviour that is on: the preset's, then the scenario's own."""
         return tuple(dict.fromkeys((*self.accepted, *self.behaviours)))
 
-    @field_validator("preset")
-    @classmethod
-    def _is_a_preset(cls, value: str) -> str:
-        if value and value not in PRESETS:
-            sentence = f"unknown preset {value!r} (allowed: {', '.join(PRESETS)})"
-            raise ValueError(sentence)
-        return value
-
-    @field_validator("behaviours")
-    @classmethod
-    def _are_behaviours(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if value in PLANNED_BEHAVIOURS:
-                sentence = f"the behaviour {value!r} is not in this version"
-                raise ValueError(sentence)
-            if value not in BEHAVIOURS:
-                sentence = f"unknown behaviour {value!r}{suggestion(value, BEHAVIOURS)}"
-                raise ValueError(sentence)
-        return values
+    @contextmanager
+    def at_step(self, number: int) -> Iterator[None]:
+        """Name file and line of a step (from 1) in a refusal that the block raises."""
+        try:
+            yield
+        except ScenarioError as error:
+            if self._source is None:
+                raise
+            line = toml_lines.line_of(self._source.lines, ("step", number - 1))
+            sentence = f"{self._source.name}:{line}: {error}"
+            raise ScenarioError(sentence) from None
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        known = names.ALWAYS | (names.WITH_S3 if self.backends.storage == "s3" else frozenset())
-        saved: set[str] = set()
-        for number, step in enumerate(self.step, start=1):
-            for name in _references(step):
-                _check_reference(name, known, saved, number)
-            if isinstance(step, AwsStep) and step.save:
-                saved.add(step.save)
+    def _keeps_its_source(self, info: ValidationInfo) -> Self:
+        if isinstance(info.context, _Source):
+            self._source = info.context
         return self
 
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            _refuse(f"{self.name!r} is no name: lower-case letters, digits, '.' and '-'", "name")
+        if self.preset and self.preset not in PRESETS:
+            hint = suggestion(self.preset, PRESETS)
+            _refuse(f"unknown preset {self.preset!r}{hint} (allowed: {', '.join(PRESETS)})", "preset")
+        for position, value in enumerate(self.behaviours):
+            if value not in BEHAVIOURS:
+                hint = suggestion(value, BEHAVIOURS)
+                _refuse(f"unknown behaviour {value!r}{hint}", "behaviours", position)
+        self._check_names()
+        self._check_backends()
+        return self
 
-def _references(step: AwsStep | ServiceStep | FaultStep) -> Iterator[str]:
-    for text in names.texts(with_names(step)):
-        yield from names.references(text)
+    def _check_names(self) -> None:
+        known = names.ALWAYS | (names.WITH_S3 if self.backends.storage == "s3" else frozenset())
+        saved: set[str] = set()
+        for position, step in enumerate(self.step):
+            for place, name in _references(step):
+                problem = _problem(name, known, saved)
+                if problem:
+                    _refuse(problem, "step", position, *place)
+            if isinstance(step, AwsStep) and step.save:
+                saved.add(step.save)
+
+    def _check_backends(self) -> None:
+        """Refuse faults and actions on a store that this scenario does without: they would do nothing."""
+        for position, step in enumerate(self.step):
+            if isinstance(step, FaultStep):
+                wanted, key = _BACKEND_OF_EDGE.get(step.edge), "edge"
+            elif isinstance(step, ServiceStep) and step.service == "storage":
+                wanted, key = ("storage", "s3"), "service"
+            else:
+                continue
+            if wanted and getattr(self.backends, wanted[0]) != wanted[1]:
+                needs = f'backends = {{ {wanted[0]} = "{wanted[1]}" }}'
+                _refuse(f"nothing goes there without {needs}", "step", position, key)
+
+
+_BACKEND_OF_EDGE: Mapping[str, tuple[str, str]] = {
+    "mlflow->database": ("database", "postgres"),
+    "mlflow->storage": ("storage", "s3"),
+}
+
+
+def _references(step: AwsStep | ServiceStep | FaultStep) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for place, text in names.texts(with_names(step)):
+        for name in names.references(text):
+            yield place, name
 
 
 def with_names(step: AwsStep | ServiceStep | FaultStep) -> Mapping[str, object]:
@@ -317,17 +381,14 @@ def with_names(step: AwsStep | ServiceStep | FaultStep) -> Mapping[str, object]:
     return {"match": step.raw.get("match", {})}
 
 
-def _check_reference(name: str, known: frozenset[str], saved: set[str], number: int) -> None:
+def _problem(name: str, known: frozenset[str], saved: set[str]) -> str:
+    """Why a name in braces cannot be used here; "" when it can."""
     if name.startswith("saved."):
-        if name.removeprefix("saved.") not in saved:
-            sentence = f"step {number} uses {{{name}...}}, but no earlier step saves that"
-            raise ValueError(sentence)
-    elif name in names.WITH_S3 - known:
-        sentence = f'step {number}: {{{name}}} exists only with backends = {{ storage = "s3" }}'
-        raise ValueError(sentence)
-    elif name not in known:
-        sentence = f"step {number}: {names.unknown(name, known)}"
-        raise ValueError(sentence)
+        found = name.removeprefix("saved.") in saved
+        return "" if found else f"{{{name}...}} is used, but no earlier step saves that"
+    if name in names.WITH_S3 - known:
+        return f'{{{name}}} exists only with backends = {{ storage = "s3" }}'
+    return "" if name in known else str(names.unknown(name, known))
 
 
 def scenario_names() -> list[str]:
@@ -347,16 +408,47 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     """
     path = _path_of(name_or_path)
     try:
-        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         sentence = f"{path}: cannot be read: {error.strerror}"
         raise ScenarioError(sentence) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        sentence = f"{path}: not TOML: {error}"
+    except UnicodeDecodeError as error:
+        sentence = f"{path}: not UTF-8: {error.reason} at byte {error.start}"
         raise ScenarioError(sentence) from None
+    return parse_scenario(text, str(path))
+
+
+def parse_scenario(text: str, source: str) -> Scenario:
+    """Read and check the text of a scenario.
+
+    Args:
+        text: TOML.
+        source: What an error calls it: a file's path.
+
+    Raises:
+        ScenarioError: ``SOURCE:LINE: `` and one sentence.
+
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(_syntax(str(error), text, source)) from None
+    known = toml_lines.lines(text)
+    try:
+        return Scenario.model_validate(content, context=_Source(source, known))
     except ValidationError as error:
-        sentence = f"{path}: {_sentence(error)}"
+        first = error.errors()[0]
+        line = toml_lines.line_of(known, _culprit(first))
+        sentence = f"{source}:{line}: {_sentence(first)}"
         raise ScenarioError(sentence) from None
+
+
+def _syntax(said: str, text: str, source: str) -> str:
+    """The parser's own words behind the file's name and line; at the end of a text it gives no number."""
+    place = _TOML_PLACE.search(said)
+    line, column = (int(place[1]), f" at column {place[2]}") if place else (len(text.splitlines()) or 1, "")
+    what = _TOML_PLACE.sub("", said).removesuffix(" (at end of document)")
+    return f"{source}:{line}: not TOML{column}: {what}"
 
 
 def _path_of(name_or_path: str | Path) -> Path:
@@ -371,16 +463,62 @@ def _path_of(name_or_path: str | Path) -> Path:
     raise ScenarioError(sentence)
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    text = first["msg"].removeprefix("Value error, ")
-    place = _place(first["loc"])
-    return f"{place}: {text}" if place else text
+def _sentence(error: ErrorDetails) -> str:
+    place = _place([*_steps_as_written(error), *_refused_at(error)])
+    return f"{place}: {_words(error)}" if place else _words(error)
+
+
+def _words(error: ErrorDetails) -> str:
+    if error["type"] in (_REFUSED, _UNKNOWN_KEY):
+        return str(error["msg"])
+    if error["type"] in _PLAIN_WORDS:
+        return _PLAIN_WORDS[error["type"]]
+    if error["type"] == "union_tag_not_found":
+        return "the key 'kind' is missing (allowed: aws, fault, service)"
+    if error["type"] == "union_tag_invalid":
+        kind = error["ctx"]["tag"]
+        return f"unknown kind {kind!r}{suggestion(kind, _KINDS)} (allowed: {', '.join(_KINDS)})"
+    given = error["input"]
+    shown = f", not {given!r}" if isinstance(given, (str, int, float, bool)) else ""
+    return f"{error['msg']}{shown}"
+
+
+_KINDS = ("aws", "fault", "service")
+
+_PLAIN_WORDS = {
+    "missing": "is missing",
+    "tuple_type": "must be an array",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "string_type": "must be a string",
+    "int_type": "must be an integer",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+}
+
+
+def _refused_at(error: ErrorDetails) -> tuple[str | int, ...]:
+    """The place of a refusal within what refused it, when that is the scenario itself."""
+    return _within(error) if error["type"] == _REFUSED and not error["loc"] else ()
+
+
+def _culprit(error: ErrorDetails) -> tuple[str | int, ...]:
+    kind = ("kind",) if error["type"] == "union_tag_invalid" else ()
+    return (*_steps_as_written(error), *_within(error), *kind)
+
+
+def _within(error: ErrorDetails) -> tuple[str | int, ...]:
+    return tuple(error.get("ctx", {}).get("at", ()))
+
+
+def _steps_as_written(error: ErrorDetails) -> tuple[str | int, ...]:
+    """The location without what the discriminator adds to it: ``step 1 'aws' params`` is no such key."""
+    loc = error["loc"]
+    return (*loc[:2], *loc[3:]) if loc[:1] == ("step",) else loc
 
 
 def _place(loc: Sequence[int | str]) -> str:
-    """``step 2: params`` for the location of an error; the discriminator's own entry is left out."""
-    parts = [str(part) for part in loc]
-    if len(parts) > 1 and parts[0] == "step":
-        parts[:3] = [f"step {int(parts[1]) + 1}"]
-    return ": ".join(parts)
+    """``step 2: params`` for a place in a scenario; positions in arrays are left to the line."""
+    if len(loc) > 1 and loc[0] == "step":
+        return ": ".join([f"step {int(loc[1]) + 1}", *(part for part in loc[2:] if isinstance(part, str))])
+    return ": ".join(part for part in loc if isinstance(part, str))

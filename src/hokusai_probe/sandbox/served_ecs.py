@@ -12,8 +12,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.ecs.exceptions import EcsClientException, ECSException
 from moto.ecs.models import EC2ContainerServiceBackend, Service
 from moto.moto_api._internal import mock_random
+
+_OPENS_DEPLOYMENT = ("network_configuration", "load_balancers", "service_registries", "platform_version")
+"""Parameters of UpdateService that open a deployment when they change, besides the task definition."""
+
+_DEPLOYMENT_DEFAULTS = {"maximumPercent": 200, "minimumHealthyPercent": 100}
+
+
+class ClusterContainsServicesError(ECSException):
+    """The answer to DeleteCluster while there are services."""
+
+    def __init__(self) -> None:
+        text = "The Cluster cannot be deleted while Services are active."
+        super().__init__("ClusterContainsServicesException", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,8 @@ class ContainerRecord:
     exit_code: int | None = None
     reason: str | None = None
     health_status: str = "UNKNOWN"
+    image_digest: str | None = None
+    runtime_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +62,19 @@ class TaskRecord:
     desired_status: str = "RUNNING"
     started_at: datetime | None = None
     stopping_at: datetime | None = None
+    execution_stopped_at: datetime | None = None
     stopped_at: datetime | None = None
+    pull_started_at: datetime | None = None
+    pull_stopped_at: datetime | None = None
+    connectivity: str | None = None
+    connectivity_at: datetime | None = None
     stop_code: str | None = None
     stopped_reason: str | None = None
     launch_type: str = "FARGATE"
     platform_version: str = "1.4.0"
+    platform_family: str = "Linux"
+    cpu: str | None = None
+    memory: str | None = None
     health_status: str = "UNKNOWN"
     tags: tuple[dict[str, str], ...] = ()
     container_instance_arn: str | None = None
@@ -118,9 +142,16 @@ class ServedEcs(EC2ContainerServiceBackend):
         found = self.describe_tasks(cluster_str, [task_str])
         if not found or not isinstance(found[0], TaskRecord):
             return super().stop_task(cluster_str, task_str, reason)
-        stopping = dataclasses.replace(found[0], desired_status="STOPPED")
+        said = reason or "Task stopped by user"
+        stopping = dataclasses.replace(
+            found[0],
+            desired_status="STOPPED",
+            stopping_at=datetime.now(UTC),
+            stop_code="UserInitiated",
+            stopped_reason=said,
+        )
         self.put_record(stopping)
-        self.stop_requests[stopping.task_arn] = reason or "Task stopped by user"
+        self.stop_requests[stopping.task_arn] = said
         return stopping
 
     def create_service(self, *args: Any, **kwargs: Any) -> Service:
@@ -131,16 +162,27 @@ class ServedEcs(EC2ContainerServiceBackend):
             return service
 
     def update_service(self, service_properties: dict[str, Any]) -> Service:
-        """UpdateService: another task definition or ``forceNewDeployment`` opens a deployment."""
+        """UpdateService: a change of what tasks are started with opens a deployment, as does forcing one.
+
+        What the deployment configuration leaves out stays as it was.
+        """
         forced = bool(service_properties.pop("force_new_deployment", False))
         with self.lock:
             name = service_properties["service"].split("/")[-1]
             service = self._get_service(service_properties.get("cluster", "default"), name)
+            self._check_active(service_properties.get("task_definition"))
+            forced |= any(_changes(service, key, service_properties) for key in _OPENS_DEPLOYMENT)
+            _keep_the_rest(service, service_properties)
             before, running, pending = service.task_definition, service.running_count, service.pending_count
             super().update_service(service_properties)
             service.running_count, service.pending_count = running, pending
             self._open_deployment(service, before, forced=forced)
             return service
+
+    def _check_active(self, revision: str | None) -> None:
+        if revision and self.describe_task_definition(revision).status != "ACTIVE":
+            sentence = "TaskDefinition is inactive"
+            raise EcsClientException(sentence)
 
     def _open_deployment(self, service: Service, before: str | None, *, forced: bool) -> None:
         service.task_definition = self.describe_task_definition(str(service.task_definition)).arn
@@ -154,6 +196,7 @@ class ServedEcs(EC2ContainerServiceBackend):
             "id": identity,
             "status": "PRIMARY",
             "taskDefinition": service.task_definition,
+            "networkConfiguration": service.network_configuration,
             "createdAt": now,
             "updatedAt": now,
             "failedTasks": 0,
@@ -162,6 +205,20 @@ class ServedEcs(EC2ContainerServiceBackend):
         primary["status"] = "ACTIVE"
         service.deployments.insert(0, {**primary, **opened})
 
+    def delete_cluster(self, cluster_str: str) -> Any:
+        """DeleteCluster: refused while the cluster has services (moto: INACTIVE, services or not)."""
+        cluster = self._get_cluster(cluster_str)
+        if any(service.cluster_name == cluster.name for service in list(self.services.values())):
+            raise ClusterContainsServicesError
+        return super().delete_cluster(cluster_str)
+
+    def delete_task_definitions(self, task_definitions: list[str]) -> Any:
+        """DeleteTaskDefinitions: they are DELETE_IN_PROGRESS, and services go on with them (moto: gone)."""
+        deleted, failures = super().delete_task_definitions(task_definitions)
+        for revision in deleted:
+            self.task_definitions[revision.family][revision.revision] = revision
+        return deleted, failures
+
     def delete_service(self, cluster_name: str, service_name: str, force: bool) -> Service:  # noqa: FBT001
         """DeleteService: the answer shows it DRAINING, the next look finds it MISSING."""
         with self.lock:
@@ -169,3 +226,15 @@ class ServedEcs(EC2ContainerServiceBackend):
             service.status = "DRAINING"
             self.services.pop(f"{service.cluster_name}:{service.name}", None)
             return service
+
+
+def _changes(service: Service, key: str, properties: dict[str, Any]) -> bool:
+    return properties.get(key) is not None and properties[key] != getattr(service, key, None)
+
+
+def _keep_the_rest(service: Service, properties: dict[str, Any]) -> None:
+    """Complete a deployment configuration with what it leaves out."""
+    given = properties.get("deployment_configuration")
+    if given is not None:
+        before = getattr(service, "deployment_configuration", None) or _DEPLOYMENT_DEFAULTS
+        properties["deployment_configuration"] = before | given

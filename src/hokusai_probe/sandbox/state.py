@@ -85,6 +85,7 @@ class TargetGroup:
     matcher: str  # "200", "200,308", "200-299"
     health_timeout_s: float
     attached: bool  # some listener or rule forwards to it
+    load_balancers: tuple[str, ...] = ()  # whose: auth, registry, main
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from hokusai_probe.sandbox import scenario
+from hokusai_probe.sandbox.database import Database
 from hokusai_probe.sandbox.ecs import Reconciler
 from hokusai_probe.sandbox.faults import Fault, FaultError, write_table
 from hokusai_probe.sandbox.layout import client
 from hokusai_probe.sandbox.names import Names, UnknownNameError
 from hokusai_probe.sandbox.processes import Child
 from hokusai_probe.sandbox.scenario import AwsStep, FaultStep, ScenarioError, ServiceStep
+from hokusai_probe.sandbox.storage_door import Running, StorageDoor
+
+_STORAGE: Mapping[str, Running] = {
+    "stop": "stopped",
+    "crash": "stopped",
+    "hang": "hung",
+    "restart": "running",
+}
+"""What storage is after each action. AWS has none of them: S3 cannot be stopped. Seen from MLflow it can."""
 
 
 class Steps:
@@ -24,6 +34,8 @@ class Steps:
         reconciler: Who starts and stops the services.
         faults: The fault table's file.
         cache: Gives the cache's process and starts a new one.
+        database: What can happen to the database's server.
+        storage: What MLflow reaches S3 through.
 
     """
 
@@ -35,6 +47,8 @@ class Steps:
         reconciler: Reconciler,
         faults: Path,
         cache: "Cache",
+        database: Database,
+        storage: StorageDoor,
     ) -> None:
         self._endpoint = endpoint
         self._names = names
@@ -43,6 +57,8 @@ class Steps:
         self._faults_path = faults
         self._faults: list[Fault] = []
         self._cache = cache
+        self._database = database
+        self._storage = storage
 
     def apply(self, number: int, step: AwsStep | ServiceStep | FaultStep) -> None:
         """Apply one step.
@@ -80,8 +96,13 @@ class Steps:
             self._saved[step.save] = answer
 
     def _act(self, step: ServiceStep) -> None:
-        if step.service == "cache":
-            self._act_on_cache(step)
+        stores = {
+            "cache": self._act_on_cache,
+            "database": self._act_on_database,
+            "storage": self._act_on_storage,
+        }
+        if step.service in stores:
+            stores[step.service](step)
             return
         service = str(self._names.resolve(f"{{service.{step.service}}}"))
         if step.action in ("deploy", "restart"):
@@ -139,6 +160,26 @@ class Steps:
         self._cache.kill()
         if step.action == "restart":
             self._cache.restart()
+
+    def _act_on_database(self, step: ServiceStep) -> None:
+        """``stop`` is StopDBInstance, ``restart`` after it StartDBInstance; the rest is the server's own."""
+        if step.action == "stop":
+            self._tell_rds("stop_db_instance")
+        elif step.action == "crash":
+            self._database.crash()
+        elif step.action == "hang":
+            self._database.hang()
+        elif self._database.stopped:
+            self._tell_rds("start_db_instance")
+        else:
+            self._database.restart()
+
+    def _tell_rds(self, call: str) -> None:
+        params: dict[str, object] = {"DBInstanceIdentifier": "{database}"}
+        self._call(AwsStep(kind="aws", service="rds", call=call, params=params))
+
+    def _act_on_storage(self, step: ServiceStep) -> None:
+        self._storage.running = _STORAGE[step.action]
 
 
 class Cache:

@@ -45,7 +45,9 @@ class Facts:
     fronts: Mapping[str, Mapping[int, Endpoint]]  # load balancer -> listener port -> where it listens
     names: Mapping[str, str]
     endpoint: str
+    trail: str
     resolver: str
+    control_host: str
     ca_file: Path
     time_scale: float
     accepted: Sequence[str]
@@ -73,7 +75,7 @@ def target(facts: Facts) -> dict[str, object]:
         "key": {"env": "HOKUSAI_API_KEY"},
         **aws,
         "tls": {"ca_file": str(facts.ca_file)},
-        "network": {"resolver": facts.resolver},
+        "network": {"control_host": facts.control_host, "resolver": facts.resolver},
         "timeouts": {
             "connect_s": 2.0,
             "total_s": 8.0,
@@ -100,6 +102,7 @@ def _aws(facts: Facts) -> dict[str, object]:
         "load_balancers": balancers,
         "database": names["database"],
         "cache": names["cache"],
+        "trail": facts.trail,
         **bucket,
     }
 

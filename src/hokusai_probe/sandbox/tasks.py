@@ -1,4 +1,9 @@
-"""What runs inside an ECS task of the sandbox: its command, its environment, its files."""
+"""What runs inside an ECS task of the sandbox: its command, its environment, its files.
+
+An image stands for a behaviour. Two of them cannot really happen to a process here and are modelled: a binary
+for another processor (the shell's message on stderr and exit code 1, as re:Post's "exec format error" article
+has it), and running out of memory (the process kills itself as the kernel would; exit code 137).
+"""
 
 import json
 import os
@@ -11,6 +16,8 @@ from hokusai_probe.sandbox import processes
 from hokusai_probe.sandbox.identity import PORTS
 
 FIRST_TASK_HOST, LAST_TASK_HOST = 40, 250
+
+_ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
 
 _FAILING_IMAGES = {
     "crashes": "import hokusai_settings_that_do_not_exist",
@@ -37,6 +44,11 @@ class Runtime:
     def faults(self) -> Path:
         """The fault table."""
         return self.directory / "faults.json"
+
+    @property
+    def decisions(self) -> Path:
+        """What the network lets through; no file lets everything through."""
+        return self.directory / "network.json"
 
     @property
     def keys(self) -> Path:
@@ -93,6 +105,7 @@ def program(runtime: Runtime, service: str, kind: str, ip: str, variables: Mappi
         **variables,
         "SANDBOX_BIND": f"{ip}:{PORTS[service]}",
         "SANDBOX_FAULTS": str(runtime.faults),
+        "SANDBOX_NETWORK": str(runtime.decisions),
         "SANDBOX_BEHAVIOURS": ",".join(runtime.behaviours),
         "SANDBOX_CA": str(runtime.ca_file),
         "SANDBOX_TIME_SCALE": f"{runtime.time_scale:g}",
@@ -103,6 +116,14 @@ def program(runtime: Runtime, service: str, kind: str, ip: str, variables: Mappi
         **(runtime.extra if service == "mlflow" else {"SANDBOX_RESOLVER": runtime.resolver}),
     }
     return Program(_command(service, kind), environment, runtime.log(service, ip))
+
+
+def on_processor(kind: str, architecture: str) -> str:
+    """The kind of image that this one is on Fargate's processor: X86_64 unless the revision says ARM64."""
+    built_for = "arm64" if kind == "wrong-architecture" else "amd64"
+    if built_for != _ARCHITECTURES.get(architecture, "amd64"):
+        return "wrong-architecture"
+    return "good" if kind == "wrong-architecture" else kind
 
 
 def prepare(runtime: Runtime, service: str, ip: str, secrets: Mapping[str, str]) -> None:

@@ -1,8 +1,9 @@
 """Every outgoing HTTP connection of the sandbox: load balancer, health checks, gateway.
 
 Names are resolved by the sandbox's own DNS server, at each request anew. An address outside 127.0.0.0/8
-behaves as a black hole: the caller waits out its connect timeout and no packet leaves the machine. The
-faults of the edge apply here. What can go wrong is a `WireError`; nothing else leaves this module.
+behaves as a black hole: the caller waits out its connect timeout and no packet leaves the machine; so does
+one that security groups or network ACLs keep the caller from. The faults of the edge apply here. What can go
+wrong is a `WireError`; nothing else leaves this module.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from hokusai_probe.sandbox.faults import Do, Edit, Effect, FaultTable, Seen, patched
+from hokusai_probe.sandbox.network import NetworkView
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -163,6 +165,7 @@ class Wire:
         ca_file: The sandbox's certificate authority, the only one trusted; None: none is.
         source: The caller's own address, from which it asks and connects; empty: the system picks.
         keep_alive: Whether to keep connections for two seconds, less than any server here does.
+        network: Who may connect to whom, asked before each request; None: everybody to everybody.
 
     """
 
@@ -175,8 +178,10 @@ class Wire:
         source: str = "",
         *,
         keep_alive: bool = False,
+        network: NetworkView | None = None,
     ) -> None:
         self._faults = faults
+        self._network = network
         self._resolver = resolver
         self._time_scale = time_scale
         self._ca_file = ca_file
@@ -251,21 +256,35 @@ class Wire:
             response.close()
 
     async def _reachable(self, address: str | None, url: URL, timeouts: Timeouts) -> str:
-        """An address on loopback to connect to; any other is a black hole."""
+        """An address on loopback that lets the caller in; any other is a black hole."""
         addresses = [address] if address else await self.resolve(url.host or "", timeouts.connect_s)
-        inside = [candidate for candidate in addresses if is_inside(candidate)]
-        if not inside:
+        port = url.port or 80
+        reached = [one for one in addresses if is_inside(one) and not self.dropped(one, port)]
+        if not reached:
             await asyncio.sleep(timeouts.connect_s)
             raise ConnectTimeoutError
-        return inside[0]
+        return reached[0]
 
-    async def resolve(self, host: str, timeout_s: float) -> list[str]:
+    def dropped(self, ip: str, port: int) -> bool:
+        """Whether the network drops this caller's packets to an address; see `NetworkView.dropped`."""
+        return self._network is not None and self._network.dropped(self._source, ip, port)
+
+    async def resolve(self, host: str, timeout_s: float, edge: str = "") -> list[str]:
         """The addresses of a host, itself if it is one; from the sandbox's DNS server, never the system's.
+
+        Args:
+            host: A name or an address.
+            timeout_s: How long to wait for the DNS server, seconds.
+            edge: The edge on which the host is going to be asked without `send`, for its faults nxdomain and
+                address.
 
         Raises:
             NameUnknownError: There is no such name, no address, or no DNS server.
 
         """
+        fault = self._faults.name(edge, host) if edge else None
+        if fault is not None:
+            return _given_by(fault)
         if host in _OWN_NAMES:
             return [self._source or "127.0.0.1"]  # a task's localhost is the task, not this machine
         if _is_address(host):
@@ -328,6 +347,12 @@ class Wire:
 
     def _keeping(self) -> "_Keeping":
         return {"keepalive_timeout": _KEPT_S} if self._keep_alive else {"force_close": True}
+
+
+def _given_by(fault: Do) -> list[str]:
+    if fault.address is None:
+        raise NameUnknownError
+    return [fault.address]
 
 
 def made_answer(do: Do) -> Answer:

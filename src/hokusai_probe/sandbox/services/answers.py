@@ -10,14 +10,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RefusalError(Exception):
-    """A request that ends here, with this status and JSON body."""
+    """A request that ends here, with this status and JSON body. Without a detail the body has none."""
 
     def __init__(
-        self, status: int, detail: object, headers: Mapping[str, str] | None = None, **more: object
+        self, status: int, detail: object = None, headers: Mapping[str, str] | None = None, **more: object
     ) -> None:
         super().__init__(status)
         self.status = status
-        self.body: dict[str, object] = {"detail": detail, **more}
+        self.body: dict[str, object] = more if detail is None else {"detail": detail, **more}
         self.headers = dict(headers or {})
 
 
@@ -45,7 +45,12 @@ async def as_uvicorn(request: web.BaseRequest, response: web.StreamResponse) -> 
     """Name the server and log the request as uvicorn does, without the query: it may hold a key."""
     response.headers["Server"] = "uvicorn"
     line = f"{request.method} {request.rel_url.raw_path} HTTP/1.1"
-    sys.stderr.write(f'INFO:     {request.remote} - "{line}" {response.status}\n')
+    log(f'{request.remote} - "{line}" {response.status}')
+
+
+def log(text: str, level: str = "INFO") -> None:
+    """Write a line to the service's log, which is its stderr. Never pass it a key or a secret."""
+    sys.stderr.write(f"{level + ':':<9} {text}\n")
 
 
 async def json_object(request: web.Request) -> dict[str, object]:

@@ -4,134 +4,63 @@ Keys come from the JSON file SANDBOX_KEYS and live in memory from then on. A key
 Authorization header only, whatever the OpenAPI document says of the body (INC-03). An unknown and an
 expired key get the same 401; a revoked one gets 200 with ``is_valid`` false, which a caller must read.
 
+Every use that is debited costs `PRICE`; a key whose balance is used up is told so at validation
+(``has_sufficient_balance``) and its debit is rejected with 402. Usage, statistics and billing ask for no key:
+the contract has the platform's own services call them, and names no refusal.
+
 The behaviour ``invalid-key-accepted`` lets in any key at all.
 """
 
-import hashlib
 import json
 import os
-import secrets
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from hokusai_probe.sandbox.services.answers import RefusalError, as_json, as_uvicorn, json_object, refusals
+from hokusai_probe.sandbox.services.auth_keys import (
+    Asked,
+    Key,
+    NewKey,
+    anybody,
+    is_expired,
+    judge,
+    key_info,
+    made,
+    new_secret,
+    read_keys,
+)
 from hokusai_probe.sandbox.services.settings import Settings, SettingsError, serve
 
-SERVICE_IDS = ("platform", "website", "prediction-api", "ml-platform")
-"""The service ids that the refusal of a wrong one names."""
+HOUR_S = 3600.0
+_Body = TypeVar("_Body", Asked, NewKey)
 
-_HOUR_S = 3600.0
-
-
-class Key(BaseModel):
-    """A key and what it may do. ``expires_at`` is UTC; None: never."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str = Field(repr=False)
-    user_id: str = "user-1"
-    service_id: str = "platform"
-    scopes: tuple[str, ...] = ()
-    is_admin: bool = False
-    is_active: bool = True
-    expires_at: datetime | None = None
-    rate_limit_per_hour: int = 100_000
-    balance: float = 100.0
-    key_id: str = ""
-    name: str = ""
-    environment: str = "test"
-    billing_plan: str = "free"
-    monthly_prediction_limit: int | None = None
-    allowed_ips: tuple[str, ...] = ()
-    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def id(self) -> str:
-        """The key's public id: the given one, else derived from the key."""
-        return self.key_id or "key_" + hashlib.sha256(self.key.encode()).hexdigest()[:16]
-
-
-class NewKey(BaseModel):
-    """The body that creates a key."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    service_id: Literal["website", "prediction", "platform"] = "platform"
-    scopes: tuple[str, ...] = ()
-    environment: Literal["production", "test", "development"] = "test"
-    expires_in_days: int | None = Field(default=None, ge=1, le=365)
-    rate_limit_per_hour: int = Field(default=1000, ge=10, le=100_000)
-    monthly_prediction_limit: int | None = None
-    allowed_ips: tuple[str, ...] = ()
-    billing_plan: str = "free"
-
-
-def is_expired(key: Key, now: datetime) -> bool:
-    """Whether a key's time is over."""
-    return key.expires_at is not None and _utc(key.expires_at) <= now
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def judge(key: Key | None, service_id: object, now: datetime) -> Mapping[str, object]:
-    """The answer to a validation: what the key may do, or that it is revoked.
-
-    Raises:
-        RefusalError: 401, the key is unknown, expired, or belongs to another service.
-
-    """
-    if key is None or is_expired(key, now):
-        raise RefusalError(401, "API key not found or invalid")
-    if service_id is not None and service_id != key.service_id:
-        raise RefusalError(401, wrong_service(str(service_id), key.service_id))
-    return {
-        "is_valid": key.is_active,
-        "key_id": key.id,
-        "user_id": key.user_id,
-        "service_id": key.service_id,
-        "scopes": list(key.scopes),
-        "rate_limit_per_hour": key.rate_limit_per_hour,
-        "billing_plan": key.billing_plan,
-        "monthly_prediction_limit": key.monthly_prediction_limit,
-        "error": None if key.is_active else "API key is revoked",
-    }
-
-
-def wrong_service(asked: str, own: str) -> str:
-    """What auth says of a key that belongs to another service: both are named."""
-    return (
-        f"API key does not have access to service '{asked}'; it belongs to service '{own}'. "
-        f"Valid service ids: {', '.join(SERVICE_IDS)}"
-    )
-
-
-def key_info(key: Key) -> dict[str, object]:
-    """A key as the management endpoints show it: everything but the key itself."""
-    shown = key.model_dump(
-        mode="json", exclude={"key", "key_id", "is_admin", "balance", "allowed_ips", "billing_plan"}
-    )
-    extra = {"key_id": key.id, "key_prefix": key.key[:8], "billing_plan": key.billing_plan}
-    return shown | extra | {"last_used_at": None}
+PRICE = 0.001
+"""What a debited use costs. The platform's real prices are not known; this one empties no sandbox."""
 
 
 class AuthService:
-    """The keys, who used them how often, and the handlers that ask about them."""
+    """The keys, who used them how often, and the handlers that ask about them.
 
-    def __init__(self, keys: tuple[Key, ...], *, accepts_any: bool = False) -> None:
+    Args:
+        keys: The keys that it knows at first.
+        accepts_any: Whether it lets in any key at all.
+        hour_s: How long an hour of ``rate_limit_per_hour`` takes here, in seconds.
+
+    """
+
+    def __init__(self, keys: tuple[Key, ...], *, accepts_any: bool = False, hour_s: float = HOUR_S) -> None:
         self._keys = {key.key: key for key in keys}
         self._accepts_any = accepts_any
+        self._hour_s = hour_s
         self._uses: dict[str, list[float]] = defaultdict(list)
+        self._last_used: dict[str, datetime] = {}
         self._usage: dict[str, int] = defaultdict(int)
 
     def application(self) -> web.Application:
@@ -150,8 +79,10 @@ class AuthService:
                 web.get("/api/v1/keys/{id}", self.get),
                 web.delete("/api/v1/keys/{id}", self.delete),
                 web.post("/api/v1/keys/{id}/rotate", self.rotate),
+                web.get("/api/v1/usage/aggregate", self.aggregate),
                 web.post("/api/v1/usage/{id}", self.use),
                 web.get("/api/v1/usage/{id}/stats", self.stats),
+                web.get("/api/v1/usage/{id}/billing", self.billing),
                 web.post("/api/v1/usage/{id}/debit", self.debit),
             ]
         )
@@ -183,40 +114,35 @@ class AuthService:
     async def validate(self, request: web.Request) -> web.Response:
         """Judge the key of the Authorization header."""
         raw = _bearer(request)
-        body = await json_object(request)
-        key = self._keys.get(raw)
-        if self._accepts_any:
-            key = _anybody(raw, body.get("service_id"))
-        verdict = judge(key, body.get("service_id"), datetime.now(UTC))
+        asked = _checked(Asked, await json_object(request))
+        key = anybody(raw, asked.service_id) if self._accepts_any else self._keys.get(raw)
+        verdict = judge(key, asked, datetime.now(UTC))
         if key is not None:
             self._count(key)
         return as_json(verdict)
 
     def _count(self, key: Key) -> None:
         now = time.monotonic()
-        recent = [moment for moment in self._uses[key.id] if now - moment < _HOUR_S]
+        recent = [moment for moment in self._uses[key.id] if now - moment < self._hour_s]
         if len(recent) >= key.rate_limit_per_hour:
             raise RefusalError(429, "Rate limit exceeded")
         self._uses[key.id] = [*recent, now]
+        self._last_used[key.id] = datetime.now(UTC)
 
     async def create(self, request: web.Request) -> web.Response:
         """Make a key; for admins."""
         owner = self._caller(request, admin=True)
-        try:
-            wanted = NewKey.model_validate(await json_object(request))
-        except ValidationError as error:
-            raise RefusalError(422, json.loads(error.json(include_url=False))) from None
-        return self._issued(_made(wanted, owner))
+        return self._issued(made(_checked(NewKey, await json_object(request)), owner))
 
     async def list_keys(self, request: web.Request) -> web.Response:
         """The caller's keys, all of them for an admin."""
         caller = self._caller(request)
         shown = [key for key in self._keys.values() if caller.is_admin or key.user_id == caller.user_id]
-        return as_json({"keys": [key_info(key) for key in shown]})
+        return as_json({"keys": [self._info(key) for key in shown]})
 
     async def get(self, request: web.Request) -> web.Response:
         """One key."""
-        return as_json(key_info(self._named(request)))
+        return as_json(self._info(self._named(request)))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Revoke a key."""
@@ -228,11 +154,14 @@ class AuthService:
         """Replace a key by a new one with the same rights; the old one is gone."""
         key = self._named(request)
         del self._keys[key.key]
-        return self._issued(key.model_copy(update={"key": _new_secret(key.environment), "key_id": ""}))
+        return self._issued(key.model_copy(update={"key": new_secret(key.environment), "key_id": ""}))
 
     def _issued(self, key: Key) -> web.Response:
         self._keys[key.key] = key
-        return as_json({"api_key": key.key, "key_info": key_info(key)})
+        return as_json({"api_key": key.key, "key_info": self._info(key)})
+
+    def _info(self, key: Key) -> dict[str, object]:
+        return key_info(key, self._last_used.get(key.id))
 
     async def use(self, request: web.Request) -> web.Response:
         """Take note of a use."""
@@ -244,12 +173,35 @@ class AuthService:
         key_id = request.match_info["id"]
         return as_json({"key_id": key_id, "requests": self._usage[key_id]})
 
+    async def billing(self, request: web.Request) -> web.Response:
+        """What a key's use is paid from."""
+        key = self._by_id(request.match_info["id"])
+        return as_json(
+            {
+                "key_id": key.id,
+                "billing_plan": key.billing_plan,
+                "balance": key.balance,
+                "requests": self._usage[key.id],
+            }
+        )
+
+    async def aggregate(self, _request: web.Request) -> web.Response:
+        """How often all keys together were used."""
+        return as_json({"keys": len(self._usage), "requests": sum(self._usage.values())})
+
     async def debit(self, request: web.Request) -> web.Response:
         """Charge a use; 402 when the balance is used up."""
         key = self._by_id(request.match_info["id"])
         if key.balance <= 0:
-            raise RefusalError(402, "Insufficient balance", error="usage_debit_rejected")
-        return as_json({"status": "debited", "balance": key.balance})
+            raise RefusalError(
+                402,
+                error="usage_debit_rejected",
+                reason=f"Balance {key.balance:.2f} is insufficient",
+                reason_code="insufficient_balance",
+            )
+        left = max(0.0, key.balance - PRICE)
+        self._keys[key.key] = key.model_copy(update={"balance": left})
+        return as_json({"status": "debited", "balance": left})
 
     def _caller(self, request: web.Request, *, admin: bool = False) -> Key:
         caller = self._keys.get(_bearer(request))
@@ -280,45 +232,12 @@ def _bearer(request: web.Request) -> str:
     return raw.strip()
 
 
-def _anybody(raw: str, service_id: object) -> Key:
-    """Who an unchecked key stands for."""
-    return Key(key=raw, user_id="anybody", service_id=str(service_id or "platform"), scopes=("full_access",))
-
-
-def _made(wanted: NewKey, owner: Key) -> Key:
-    now = datetime.now(UTC)
-    days = wanted.expires_in_days
-    details = wanted.model_dump(exclude={"expires_in_days"})
-    return Key(
-        **details,
-        key=_new_secret(wanted.environment),
-        user_id=owner.user_id,
-        created_at=now,
-        expires_at=now + timedelta(days=days) if days else None,
-    )
-
-
-def _new_secret(environment: str) -> str:
-    prefix = "hk_live_" if environment == "production" else "hk_test_"
-    return prefix + secrets.token_hex(16)
-
-
-def read_keys(path: Path) -> tuple[Key, ...]:
-    """The keys of a JSON file, a list of objects.
-
-    Raises:
-        SettingsError: The file is missing or not of this form; the text never holds a key.
-
-    """
+def _checked(model: type[_Body], body: dict[str, object]) -> _Body:
+    """A body that is what the endpoint wants, else 422 in FastAPI's words."""
     try:
-        return TypeAdapter(tuple[Key, ...]).validate_json(path.read_bytes())
-    except OSError as error:
-        sentence = f"SANDBOX_KEYS: {path}: {error.strerror}"
-        raise SettingsError(sentence) from None
+        return model.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        sentence = f"SANDBOX_KEYS: {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise SettingsError(sentence) from None
+        raise RefusalError(422, json.loads(error.json(include_url=False, include_input=False))) from None
 
 
 def main() -> None:
@@ -328,7 +247,11 @@ def main() -> None:
         keys = read_keys(Path(os.environ.get("SANDBOX_KEYS", "")))
     except SettingsError as error:
         sys.exit(str(error))
-    service = AuthService(keys, accepts_any="invalid-key-accepted" in settings.behaviours)
+    service = AuthService(
+        keys,
+        accepts_any="invalid-key-accepted" in settings.behaviours,
+        hour_s=HOUR_S / settings.time_scale,
+    )
     serve(service.application(), settings.bind)
 
 

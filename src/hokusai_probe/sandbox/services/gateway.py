@@ -1,52 +1,57 @@
 """The gateway in miniature: the registry API of the platform, written to its observable contract.
 
 Sections 3 to 6 of the contract, known defects repaired; each defect comes back as a behaviour named in
-SANDBOX_BEHAVIOURS. Order of a request: preflight, key, routing. So a request without a key is a 401 on
-every path that is not public, whether it exists or not (3).
+SANDBOX_BEHAVIOURS. Order of a request: scanner filter, preflight, key, balance, scope, debit, routing. So a
+request without a key is a 401 on every path that is not public, whether it exists or not (3). Answers from
+behind the authentication carry CORS headers, its refusals do not.
 
-Environment: MLFLOW_SERVER_URL, HOKUSAI_AUTH_SERVICE_URL, AUTH_SERVICE_ID, REDIS_URL, REDIS_HOST,
-REDIS_PORT, MLFLOW_SERVE_ARTIFACTS, MLFLOW_CB_FAILURE_THRESHOLD, MLFLOW_CB_RECOVERY_TIMEOUT, and the
-sandbox's own.
+Environment: MLFLOW_SERVER_URL, HOKUSAI_AUTH_SERVICE_URL, AUTH_SERVICE_ID, REDIS_URL, REDIS_HOST, REDIS_PORT,
+DB_HOST, DB_PORT, DB_NAME, DB_FALLBACK_NAME, DB_USER, MLFLOW_SERVE_ARTIFACTS, MLFLOW_CB_FAILURE_THRESHOLD,
+MLFLOW_CB_RECOVERY_TIMEOUT, REGISTRY_ADMIN_USER_EMAILS, WEBHOOK_URL, HOKUSAI_CONTRIBUTIONS_BUCKET, and the
+sandbox's own. Secrets, from the file that SANDBOX_SECRETS names: DB_PASSWORD, WEBHOOK_SECRET,
+HUGGINGFACE_API_KEY.
+
+Not here: ``/models/...`` and ``/api/models`` (era and shape are not in the contract), DSPy programs beyond
+their health, and the limits per remote address, which belong to those routes.
 """
 
+import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
 
 from hokusai_probe.sandbox.faults import FaultTable
+from hokusai_probe.sandbox.network import NetworkView
 from hokusai_probe.sandbox.services.answers import Handler, RefusalError, as_json, as_uvicorn, refusals
-from hokusai_probe.sandbox.services.gateway_auth import Authenticator, AuthSettings, KeyCache
-from hokusai_probe.sandbox.services.gateway_health import Breaker, BreakerSettings, Health
+from hokusai_probe.sandbox.services.gateway_access import (
+    admin_emails,
+    check_balance,
+    check_registry,
+    is_debited,
+    is_scanned,
+    needs_key,
+)
+from hokusai_probe.sandbox.services.gateway_auth import Authenticator, AuthSettings, Caller, KeyCache
+from hokusai_probe.sandbox.services.gateway_database import Database, DatabaseSettings
+from hokusai_probe.sandbox.services.gateway_health import Breaker, BreakerSettings, Health, Neighbours
+from hokusai_probe.sandbox.services.gateway_models import Models, template_of
 from hokusai_probe.sandbox.services.gateway_proxy import Proxy, ProxySettings, mount_of
+from hokusai_probe.sandbox.services.gateway_stall import stall
+from hokusai_probe.sandbox.services.gateway_webhook import Webhook, WebhookSettings
 from hokusai_probe.sandbox.services.settings import Settings, SettingsError, serve
 from hokusai_probe.sandbox.wire import Wire
 
-_ALWAYS_PUBLIC = ("/health", "/docs", "/openapi.json", "/redoc", "/favicon.ico")
-_PUBLIC_SINCE_2025_08_11 = (
-    "/ready",
-    "/live",
-    "/version",
-    "/metrics",
-    "/api/v1/dspy/health",
-    "/api/health/mlflow",
-)
+_let_in: ContextVar[bool] = ContextVar("let in", default=False)
+"""Whether the request that is being answered has passed the authentication."""
 
-
-def public_prefixes(behaviours: frozenset[str]) -> tuple[str, ...]:
-    """The prefixes of paths that need no key (contract 3.1); ``public-paths-need-key`` is the old list."""
-    if "public-paths-need-key" in behaviours:
-        return _ALWAYS_PUBLIC
-    return _ALWAYS_PUBLIC + _PUBLIC_SINCE_2025_08_11
-
-
-def needs_key(method: str, path: str, behaviours: frozenset[str]) -> bool:
-    """Whether a request must bring a key. Repaired: only reading is public, so a breaker reset is not."""
-    if method == "OPTIONS":
-        return "preflight-needs-key" in behaviours
-    return method not in {"GET", "HEAD"} or not path.startswith(public_prefixes(behaviours))
+_SECRETS = TypeAdapter(dict[str, str])
 
 
 def preflight_answer(request: web.Request) -> web.Response:
@@ -60,6 +65,14 @@ def preflight_answer(request: web.Request) -> web.Response:
         "Vary": "Origin",
     }
     return web.Response(text="OK", headers=headers)
+
+
+async def cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let browsers read what comes from behind the authentication, but not its refusals (contract 3.3)."""
+    origin = request.headers.get("Origin")
+    if origin and _let_in.get():
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Vary"] = "Origin"
 
 
 def open_api(paths: Mapping[tuple[str, str], Handler], behaviours: frozenset[str]) -> dict[str, object]:
@@ -86,10 +99,13 @@ class Environment:
     serves_artifacts: bool
     breaker_threshold: int
     breaker_recovery_s: float
+    admins: frozenset[str]
+    database: DatabaseSettings
+    variables: Mapping[str, str]  # for the parts that read their own
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Environment":
-        """The variables, with the platform's defaults for those that are missing.
+        """The variables and secrets, with the platform's defaults for those that are missing.
 
         Raises:
             SettingsError: A number is none.
@@ -105,7 +121,27 @@ class Environment:
             serves_artifacts=variables.get("MLFLOW_SERVE_ARTIFACTS", "true").lower() != "false",
             breaker_threshold=int(_number(variables, "MLFLOW_CB_FAILURE_THRESHOLD", 5)),
             breaker_recovery_s=_number(variables, "MLFLOW_CB_RECOVERY_TIMEOUT", 60),
+            admins=admin_emails(variables),
+            database=DatabaseSettings.read(variables),
+            variables=variables,
         )
+
+
+def with_secrets(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables and, beside them as ECS puts them there, the secrets of the file SANDBOX_SECRETS.
+
+    Raises:
+        SettingsError: The file cannot be read; the text holds none of it.
+
+    """
+    path = variables.get("SANDBOX_SECRETS")
+    if not path:
+        return dict(variables)
+    try:
+        return {**variables, **_SECRETS.validate_json(Path(path).read_bytes())}
+    except (OSError, ValidationError):
+        sentence = f"SANDBOX_SECRETS: {path} is not a readable JSON object of strings"
+        raise SettingsError(sentence) from None
 
 
 def _redis_check_url(variables: Mapping[str, str], redis_url: str) -> str:
@@ -130,20 +166,16 @@ class Gateway:
         self._environment = environment
         self._behaviours = settings.behaviours
         faults = FaultTable(settings.faults)
-        self._wire = Wire(
-            faults,
-            settings.resolver,
-            settings.time_scale,
-            settings.ca_file,
-            source=settings.bind[0],
-            keep_alive=True,
-        )
+        self._wire = self._made_wire(faults, settings.ca_file)
         self._authenticator = Authenticator(
             AuthSettings(
                 environment.auth_url, environment.service_id, settings.time_scale, settings.behaviours
             ),
             self._wire,
             self._cache(environment.redis_url, faults) if "cache-off" not in settings.behaviours else None,
+        )
+        self._webhook = Webhook(
+            WebhookSettings.read(environment.variables, settings.behaviours), self._wire, settings.time_scale
         )
         self._proxy = Proxy(
             ProxySettings(
@@ -153,9 +185,28 @@ class Gateway:
                 settings.behaviours,
             ),
             self._wire,
+            self._webhook.announce,
         )
+        self._health_wire = self._made_health_wire(faults)
         self._health = self._made_health(faults)
         self._routes = self._table(self._health)
+
+    def _made_wire(self, faults: FaultTable, ca_file: Path | None) -> Wire:
+        return Wire(
+            faults,
+            self._settings.resolver,
+            self._settings.time_scale,
+            ca_file,
+            source=self._settings.bind[0],
+            keep_alive=True,
+            network=NetworkView(self._settings.network),
+        )
+
+    def _made_health_wire(self, faults: FaultTable) -> Wire:
+        """The wire for looks at MLflow: the gateway's own, or one that trusts no authority (INC-47)."""
+        if "health-uses-other-tls" in self._behaviours:
+            return self._made_wire(faults, None)
+        return self._wire
 
     def _cache(self, url: str, faults: FaultTable) -> KeyCache | None:
         """The cache, None when the setting makes no sense: then every call goes to auth (L-03)."""
@@ -168,9 +219,12 @@ class Gateway:
         environment, scale = self._environment, self._settings.time_scale
         breaker = BreakerSettings(environment.breaker_threshold, environment.breaker_recovery_s / scale)
         return Health(
-            environment.mlflow_url,
-            self._wire,
-            self._cache(environment.redis_check_url, faults),
+            Neighbours(
+                environment.mlflow_url,
+                self._health_wire,
+                self._cache(environment.redis_check_url, faults),
+                Database(environment.database, self._wire, scale),
+            ),
             Breaker(breaker, stuck="breaker-stuck-open" in self._behaviours),
             self._behaviours,
             scale,
@@ -191,6 +245,8 @@ class Gateway:
             ("GET", "/api/health/mlflow"): health.api_mlflow,
             ("GET", "/api/health/mlflow/detailed"): health.api_mlflow_detailed,
             ("GET", "/api/health/mlflow/connectivity"): health.api_mlflow_connectivity,
+            ("GET", "/api/v1/dspy/health"): self._dspy_health,
+            **Models(self._environment.variables).routes(),
             ("GET", "/openapi.json"): self._openapi,
             ("GET", "/docs"): self._docs,
             ("GET", "/redoc"): self._docs,
@@ -199,24 +255,52 @@ class Gateway:
     def application(self) -> web.Application:
         """The web application."""
         application = web.Application(middlewares=[refusals])
+        application.on_response_prepare.append(cors_headers)
         application.on_response_prepare.append(as_uvicorn)
         application.router.add_route("*", "/{path:.*}", self._enter)
         application.cleanup_ctx.append(self._closing)
+        if "event-loop-blocked" in self._behaviours:
+            application.cleanup_ctx.append(self._stalling)
         return application
 
     async def _closing(self, _application: web.Application) -> AsyncIterator[None]:
         yield
+        await self._webhook.close()
         await self._authenticator.close()
         await self._health.close()
+        await self._health_wire.close()
         await self._wire.close()
+
+    async def _stalling(self, _application: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(stall(self._settings.time_scale))
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
     async def _enter(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        _let_in.set(False)  # one task answers all requests of a connection
+        if is_scanned(path):
+            return web.Response(status=404, headers={"Cache-Control": "no-store"})
         if not needs_key(request.method, path, self._behaviours):
+            _let_in.set(True)
             return await self._public(request, path)
         caller = await self._authenticator.caller(request)
-        self._authenticator.record_use(caller, path)
+        try:
+            return await self._known(request, path, caller)
+        finally:
+            self._authenticator.record_use(caller, path)
+
+    async def _known(self, request: web.Request, path: str, caller: Caller) -> web.StreamResponse:
+        """The answer to a request whose key is good."""
         mount = mount_of(path, self._behaviours)
+        check_balance(caller)
+        if mount is not None:
+            check_registry(caller, request.method, path, self._behaviours, self._environment.admins)
+        if is_debited(request.method, path, is_mlflow=mount is not None):
+            await self._authenticator.debit(caller, path)
+        _let_in.set(True)
         if mount is not None:
             return await self._proxy.pass_on(request, mount, caller)
         return await self._routed(request, path)
@@ -228,16 +312,20 @@ class Gateway:
 
     async def _routed(self, request: web.Request, path: str) -> web.StreamResponse:
         method = "GET" if request.method == "HEAD" else request.method
-        handler = self._routes.get((method, path))
+        template = template_of(path)
+        handler = self._routes.get((method, template))
         if handler is not None:
             return await handler(request)
-        allowed = sorted(known for known, route in self._routes if route == path)
+        allowed = sorted(known for known, route in self._routes if route == template)
         if allowed:
             raise RefusalError(405, "Method Not Allowed", {"Allow": ", ".join(allowed)})
         raise RefusalError(404, "Not Found")
 
     async def _root(self, _request: web.Request) -> web.StreamResponse:
         return as_json({"service": "Hokusai Data Pipeline API", "version": "1.0.0", "status": "operational"})
+
+    async def _dspy_health(self, _request: web.Request) -> web.StreamResponse:
+        return as_json({"status": "healthy", "service": "dspy"})
 
     async def _openapi(self, _request: web.Request) -> web.StreamResponse:
         return as_json(open_api(self._routes, self._behaviours))
@@ -251,7 +339,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     try:
         settings = Settings.read(os.environ)
-        environment = Environment.read(os.environ)
+        environment = Environment.read(with_secrets(os.environ))
     except SettingsError as error:
         sys.exit(str(error))
     serve(Gateway(settings, environment).application(), settings.bind)

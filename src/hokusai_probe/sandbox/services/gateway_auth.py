@@ -9,7 +9,8 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import NoReturn
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,11 +19,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from hokusai_probe.sandbox.faults import FaultTable, Seen
+from hokusai_probe.sandbox.faults import Do, FaultTable, Seen
 from hokusai_probe.sandbox.services.answers import RefusalError
 from hokusai_probe.sandbox.wire import (
     AnswerTimeoutError,
     ConnectTimeoutError,
+    NameUnknownError,
     Outgoing,
     Timeouts,
     Wire,
@@ -49,7 +51,10 @@ class Caller(BaseModel):
     is_valid: bool = True
     key_id: str = ""
     user_id: str = ""
+    email: str = ""
+    is_admin: bool = False
     scopes: tuple[str, ...] = ()
+    has_sufficient_balance: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,25 @@ def outage(text: str, behaviours: frozenset[str]) -> RefusalError:
     if "outage-as-401" in behaviours:
         return RefusalError(401, text)
     return RefusalError(503, text, {"Retry-After": "1"})
+
+
+def debit_rejected(body: bytes) -> RefusalError:
+    """The refusal that follows from a rejected debit: auth's reason, as far as it gives one."""
+    try:
+        said = _Rejection.model_validate_json(body)
+    except ValidationError:
+        said = _Rejection()
+    return RefusalError(
+        402, error="usage_debit_rejected", reason=said.reason or said.detail, reason_code=said.reason_code
+    )
+
+
+class _Rejection(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reason: str | None = None
+    reason_code: str | None = None
+    detail: str | None = None
 
 
 class Authenticator:
@@ -171,6 +195,29 @@ class Authenticator:
         if self._cache:
             await self._cache.close()
 
+    async def debit(self, caller: Caller, path: str) -> None:
+        """Have a use charged before it is carried out; an auth service that does not answer charges nothing.
+
+        Raises:
+            RefusalError: 402, auth rejects the debit.
+
+        """
+        if not caller.key_id:
+            return
+        outgoing = self._usage(caller, path, "/debit")
+        try:
+            async with self._wire.send("gateway->auth", outgoing, self._timeouts) as answer:
+                body = await answer.read()
+        except WireError:
+            return
+        if answer.status == 402:
+            raise debit_rejected(body)
+
+    def _usage(self, caller: Caller, path: str, what: str = "") -> Outgoing:
+        url = f"{self._settings.url}/api/v1/usage/{quote(caller.key_id, safe='')}{what}"
+        body = json.dumps({"endpoint": path, "service_id": self._settings.service_id}).encode()
+        return Outgoing("POST", url, (("Content-Type", "application/json"),), body)
+
     def record_use(self, caller: Caller, path: str) -> None:
         """Tell auth of a use, without waiting and whatever comes of it."""
         task = asyncio.get_running_loop().create_task(self._post_use(caller, path))
@@ -178,11 +225,9 @@ class Authenticator:
         task.add_done_callback(self._posting.discard)
 
     async def _post_use(self, caller: Caller, path: str) -> None:
-        body = json.dumps({"endpoint": path}).encode()
-        url = f"{self._settings.url}/api/v1/usage/{caller.key_id}"
-        request = Outgoing("POST", url, (("Content-Type", "application/json"),), body)
+        outgoing = self._usage(caller, path)
         try:
-            async with self._wire.send("gateway->auth", request, self._timeouts) as answer:
+            async with self._wire.send("gateway->auth", outgoing, self._timeouts) as answer:
                 await answer.read()
         except WireError:
             return  # usage is nobody's reason to fail a request
@@ -263,12 +308,23 @@ class KeyCache:
         await asyncio.sleep(effect.delay_s / self._time_scale)
         given = effect.answer.address if effect.answer else None
         if effect.answer is not None and given is None:
-            raise TimeoutError if effect.answer.drop else ConnectionRefusedError
+            await self._fail(effect.answer)
         address = given or (await self._wire.resolve(self._host, self._limit_s))[0]
-        if not is_inside(address):
-            await asyncio.sleep(self._limit_s)
-            raise TimeoutError
+        if not is_inside(address) or self._wire.dropped(address, self._port):
+            await self._hang()
         return address
+
+    async def _fail(self, fault: Do) -> NoReturn:
+        if fault.drop:
+            await self._hang()
+        if fault.nxdomain:
+            raise NameUnknownError
+        raise ConnectionResetError if fault.reset else ConnectionRefusedError
+
+    async def _hang(self) -> NoReturn:
+        """Packets vanish: wait until the limit, or until the caller's own runs out."""
+        await asyncio.sleep(self._limit_s)
+        raise TimeoutError
 
 
 def _entry(key: str) -> str:

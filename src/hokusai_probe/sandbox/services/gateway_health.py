@@ -2,7 +2,11 @@
 
 The breaker serves these endpoints only; the proxy never asks it. Repaired, an open breaker is a 503 and a
 gateway that cannot serve is not ready; the behaviours ``breaker-open-500``, ``breaker-stuck-open``,
-``ready-200-when-not``, ``health-constant`` and ``health-status-500`` bring the old answers back.
+``ready-200-when-not``, ``health-constant``, ``health-status-500`` and ``health-uses-other-tls`` bring the old
+answers back.
+
+Without a database the gateway is degraded and not ready, whatever the behaviours (contract 5, since October
+2025).
 """
 
 import asyncio
@@ -15,13 +19,30 @@ from aiohttp import web
 
 from hokusai_probe.sandbox.services.answers import RefusalError, as_json
 from hokusai_probe.sandbox.services.gateway_auth import KeyCache
+from hokusai_probe.sandbox.services.gateway_database import (
+    ATTEMPTS,
+    CONNECT_TIMEOUT_S,
+    Database,
+    DatabaseCheck,
+)
 from hokusai_probe.sandbox.wire import Outgoing, Timeouts, Wire, WireError
 
-LOOK_TIMEOUT_S = 4.0
-"""How long a health endpoint waits for a dependency, in platform seconds; less than any target group's 5."""
+LOOK_TIMEOUT_S = 3.0
+"""How long a health endpoint waits for a dependency, in platform seconds.
+
+Well below the 5 of the container's own health check and of the shortest target group: a dependency that does
+not answer must not cost the gateway its task.
+"""
 
 API_LOOK_TIMEOUT_S = 10.0
 """How long /api/health/mlflow waits for each of MLflow's APIs, in platform seconds."""
+
+RETRIES = 3
+RETRY_PAUSE_S = 0.5
+"""MLflow's health is asked three times before it counts as bad (contract 6); the pause doubles each time.
+
+All of it within `LOOK_TIMEOUT_S`. How long the platform pauses is not documented.
+"""
 
 VERSION = "1.0.0"
 
@@ -78,63 +99,79 @@ class Breaker:
         self._successes = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What the health endpoints look at. ``wire`` is the one for MLflow, closed by whoever made it."""
+
+    mlflow_url: str
+    wire: Wire
+    redis: KeyCache | None
+    database: Database
+
+
 class Health:
-    """The handlers of the health endpoints."""
+    """The handlers of the health endpoints.
+
+    Args:
+        neighbours: What to look at.
+        breaker: The breaker for MLflow.
+        behaviours: The known defects that are switched on.
+        time_scale: How many times faster than the platform.
+
+    """
 
     def __init__(
-        self,
-        mlflow_url: str,
-        wire: Wire,
-        redis: KeyCache | None,
-        breaker: Breaker,
-        behaviours: frozenset[str],
-        time_scale: float,
+        self, neighbours: Neighbours, breaker: Breaker, behaviours: frozenset[str], time_scale: float
     ) -> None:
-        self._mlflow_url = mlflow_url
-        self._wire = wire
-        self._redis = redis
+        self._mlflow_url = neighbours.mlflow_url
+        self._wire = neighbours.wire
+        self._redis = neighbours.redis
+        self._database = neighbours.database
         self._breaker = breaker
         self._behaviours = behaviours
+        self._time_scale = time_scale
         self._started = time.monotonic()
         seconds, api_seconds = LOOK_TIMEOUT_S / time_scale, API_LOOK_TIMEOUT_S / time_scale
         self._timeouts = Timeouts(seconds, seconds)
         self._api_timeouts = Timeouts(api_seconds, api_seconds)
 
     async def health(self, request: web.Request) -> web.Response:
-        """The state of the gateway and what it depends on; 200 also when degraded."""
+        """The gateway and what it depends on; 200 also when degraded, 503 when all of that is gone."""
         if "health-constant" in self._behaviours:
             constant = {"api": "healthy", "dependency_checks": "skipped"}
             return as_json({"status": "healthy", "services": constant})
         if request.query.get("detailed") == "true":
             self._refuse_if("health-status-500")
-        return as_json(await self._overview())
+        return await self._overview()
 
     async def status(self, _request: web.Request) -> web.Response:
         """The same overview."""
         self._refuse_if("health-status-500")
-        return as_json(await self._overview())
+        return await self._overview()
 
     def _refuse_if(self, behaviour: str) -> None:
         if behaviour in self._behaviours:
             raise RefusalError(500, "Internal server error")
 
-    async def _overview(self) -> dict[str, object]:
-        mlflow, redis = await asyncio.gather(self._look_at_mlflow(), self._redis_alive())
-        services = {
+    async def _overview(self) -> web.Response:
+        mlflow, redis, database = await asyncio.gather(
+            self._look_at_mlflow(), self._redis_alive(), self._database.look(self._timeouts.connect_s)
+        )
+        looked_at = {
             "mlflow": _word(good=mlflow is None),
             "redis": _word(good=redis),
             "message_queue": _word(good=redis),
-            "postgres": "healthy",
-            "external_api": "healthy",
+            "postgres": _word(good=database is None),
         }
-        degraded = "unhealthy" in services.values()
-        return {
-            "status": "degraded" if degraded else "healthy",
+        status = overall(looked_at)
+        body = {
+            "status": status,
             "version": VERSION,
-            "services": services,
+            "services": {**looked_at, "external_api": "healthy"},
             "timestamp": _now(),
-            "system_info": {"uptime_seconds": self._uptime()},
+            "system_info": {"uptime_seconds": self._uptime(), "memory_usage_mb": _memory_mb()},
         }
+        return as_json(body, status=503 if status == "unhealthy" else 200)
 
     async def close(self) -> None:
         """Close what is open."""
@@ -178,17 +215,43 @@ class Health:
         return as_json({"status": "reset", "reset_by": "manual_api_call", "timestamp": _now()})
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Whether the gateway can serve: MLflow answers. The cache is not needed for that."""
-        error = await self._look_at_mlflow()
-        ready = error is None
+        """Whether the gateway can serve: MLflow and the database answer. The cache is not needed for that.
+
+        With ``ready-200-when-not`` a gateway that lacks MLflow alone answers 200; only the body says so.
+        """
+        mlflow, database = await asyncio.gather(self._look_at_mlflow(), self._database.check())
+        ready = mlflow is None and database.error is None
         lenient = "ready-200-when-not" in self._behaviours
+        serves = database.error is None and (mlflow is None or lenient)
         body = {
             "ready": ready,
-            "can_serve_traffic": ready or lenient,
-            "degraded_mode": not ready,
-            "checks": [{"name": "mlflow", "passed": ready, "error": error}],
+            "can_serve_traffic": serves,
+            "degraded_mode": serves and not ready,
+            "checks": [
+                self._database_check(database),
+                {"name": "mlflow", "passed": mlflow is None, "error": mlflow, "critical": False},
+            ],
         }
-        return as_json(body, status=200 if ready or lenient else 503)
+        return as_json(body, status=200 if serves else 503)
+
+    def _database_check(self, check: DatabaseCheck) -> dict[str, object]:
+        passed, settings = check.error is None, self._database.settings
+        details = {
+            "host": settings.host,
+            "port": settings.port,
+            "user": settings.user,
+            "primary_db": settings.name,
+            "fallback_db": settings.fallback_name,
+            "timeout": CONNECT_TIMEOUT_S,
+            "max_retries": ATTEMPTS,
+        }
+        return {
+            "name": "database",
+            "passed": passed,
+            "error": check.error or check.warning,
+            "critical": True,
+            "connection_details": None if passed else details,
+        }
 
     async def live(self, _request: web.Request) -> web.Response:
         """That the process lives."""
@@ -238,8 +301,22 @@ class Health:
         """What is wrong with MLflow, None when it answers its health path. An open breaker asks nothing."""
         if self._breaker.state == "OPEN":
             return "circuit breaker is open"
-        error = await self._look("/health", self._timeouts)
+        error = await self._patient_look("/health")
         self._breaker.note(good=error is None)
+        return error
+
+    async def _patient_look(self, path: str) -> str | None:
+        """What is wrong, None as soon as one of several looks finds it well."""
+        deadline = time.monotonic() + self._timeouts.connect_s
+        pause = RETRY_PAUSE_S / self._time_scale
+        error = await self._look(path, self._timeouts)
+        for _ in range(RETRIES - 1):
+            left = deadline - time.monotonic() - pause
+            if error is None or left <= 0:
+                break
+            await asyncio.sleep(pause)
+            error = await self._look(path, Timeouts(left, left))
+            pause *= 2
         return error
 
     async def _look(self, path: str, timeouts: Timeouts) -> str | None:
@@ -252,6 +329,14 @@ class Health:
 
     def _uptime(self) -> float:
         return round(time.monotonic() - self._started, 3)
+
+
+def overall(services: Mapping[str, str]) -> str:
+    """What it comes to: healthy when all are, unhealthy when none is, else degraded."""
+    states = set(services.values())
+    if states == {"healthy"}:
+        return "healthy"
+    return "degraded" if "healthy" in states else "unhealthy"
 
 
 def _check(error: str | None) -> Mapping[str, object]:

@@ -1,18 +1,20 @@
-"""The gateway's proxy to MLflow: where a path leads, who may write, and what the proxy says when it fails.
+"""The gateway's proxy to MLflow: where a path leads, and what the proxy says when MLflow does not answer.
 
 Contract section 4.1. The base MLFLOW_SERVER_URL ends in MLflow's own prefix (``/mlflow``), so a mount
-prefix is taken off and the rest appended: ``/api/mlflow/api/2.0/x`` leads to ``{base}/api/2.0/x``.
+prefix is taken off and the rest appended: ``/api/mlflow/api/2.0/x`` leads to ``{base}/api/2.0/x``. Where the
+base is the registry's public host, ``api/2.0`` becomes ``ajax-api/2.0``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from hokusai_probe.sandbox.services.answers import RefusalError, as_json
+from hokusai_probe.sandbox.services.answers import RefusalError, as_json, log
 from hokusai_probe.sandbox.services.gateway_auth import Caller
+from hokusai_probe.sandbox.services.gateway_webhook import is_registration
 from hokusai_probe.sandbox.wire import (
     Answer,
     AnswerTimeoutError,
@@ -27,14 +29,7 @@ from hokusai_probe.sandbox.wire import (
 
 PROXY_TIMEOUT_S = 30.0
 
-WRITE_SCOPES = frozenset(
-    {"model:write", "mlflow:write", "mlflow:access", "admin", "mlflow:admin", "write", "full_access"}
-)
-"""Scopes of which any allows to write (contract 3.4)."""
-
 _MOUNTS = ("/api/2.0/mlflow", "/api/mlflow", "/mlflow")
-_READS_BY_POST = frozenset({"search", "get-latest-versions"})
-_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ARTIFACTS = "/mlflow-artifacts/"
 
 
@@ -64,39 +59,23 @@ def mount_of(path: str, behaviours: frozenset[str]) -> str | None:
 def upstream_path(path: str, mount: str, behaviours: frozenset[str]) -> str:
     """What to append to MLflow's base for a path under a mount.
 
-    The behaviour ``artifact-path-untranslated`` leaves the mount in an artifact's path, where MLflow has no
-    such route (INC-09).
+    ``/api/2.0/mlflow`` is MLflow's own path and stays; the behaviour ``api-2.0-mount-strips-prefix`` takes it
+    off all the same, and MLflow has no such route (S-06). The behaviour ``artifact-path-untranslated`` leaves
+    the mount in an artifact's path, where MLflow has none either (INC-09).
     """
     if _ARTIFACTS in path and "artifact-path-untranslated" in behaviours:
         return path
-    if mount == "/api/2.0/mlflow":
+    if mount == "/api/2.0/mlflow" and "api-2.0-mount-strips-prefix" not in behaviours:
         return path
     return path.removeprefix(mount)
 
 
-def is_write(method: str, path: str) -> bool:
-    """Whether a request changes the registry; MLflow has searches that are POSTs."""
-    if method in _READ_METHODS:
-        return False
-    return not (method == "POST" and path.rsplit("/", 1)[-1] in _READS_BY_POST)
-
-
-def check_scope(caller: Caller, method: str, path: str, behaviours: frozenset[str]) -> None:
-    """Let a write pass only with a scope that allows it.
-
-    Raises:
-        RefusalError: 403 FORBIDDEN.
-
-    """
-    if "no-scope-check" in behaviours or not is_write(method, path) or WRITE_SCOPES & set(caller.scopes):
-        return
-    raise RefusalError(
-        403,
-        "Insufficient permissions for this operation",
-        error="FORBIDDEN",
-        required_scope="model:write",
-        current_scopes=list(caller.scopes),
-    )
+def translated(rest: str, base: str) -> str:
+    """The path for a base that is the registry's public host: MLflow's other API prefix."""
+    host = urlsplit(base).hostname or ""
+    if host.startswith("registry.") and rest.startswith("/api/2.0/"):
+        return f"/ajax-api/2.0/{rest.removeprefix('/api/2.0/')}"
+    return rest
 
 
 def upstream_query(query: str) -> str:
@@ -138,11 +117,19 @@ def artifacts_disabled() -> RefusalError:
 
 
 class Proxy:
-    """Passes requests on to MLflow, bodies streamed both ways."""
+    """Passes requests on to MLflow, bodies streamed both ways.
 
-    def __init__(self, settings: ProxySettings, wire: Wire) -> None:
+    Args:
+        settings: Where MLflow is.
+        wire: The gateway's own.
+        registered: Called with MLflow's answer when it has made a model version.
+
+    """
+
+    def __init__(self, settings: ProxySettings, wire: Wire, registered: Callable[[bytes], None]) -> None:
         self._settings = settings
         self._wire = wire
+        self._registered = registered
         seconds = PROXY_TIMEOUT_S / settings.time_scale
         self._timeouts = Timeouts(seconds, seconds)
 
@@ -150,20 +137,24 @@ class Proxy:
         """MLflow's answer to a request under a mount.
 
         Raises:
-            RefusalError: The caller may not write, artifacts are off, or MLflow gave no answer.
+            RefusalError: Artifacts are off, or MLflow gave no answer.
 
         """
         path = request.rel_url.raw_path
-        check_scope(caller, request.method, path, self._settings.behaviours)
         if _ARTIFACTS in path and not self._settings.serves_artifacts:
             raise artifacts_disabled()
-        rest = upstream_path(path, mount, self._settings.behaviours)
+        rest = translated(upstream_path(path, mount, self._settings.behaviours), self._settings.url)
         outgoing = self._outgoing(request, rest, caller)
         try:
             async with self._wire.send("gateway->mlflow", outgoing, self._timeouts) as answer:
-                return await _relay(request, rest, answer)
+                copy = bytearray() if is_registration(request.method, rest) else None
+                response = await _relay(request, rest, answer, copy)
         except WireError as error:
+            log(f"MLflow gave no answer: {_kind(error)}", "ERROR")
             raise failure(error, self._settings) from None
+        if copy and response.status == 200:
+            self._registered(bytes(copy))
+        return response
 
     def _outgoing(self, request: web.Request, rest: str, caller: Caller) -> Outgoing:
         query = upstream_query(request.rel_url.raw_query_string)
@@ -176,7 +167,15 @@ class Proxy:
         )
 
 
-async def _relay(request: web.Request, rest: str, answer: Answer) -> web.StreamResponse:
+def _kind(error: WireError) -> str:
+    """What stopped a request, for the log: the answer to the caller does not say."""
+    return ": ".join(part for part in (type(error).__name__.removesuffix("Error"), str(error)) if part)
+
+
+async def _relay(
+    request: web.Request, rest: str, answer: Answer, copy: bytearray | None
+) -> web.StreamResponse:
+    """Pass an answer on, and keep a copy of its body if one is wanted."""
     if answer.status == 404 and answer.headers.get("Content-Type", "").startswith("text/html"):
         message = f"The requested resource was not found: {rest}"
         return as_json({"error_code": "RESOURCE_NOT_FOUND", "message": message}, status=404)
@@ -185,6 +184,8 @@ async def _relay(request: web.Request, rest: str, answer: Answer) -> web.StreamR
     await response.prepare(request)
     try:
         async for chunk in answer.body:
+            if copy is not None:
+                copy += chunk
             await response.write(chunk)
         await response.write_eof()
     except (WireError, ConnectionError):

@@ -14,17 +14,25 @@ What ``mlflow server`` tells its worker goes through private variables; found by
 
 MLFLOW_SERVER_ALLOWED_HOSTS is public and read as it is. All of them must be set before the first import of
 ``mlflow.server``, which reads them while it is imported.
+
+Each process has a disk of its own, as a Fargate task has: what MLflow keeps in its working directory is gone
+with the task. That is where everything goes that no variable sends elsewhere. The secrets of the task
+definition are variables like the others, as ECS has it; a Postgres URI without a password takes DB_PASSWORD.
 """
 
 import fcntl
+import json
 import os
 import shutil
+import ssl
 import sys
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from hokusai_probe.sandbox.services import mlflow_way
 from hokusai_probe.sandbox.services.settings import Settings, SettingsError
 
 _SQLITE = "sqlite:///"
@@ -32,32 +40,72 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "_MLFLOW_SGI_NAME": "uvicorn",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 
 
 def server_environment(
-    environment: Mapping[str, str], state: Path, behaviours: frozenset[str] = frozenset()
+    environment: Mapping[str, str], behaviours: frozenset[str] = frozenset()
 ) -> dict[str, str]:
     """The variables that the server needs, from those of the task definition.
 
     BACKEND_STORE_URI, DEFAULT_ARTIFACT_ROOT, ARTIFACTS_DESTINATION, MLFLOW_SERVE_ARTIFACTS and
-    MLFLOW_STATIC_PREFIX are obeyed. Without BACKEND_STORE_URI MLflow uses its own default in ``state``;
-    without ARTIFACTS_DESTINATION artifacts go to a directory in ``state``, the task's own disk. The behaviour
-    ``artifacts-disabled`` is the flag ``--no-serve-artifacts``.
+    MLFLOW_STATIC_PREFIX are obeyed. Without BACKEND_STORE_URI or ARTIFACTS_DESTINATION MLflow uses its own
+    defaults in the working directory. The behaviour ``artifacts-disabled`` is the flag
+    ``--no-serve-artifacts``.
     """
     switch = environment.get("MLFLOW_SERVE_ARTIFACTS", "true").lower()
     serves = switch != "false" and "artifacts-disabled" not in behaviours
     store = environment.get("BACKEND_STORE_URI", "")
+    if store.startswith("postgres"):
+        store = mlflow_way.with_password(store, environment)
     private = {
         "_MLFLOW_SERVER_FILE_STORE": store,
         "_MLFLOW_SERVER_REGISTRY_STORE": store,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true" if serves else "",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": environment.get("ARTIFACTS_DESTINATION")
-        or (state / "mlartifacts").as_uri(),
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": environment.get("ARTIFACTS_DESTINATION") or "./mlartifacts",
         "_MLFLOW_SERVER_ARTIFACT_ROOT": environment.get("DEFAULT_ARTIFACT_ROOT") or "mlflow-artifacts:/",
         "_MLFLOW_STATIC_PREFIX": environment.get("MLFLOW_STATIC_PREFIX", ""),
     }
     return _QUIET | {name: value for name, value in private.items() if value}
+
+
+def tls_options(environment: Mapping[str, str], ca_file: Path | None) -> dict[str, Any]:
+    """What makes uvicorn speak TLS: nothing, unless MLFLOW_MTLS_ENABLED is true (INC-44, INC-46).
+
+    The certificate is the one that lies beside the sandbox's authority. MLFLOW_MTLS_CERT_REQS says whether
+    clients have to show one: 2 they must, 1 they may (the repaired platform), 0 they are not asked.
+    """
+    if environment.get("MLFLOW_MTLS_ENABLED", "").lower() != "true" or ca_file is None:
+        return {}
+    certificates = ca_file.parent / "certificates"
+    return {
+        "ssl_certfile": certificates / "mlflow.pem",
+        "ssl_keyfile": certificates / "mlflow.key",
+        "ssl_ca_certs": str(ca_file),
+        "ssl_cert_reqs": int(environment.get("MLFLOW_MTLS_CERT_REQS") or ssl.CERT_OPTIONAL),
+    }
+
+
+def secrets_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The resolved secrets of the task definition, from the file that SANDBOX_SECRETS names; {} without one.
+
+    Raises:
+        SettingsError: The file is no JSON object.
+
+    """
+    path = Path(environment.get("SANDBOX_SECRETS") or os.devnull)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        sentence = f"SANDBOX_SECRETS names {path}, which holds no JSON object"
+        raise SettingsError(sentence)
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def sqlite_path(store: str) -> Path | None:
@@ -93,14 +141,19 @@ def template(directory: Path) -> Path:
 
 
 def _migrate(target: Path) -> None:
-    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
-
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         fresh = Path(scratch) / "new.sqlite"
-        engine = create_sqlalchemy_engine(f"{_SQLITE}{fresh}")  # type: ignore[no-untyped-call]
-        _initialize_tables(engine)  # type: ignore[no-untyped-call]
-        engine.dispose()
+        migrate(f"{_SQLITE}{fresh}")
         fresh.replace(target)
+
+
+def migrate(uri: str) -> None:
+    """Make MLflow's tables in an empty database."""
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
+    _initialize_tables(engine)  # type: ignore[no-untyped-call]
+    engine.dispose()
 
 
 def prepare_database(store: str, directory: Path) -> None:
@@ -123,22 +176,36 @@ def _open_stores() -> None:
     )
 
 
+def _enter_disk(state: Path) -> None:
+    """Work in a directory that no other task has, nor the next one at this address."""
+    state.mkdir(parents=True, exist_ok=True)
+    os.chdir(tempfile.mkdtemp(prefix="task-", dir=state.resolve()))
+
+
 def main() -> None:
     """Run the server until SIGTERM."""
     try:
         settings = Settings.read(os.environ)
+        os.environ.update(secrets_of(os.environ))
     except SettingsError as error:
         sys.exit(str(error))
-    settings.state.mkdir(parents=True, exist_ok=True)
-    os.chdir(settings.state)
-    os.environ.update(server_environment(os.environ, settings.state.resolve(), settings.behaviours))
+    faults, ca_file = settings.faults.resolve(), settings.ca_file and settings.ca_file.resolve()
+    _enter_disk(settings.state)
+    os.environ.update(server_environment(os.environ, settings.behaviours))
+    host, port = settings.bind
+    os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", f"http://{mlflow_way.storage_door(host)}")
     prepare_database(os.environ.get("BACKEND_STORE_URI", ""), cache_directory())
+    mlflow_way.install(mlflow_way.Way(host, faults, settings.time_scale))
     _open_stores()
     import uvicorn
 
-    host, port = settings.bind
     uvicorn.run(
-        "mlflow.server.fastapi_app:app", host=host, port=port, timeout_graceful_shutdown=1, access_log=True
+        "mlflow.server.fastapi_app:app",
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=1,
+        access_log=True,
+        **tls_options(os.environ, ca_file),
     )
 
 

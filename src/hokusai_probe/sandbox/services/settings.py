@@ -45,10 +45,11 @@ class Settings:
     ca_file: Path | None
     time_scale: float
     state: Path
+    network: Path = Path("no-network.json")
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """The SANDBOX_* variables; without a resolver no name resolves, without a table there are no faults.
+        """The SANDBOX_* variables; no resolver: no name resolves, no tables: no faults, an open network.
 
         Raises:
             SettingsError: A variable cannot be read.
@@ -64,6 +65,7 @@ class Settings:
             ca_file=Path(ca_file) if ca_file else None,
             time_scale=float(environment.get("SANDBOX_TIME_SCALE") or 10),
             state=Path(environment.get("SANDBOX_STATE") or "."),
+            network=Path(environment.get("SANDBOX_NETWORK") or "no-network.json"),
         )
 
 
