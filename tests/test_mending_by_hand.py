@@ -104,34 +104,49 @@ def _printed(first: "subprocess.Popen[str]") -> tuple[dict[str, str], dict[str, 
     return exports, names
 
 
-def test_a_person_mends_the_platform_with_the_aws_cli_and_everything_heals(terminal: Terminal) -> None:
-    """curl, the AWS CLI and the probe see a broken platform, and after four commands a healthy one."""
+@dataclass(frozen=True)
+class Before:
+    """What the person saw before mending: curl's status code of auth, the ports of unhealthy targets."""
+
+    auth: str
+    unhealthy: list[int]
+
+
+@pytest.fixture(scope="module")
+def before(terminal: Terminal) -> Before:
+    """The person looks, and then mends everything with the AWS CLI."""
     names = terminal.names
-    group = names["target_group.auth"]
-    task = names["task.auth.ip"]
-    described = ("elbv2", "describe-target-health", "--target-group-arn", group)
-
-    before = terminal.aws(*described)["TargetHealthDescriptions"]
-    assert terminal.curl("auth", "/health") == "502"
-    assert _ports(before, "unhealthy") == [9000]
-
+    group, task = names["target_group.auth"], names["task.auth.ip"]
+    gateway = f"Type=forward,TargetGroupArn={names['target_group.gateway']}"
+    seen = Before(terminal.curl("auth", "/health"), _ports(terminal, "unhealthy"))
+    for word, port in (("deregister-targets", 9000), ("register-targets", 8000)):
+        terminal.aws("elbv2", word, "--target-group-arn", group, "--targets", f"Id={task},Port={port}")
     terminal.aws(
-        "elbv2", "deregister-targets", "--target-group-arn", group, "--targets", f"Id={task},Port=9000"
+        "elbv2", "modify-rule", "--rule-arn", names["rule.registry.api_mlflow"], "--actions", gateway
     )
-    terminal.aws(
-        "elbv2", "register-targets", "--target-group-arn", group, "--targets", f"Id={task},Port=8000"
-    )
-    terminal.aws(
-        "elbv2", "modify-rule", "--rule-arn", names["rule.registry.api_mlflow"],
-        "--actions", f"Type=forward,TargetGroupArn={names['target_group.gateway']}",
-    )  # fmt: skip
     terminal.aws(
         "elbv2", "create-rule", "--listener-arn", names["listener.main.https"], "--priority", "100",
         "--conditions", json.dumps([{"Field": "path-pattern", "PathPatternConfig": {"Values": PATHS}}]),
-        "--actions", f"Type=forward,TargetGroupArn={names['target_group.gateway']}",
+        "--actions", gateway,
     )  # fmt: skip
+    assert _eventually(lambda: _ports(terminal, "healthy") == [8000])
+    return seen
 
-    assert _eventually(lambda: _ports(terminal.aws(*described)["TargetHealthDescriptions"], "healthy"))
+
+def _ports(terminal: Terminal, state: str) -> list[int]:
+    """The ports of auth's targets in this state."""
+    group = terminal.names["target_group.auth"]
+    found = terminal.aws("elbv2", "describe-target-health", "--target-group-arn", group)
+    return [
+        one["Target"]["Port"]
+        for one in found["TargetHealthDescriptions"]
+        if one["TargetHealth"]["State"] == state
+    ]
+
+
+def test_everything_a_person_has_sees_the_platform_break_and_heal(terminal: Terminal, before: Before) -> None:
+    """curl, the AWS CLI and the probe see a broken platform, and after four commands a healthy one."""
+    assert before == Before(auth="502", unhealthy=[9000])
     assert terminal.curl("auth", "/health") == "200"
     found = _probed(terminal)
     assert [d["cause"] for d in found["diagnoses"] if d["status"] == "present"] == []
@@ -144,10 +159,6 @@ def _probed(terminal: Terminal) -> dict[str, Any]:
     found = terminal.run(probe, "run", str(terminal.target), "--skip", "trained-model", "--json", "-")
     assert found.returncode in {0, 1}, found.stderr
     return dict(json.loads(found.stdout))
-
-
-def _ports(described: list[dict[str, Any]], state: str) -> list[int]:
-    return [one["Target"]["Port"] for one in described if one["TargetHealth"]["State"] == state]
 
 
 def _eventually(condition: Any) -> bool:
@@ -173,6 +184,7 @@ print(client.get_model_version("by-hand", "1").status)
 """
 
 
+@pytest.mark.usefixtures("before")
 def test_an_mlflow_client_registers_a_model_on_the_mended_platform(terminal: Terminal) -> None:
     """The real MLflow client, configured as a third party would, works through load balancer and gateway."""
     content = terminal.content

@@ -21,7 +21,7 @@ class MlflowApiFacts(Facts):
 
     ``tried``: the answers of the prefixes that were tried before, where the target names none.
     ``works``: searching answered with MLflow's own JSON, which may be longer than the body that is kept.
-    ``unknown_model`` None: searching got no answer at all, so nothing more was asked.
+    ``unknown_model`` None: nobody behind the edge answered the search, so nothing more was asked.
     """
 
     prefix: str
@@ -44,7 +44,7 @@ async def mlflow_api(look: Look) -> MlflowApiFacts:
             break  # found, or nobody there: asking the dead again costs a connect timeout each
     chosen = min(tried, key=lambda prefix: _promise(tried[prefix]))
     search = tried.pop(chosen)
-    unknown = None if search.status is None else await _get(look, chosen + MODEL, ("name", NO_SUCH_MODEL))
+    unknown = await _get(look, chosen + MODEL, ("name", NO_SUCH_MODEL)) if _is_there(search) else None
     return MlflowApiFacts(
         prefix=chosen,
         search=search,
@@ -52,6 +52,11 @@ async def mlflow_api(look: Look) -> MlflowApiFacts:
         works=is_search_result(search),
         tried=tried,
     )
+
+
+def _is_there(answer: Answer) -> bool:
+    """Whether asking on is worth it: a silent upstream costs the platform's whole time limit each time."""
+    return answer.status is not None and answer.status not in {502, 503, 504}
 
 
 def _prefixes(look: Look) -> tuple[str, ...]:
@@ -92,7 +97,7 @@ def unknown_model_is_mlflows_404(facts: MlflowApiFacts) -> Sentence:
     answer = facts.unknown_model
     if answer is None:
         return Blocked(
-            reason=f"{facts.search.path} got no answer, so nothing more was asked",
+            reason=f"{facts.search.path}: {said(facts.search)}, so nothing more was asked",
             waited_for="experiments-can-be-searched",
         )
     if (

@@ -280,7 +280,12 @@ def left(thing: str, answer: Answer, *, gone: bool) -> str:
     )
 
 
-@probe(area="registration", safety="write", after=("registry-host-answers",), cost=20)
+@probe(
+    area="registration",
+    safety="write",
+    after=("registry-host-answers", "experiments-can-be-searched"),
+    cost=20,
+)
 async def model_registration(look: Look, api: MlflowApiFacts) -> RegistrationFacts:
     """Registering a model: experiment, run, model and version, retrieval, artifact; then removing it.
 

@@ -62,7 +62,7 @@ async def _predictions(job: Job) -> Rows:
     area="registration",
     safety="write",
     needs=("registration-extra",),
-    after=("registry-host-answers",),
+    after=("registry-host-answers", "experiments-can-be-searched"),
     cost=24,
     deadline_s=WORKER_S,
     prepare=WORKER.start,

@@ -337,18 +337,20 @@ class Postgres:
 
     def stop(self) -> None:
         """Shut it down as an administrator does: clients are told, nothing is lost."""
-        if self._child is None:
-            return
-        self._child.signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(_STOP_S)
-        self.kill()
+        self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it on the spot."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        """End it on the spot; the server still collects its own processes (immediate shutdown)."""
+        self._end(signal.SIGQUIT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._child is None:
+            return
+        self._child.signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(_STOP_S)
+        self._child.kill()
+        self._child = None
 
     def set_password(self, role: str, password: str) -> None:
         """Change a role's password, as ModifyDBInstance does.

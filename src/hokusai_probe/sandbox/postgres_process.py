@@ -58,17 +58,15 @@ def become(user: int) -> None:
 
 
 def mark_segment_beside(data: Path) -> None:
-    """Mark the segment of the server that this process is about to become, from a process beside it.
+    """Mark the segment of the server that this process is about to become, from a child of it.
 
-    A grandchild does it: the server knows its own children only.
+    A server collects children that it does not know as well, and takes an exit code other than 0 for a crash.
     """
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        return
     if os.fork() == 0:
-        _mark_segment(data / "postmaster.pid")
-    os._exit(0)
+        try:
+            _mark_segment(data / "postmaster.pid")
+        finally:
+            os._exit(0)
 
 
 def _mark_segment(lock: Path) -> None:
