@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from _facts import TARGET, form_facts, hosts_facts, inside, outside, refusal, unavailable
+from _pytest.mark import ParameterSet
 from click.testing import CliRunner, Result
 from pydantic import JsonValue
 
@@ -52,6 +53,11 @@ def report(*statuses: VerdictStatus, interrupted: str | None = None) -> Report:
     )  # fmt: skip
 
 
+def in_sandbox(arguments: list[str], says: str) -> ParameterSet:
+    """A case for the worker that has a sandbox's imports in memory."""
+    return pytest.param(arguments, says, marks=pytest.mark.xdist_group("sandbox"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -61,14 +67,14 @@ def report(*statuses: VerdictStatus, interrupted: str | None = None) -> Report:
         (["run", "/nowhere/target.toml"], "/nowhere/target.toml"),
         (["run", "http://127.0.0.1:9", "--only", "registraton"], "did you mean registration"),
         (["run", "http://127.0.0.1:9", "--allow", "rread"], "read, write, hostile, disruptive"),
-        (["run", "--sandbox", "no-such-scenario"], "no-such-scenario"),
+        in_sandbox(["run", "--sandbox", "no-such-scenario"], "no-such-scenario"),
         (["run", "one", "two"], "one TARGET"),
         (["replay", "/nowhere/report.json"], "/nowhere/report.json"),
         (["verify", "no-such-cause", "http://127.0.0.1:9"], "no-such-cause"),
         (["checks", "no-such-check"], "no-such-check"),
         (["causes", "no-such-cause"], "no-such-cause"),
         (["issues", "/nowhere/report.json", "--repository", "o/n"], "/nowhere/report.json"),
-        (["grade", "no-such-scenario"], "no-such-scenario"),
+        in_sandbox(["grade", "no-such-scenario"], "no-such-scenario"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(arguments: list[str], says: str) -> None:

@@ -78,22 +78,33 @@ do = { delay_s = 25.0 }
 """
 
 
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandbox.Box]:
+    """A platform that takes long to store an artifact."""
+    scenario = tmp_path_factory.mktemp("scenario") / "slow-artifacts.toml"
+    scenario.write_text(SLOW_ARTIFACTS, encoding="utf-8")
+    with sandbox.start(scenario) as box:
+        yield box
+
+
+@pytest.mark.xdist_group("sandbox")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_registration_leaves_nothing(
-    tmp_path: Path, number: signal.Signals
+    slow: sandbox.Box, tmp_path: Path, number: signal.Signals
 ) -> None:
     """The run ends within seconds, writes what it gathered, and MLflow holds nothing of it."""
-    scenario = tmp_path / "slow-artifacts.toml"
-    scenario.write_text(SLOW_ARTIFACTS, encoding="utf-8")
-    with sandbox.start(scenario) as box:
-        environment = {**bare_environment(), **box.environment}
-        out = tmp_path / "report.json"
-        process = _start(box.target_file, out, environment)
-        _wait_for_run(box.target_file, environment)
+    environment = {**bare_environment(), **slow.environment}
+    out = tmp_path / "report.json"
+    process = _start(slow.target_file, out, environment)
+    try:
+        _wait_for_run(slow.target_file, environment)
         process.send_signal(number)
         code = process.wait(timeout=20)
-        left = _ours(box.target_file, environment)
+    finally:
+        process.kill()
+        process.wait()
+    left = _ours(slow.target_file, environment)
 
     report = json.loads(out.read_text(encoding="utf-8"))
     assert code == 128 + number

@@ -406,7 +406,7 @@ DIAGNOSES = st.lists(
     unique_by=lambda d: d.cause,
 )
 REPORTS = st.builds(lambda v, d: report(*v, *d), VERDICTS, DIAGNOSES)
-FEW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @FEW

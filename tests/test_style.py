@@ -3,9 +3,14 @@
 import ast
 import statistics
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import pytest
+
 import hokusai_probe
+
+pytestmark = pytest.mark.xdist_group("style")
 
 SOURCE = Path(hokusai_probe.__path__[0])
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -13,10 +18,16 @@ BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file, read once."""
+    return ast.parse(path.read_text("utf-8"))
+
+
 def functions() -> Iterator[tuple[str, Function]]:
     """Every function and method of the package, with its place."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, Function):
                 yield f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}", node
 
@@ -63,7 +74,7 @@ def test_the_engine_alone_catches_everything() -> None:
     broad = [
         str(path.relative_to(SOURCE))
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
     ]
     assert broad == ["engine.py"]

@@ -60,7 +60,7 @@ from hokusai_probe.model import Diagnosis, Facts, Observation, Target, Verdict
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostSeen, HostsFacts
-from hokusai_probe.probes.listener_rules import Balancer, ListenerRulesFacts
+from hokusai_probe.probes.listener_rules import Balancer, ListenerRulesFacts, Rule
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -332,7 +332,10 @@ WITHOUT_AWS: dict[str, Story] = {
     "MLflow answers in the gateway's place": (
         misrouted(),
         [],
-        ["- listener-rule-wrong-target-group registry /api/mlflow/*"],
+        [
+            "- listener-rule-shadowed registry /api/mlflow/*",
+            "- listener-rule-wrong-target-group registry /api/mlflow/*",
+        ],
     ),
     "the gateway cannot reach MLflow": (
         mlflow_unreached(),
@@ -382,17 +385,20 @@ PAST_THE_GATEWAY = outside(
         required=[refusal(401, "API key required", path=SEARCH), mlflow_404(path=ARTIFACTS)]
     ),
 )
-WRONG = "listener-rule-wrong-target-group"
-ARTIFACT_RULE = f"{WRONG} registry /api/mlflow/api/2.0/mlflow-artifacts/*"
+WRONG, SHADOWED = "listener-rule-wrong-target-group", "listener-rule-shadowed"
+MLFLOW = "registry /api/mlflow/*"
+ARTIFACTS = "registry /api/mlflow/api/2.0/mlflow-artifacts/*"
 AT_AUTH = outside(mlflow_api=api_facts(NO_PATH), public_paths=path_facts(required=[NO_PATH]))
 ELSEWHERE = refusal(500, "Internal server error", path=SEARCH)
 ALIKE: dict[str, tuple[dict[str, Facts], Target, list[str], list[str], bool]] = {
     # facts, target -> present, undecided, whether something stays unexplained
     "the auth service has the gateway's words": (
         AT_AUTH | inside(listener_rules=TO_AUTH),
-        TARGET, [f"confirmed {WRONG} registry /api/mlflow/*"], [], False,
+        TARGET, [f"confirmed {WRONG} {MLFLOW}"], [], False,
     ),
-    "the same from outside": (AT_AUTH, OUTSIDE, [], [f"- {WRONG} registry /api/mlflow/*"], False),
+    "the same from outside": (
+        AT_AUTH, OUTSIDE, [], [f"- {SHADOWED} {MLFLOW}", f"- {WRONG} {MLFLOW}"], False,
+    ),
     "the route is missing, from outside": (
         outside(mlflow_api=api_facts(NO_PATH)), OUTSIDE,
         ["confirmed gateway-route-missing /api/mlflow"], [], False,
@@ -403,10 +409,10 @@ ALIKE: dict[str, tuple[dict[str, Facts], Target, list[str], list[str], bool]] = 
     ),
     "artifacts go past the gateway": (
         PAST_THE_GATEWAY | inside(listener_rules=ARTIFACTS_TO_MLFLOW),
-        TARGET, [f"confirmed {ARTIFACT_RULE}"], [], False,
+        TARGET, [f"confirmed {WRONG} {ARTIFACTS}"], [], False,
     ),
     "artifacts go past the gateway, from outside": (
-        PAST_THE_GATEWAY, OUTSIDE, [], [f"- {ARTIFACT_RULE}"], False,
+        PAST_THE_GATEWAY, OUTSIDE, [], [f"- {SHADOWED} {ARTIFACTS}", f"- {WRONG} {ARTIFACTS}"], False,
     ),
     "another error code of MLflow's is no missing route": (
         outside(registration=registration(upload=answer(404, NO_MODEL))) | inside(), TARGET, [], [], True,
@@ -494,16 +500,22 @@ def test_what_a_nearer_fault_hides_is_not_denied(real: Catalogue, name: str) -> 
     assert "gateway-route-missing" not in named(found, "ruled_out")
 
 
-def test_inc_06_07_the_auth_host_led_to_the_gateway(real: Catalogue) -> None:
-    """A rule forwards ``auth/api/*`` to the gateway: ``/health`` is well, validation times out."""
+@pytest.mark.parametrize(
+    ("later", "slug"), [(AUTH_RULES, SHADOWED), (AUTH_RULES[-1:], WRONG)], ids=["INC-06", "INC-07"]
+)
+def test_the_auth_host_led_to_the_gateway(real: Catalogue, later: tuple[Rule, ...], slug: str) -> None:
+    """A rule forwards ``auth/api/*`` to the gateway: ``/health`` is well, validation times out.
+
+    Where a narrower rule for the auth service comes after it that one is shadowed; else the rule is wrong.
+    """
     stray = rule("80", forward("gateway"), path_pattern=("/api/*",))
     late = refusal(401, "Authentication service timeout")
     facts = behind_auth(late, hosts=hosts_facts())
     facts["key_validation"] = validation_facts(late, unknown=refusal(401, "API key required"))
     found = concluded(
-        real, (facts | inside(listener_rules=rules_facts(auth=balancer("auth", stray, *AUTH_RULES)))).values()
+        real, (facts | inside(listener_rules=rules_facts(auth=balancer("auth", stray, *later)))).values()
     )
-    assert lines(found, "present") == ["confirmed listener-rule-wrong-target-group auth /api/v1/*"]
+    assert lines(found, "present") == [f"confirmed {slug} auth /api/v1/*"]
     assert found.unexplained == ()
 
 

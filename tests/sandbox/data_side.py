@@ -1,6 +1,7 @@
 """Stand-ins for the data side's tests: a control plane held in memory, a target, and service processes."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import random
@@ -17,6 +18,8 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
+from hokusai_probe import sandbox
+from hokusai_probe.sandbox import nursery, processes
 from hokusai_probe.sandbox.network import NetworkTable, NetworkView, Ports, write_network
 from hokusai_probe.sandbox.state import (
     Action,
@@ -163,7 +166,7 @@ def certificate(directory: Path, *names: str) -> tuple[Path, tuple[Path, Path]]:
 
 
 class Service:
-    """A service process; ends with the ``with`` block."""
+    """A service process out of the run's nursery, as in a sandbox; ends with the ``with`` block."""
 
     def __init__(self, module: str, directory: Path, bind: tuple[str, int], **variables: str) -> None:
         self.bind = bind
@@ -177,19 +180,16 @@ class Service:
         }
 
     def __enter__(self) -> "Service":
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._line, env=dict(self._environment), stdout=log, stderr=subprocess.STDOUT
-            )
+        assert sandbox._SHARED is not None
+        near = {nursery.VARIABLE: sandbox._SHARED.nursery.address()}
+        self._process = processes.start(self._line, {**self._environment, **near}, self._log)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
+        self._process.signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
 
     @property
     def log(self) -> str:
@@ -198,7 +198,7 @@ class Service:
 
     def stop(self) -> int:
         """End it as the sandbox does; gives the exit status."""
-        self._process.send_signal(signal.SIGTERM)
+        self._process.signal(signal.SIGTERM)
         return self._process.wait(5)
 
     def wait(self, seconds: float = 20.0) -> "Service":
@@ -207,7 +207,7 @@ class Service:
 
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
+            if not self._process.alive:
                 break
             try:
                 socket.create_connection(self.bind, 0.2).close()

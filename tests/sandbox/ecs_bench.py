@@ -51,13 +51,13 @@ class Bench:
 
     """
 
-    def __init__(self, directory: Path, network: str) -> None:
+    def __init__(self, directory: Path, network: str, time_scale: float) -> None:
         self.identity = Identity.of(11)
         self.verdict = HEALTHY
         self.ahead = timedelta()
         self._network = network
         self._health: dict[tuple[str, str, int], Health] = {}
-        self.plane = MotoControlPlane(self.identity.account, 5.0, directory, {})
+        self.plane = MotoControlPlane(self.identity.account, time_scale, directory, {})
         control_plane.install(self.plane.health_of)
         self.plane.show_health(self._health)
         self.ecs, self.elbv2, self.logs = (_client(name) for name in ("ecs", "elbv2", "logs"))
@@ -66,7 +66,7 @@ class Bench:
             directory=directory,
             ca_file=directory / "ca.pem",
             behaviours=(),
-            time_scale=5.0,
+            time_scale=time_scale,
             images=self.identity.images(),
             services={SERVICE: "gateway"},
         )
@@ -211,14 +211,14 @@ def _command(_service: str, kind: str) -> list[str]:
 
 
 @contextmanager
-def bench(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(directory: Path, monkeypatch: pytest.MonkeyPatch, time_scale: float = 5.0) -> Iterator[Bench]:
     """A bench whose services run a small program of the test's in place of the platform's."""
     monkeypatch.setattr(tasks, "_command", _command)
     monkeypatch.setenv("MOTO_ACCOUNT_ID", Identity.of(11).account)
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     network, claim = early.claim_network()
     with claim, mock_aws():
-        made = Bench(directory, network)
+        made = Bench(directory, network, time_scale)
         try:
             yield made
         finally:

@@ -27,9 +27,11 @@ params = { RoleName = "{role.task}", PolicyName = "buckets" }
 
 REFUSED = """
 name = "refused-and-ahead"
-summary = "The prober's keys are refused and its clock is ahead"
-given = { aws = "refused", clock_offset_s = 400.0 }
+summary = "None of the prober's keys is known, and its clock is ahead"
+given = { key = "unknown", aws = "refused", clock_offset_s = 400.0 }
 """
+
+pytestmark = pytest.mark.xdist_group("aws-side")
 
 ARTIFACT = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/a/b.txt"
 
@@ -109,12 +111,16 @@ def count(box: Box, metric: str, dimensions: list[dict[str, str]], stat: str = "
 
 def test_refused_keys_and_a_clock_that_is_ahead(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The environment holds keys that look right and are not; every answer is dated by the platform."""
+    search = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=100"
     with start(scenario_file(tmp_path_factory, REFUSED)) as box:
         prober = Prober(box)
         code = refusal(client_of(box, "ecs").list_clusters)[1]
+        key = box.environment["HOKUSAI_API_KEY"]
+        statuses = [prober.ask("registry", search)[0], prober.ask("registry", "/health")[0]]
         dates = [date_of(prober, host) for host in ("registry", "auth", "api")]
     behind = [(datetime.now(UTC) - date).total_seconds() for date in dates]
     assert code == "UnrecognizedClientException"
+    assert (key.startswith("hk_test_"), statuses) == (True, [401, 200])
     assert behind == [pytest.approx(400, abs=30)] * 3
 
 

@@ -1,7 +1,6 @@
 """Postgres and S3 behind the whole platform: the control plane decides, MLflow and the gateway feel it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,17 +8,11 @@ from control_side import Prober, eventually
 
 from hokusai_probe.sandbox import start
 
-pytestmark = [pytest.mark.xdist_group("database"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("backends"), pytest.mark.timeout(240)]
 
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=9"
 ARTIFACT = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/probe/x.bin"
 
-BOTH = """\
-name = "both-backends"
-summary = "MLflow keeps its data in Postgres and S3"
-backends = { database = "postgres", storage = "s3" }
-seed_registry = { experiments = 2, models = 1 }
-"""
 WRONG = """\
 name = "password-rotated"
 summary = "The secret was rotated, the database was not"
@@ -36,13 +29,10 @@ action = "restart"
 """
 
 
-@pytest.fixture(scope="module")
-def prober(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prober]:
+@pytest.fixture
+def prober(backends: Prober) -> Prober:
     """A sandbox with both backends; each test leaves it healthy."""
-    path = tmp_path_factory.mktemp("scenarios") / "both.toml"
-    path.write_text(BOTH)
-    with start(path) as box:
-        yield Prober(box)
+    return backends
 
 
 def test_everything_is_where_it_belongs(prober: Prober) -> None:

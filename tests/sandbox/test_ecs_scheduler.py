@@ -12,10 +12,14 @@ EXITED = ("EssentialContainerExited", "Essential container in task exited", 1)
 ELB = ("ServiceSchedulerInitiated", "Task failed ELB health checks in (target-group G)", 143)
 
 
+quickly = pytest.mark.parametrize("here", [20.0], indirect=True, ids=["quickly"])
+"""Four times faster than usual, where a verdict has to be waited for."""
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench without a service yet."""
-    with bench(tmp_path, monkeypatch) as made:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A bench with nothing on it."""
+    with bench(tmp_path, monkeypatch, getattr(request, "param", 5.0)) as made:
         yield made
 
 
@@ -107,6 +111,7 @@ def test_without_a_completed_deployment_it_stalls(here: Bench) -> None:
     assert here.output() == ["exec /usr/local/bin/uvicorn: exec format error"] * 3
 
 
+@quickly
 def test_a_new_task_that_the_load_balancer_refuses_never_replaces_the_old_one(here: Bench) -> None:
     """Stage 2 of the circuit breaker: new tasks run and fail their health checks; the old one serves on."""
     here.create(grace_s=0)
@@ -122,15 +127,17 @@ def test_a_new_task_that_the_load_balancer_refuses_never_replaces_the_old_one(he
     ) in here.events()
 
 
+@quickly
 def test_slow_start_without_grace_is_a_loop_of_kills(here: Bench) -> None:
     """One after the other is killed, whether or not it came to listen meanwhile; with grace it comes up."""
-    here.create(grace_s=0, breaker=False, environment={"SLEEP_S": "2.6"})
+    here.create(grace_s=0, breaker=False, environment={"SLEEP_S": "1.0"})
     assert here.until(lambda: len(here.endings()) >= 2, 20.0)
     assert set(here.endings()) == {ELB}
     here.update(healthCheckGracePeriodSeconds=60)
     assert here.until(lambda: here.rollouts() == [STEADY])
 
 
+@quickly
 def test_an_unhealthy_task_goes_after_its_replacement_is_healthy(here: Bench) -> None:
     """As AWS replaces unhealthy tasks since October 2023, at 200 % maximum."""
     here.create(grace_s=0)
@@ -145,6 +152,7 @@ def test_an_unhealthy_task_goes_after_its_replacement_is_healthy(here: Bench) ->
     assert [task["taskArn"] == sick for task in here.tasks("RUNNING")] == [False]
 
 
+@quickly
 def test_a_target_that_somebody_deregistered_is_no_matter_of_ecs(here: Bench) -> None:
     """As in August 2025: the task runs on, whatever is registered in its place; a new one brings its own."""
     here.create(grace_s=0)
@@ -153,7 +161,7 @@ def test_a_target_that_somebody_deregistered_is_no_matter_of_ecs(here: Bench) ->
     ip = task["attachments"][0]["details"][1]["value"]
     here.elbv2.deregister_targets(TargetGroupArn=here.group, Targets=[{"Id": ip, "Port": PORT}])
     here.elbv2.register_targets(TargetGroupArn=here.group, Targets=[{"Id": ip, "Port": 9000}])
-    here.until(lambda: False, 3.0)
+    here.until(lambda: False, 1.0)
     assert here.reconciler.settled()
     assert (here.endings(), here.rollouts()) == ([], [STEADY])
 

@@ -10,8 +10,9 @@ import endurance
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["cold", "warm"])
-@pytest.mark.parametrize("how", ["kill the program", "kill one of its processes"])
+@pytest.mark.parametrize(
+    ("how", "kind"), [("kill the program", "warm"), ("kill one of its processes", "cold")]
+)
 def test_nothing_is_left_whenever_and_however_a_sandbox_ends(tmp_path: Path, how: str, kind: str) -> None:
     """At a random moment of start or life a kill leaves no process, file or route behind."""
     endurance.one_round(tmp_path, how, kind, random.Random())

@@ -4,16 +4,26 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from control_side import eventually, processes_with, said
 
-from hokusai_probe.sandbox import SandboxError, start
+from hokusai_probe import sandbox
+from hokusai_probe.sandbox import Box, SandboxError, processes, start
+from hokusai_probe.sandbox.nursery import spawn
 
 UP_SECONDS = 40.0
-HOST = [sys.executable, "-m", "hokusai_probe.sandbox.host"]
+SEED = 7
+MODULE = "hokusai_probe.sandbox.host"
+HOST = [sys.executable, "-m", MODULE]
+PERSON = {
+    "AWS_PROFILE": "canary-profile",
+    "HOKUSAI_API_KEY": "hk_test_canary",
+    "HTTPS_PROXY": "http://canary.test:1",
+}
+in_ground = pytest.mark.xdist_group("host")
 
 
 @pytest.fixture
@@ -30,6 +40,30 @@ def _kill_if_ours(environ: Path, place: Path) -> None:
             os.kill(int(environ.parent.name), signal.SIGKILL)
     except OSError:
         return
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A nursery that was started in a person's environment; gives the TMPDIR of it and its sandboxes."""
+    place = tmp_path_factory.mktemp("ground")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**PERSON, "TMPDIR": str(place)}.items():
+            patch.setenv(name, value)
+        with sandbox.warm():
+            yield place
+
+
+@pytest.fixture(scope="module")
+def box(ground: Path) -> Iterator[Box]:
+    """A sandbox out of that nursery."""
+    with start("healthy", seed=SEED) as running:
+        yield running
+
+
+def _address() -> str:
+    """The nursery in use."""
+    assert sandbox._SHARED is not None
+    return sandbox._SHARED.nursery.address()
 
 
 def _launch(place: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -59,6 +93,21 @@ def _outcome(place: Path, scenario: str, **variables: str) -> tuple[bytes, bytes
         process.communicate()
 
 
+def _forked_outcome(scenario: str) -> tuple[bytes, bytes, int]:
+    """As `_outcome`, of a fork of the nursery."""
+    (in_r, in_w), (out_r, out_w), (err_r, err_w) = (os.pipe() for _ in range(3))
+    environment = processes.allowed_environment(os.environ)
+    guard, lifeline = spawn(_address(), MODULE, [scenario], environment, (in_r, out_w, err_w))
+    for fd in (in_r, out_w, err_w):
+        os.close(fd)
+    try:
+        code = guard.wait(UP_SECONDS)
+        return os.read(out_r, 65536), os.read(err_r, 65536), code
+    finally:
+        for fd in (lifeline, in_w, out_r, err_r):
+            os.close(fd)
+
+
 def _nothing_left(place: Path) -> bool:
     return not processes_with(f"TMPDIR={place}") and not list(place.iterdir())
 
@@ -71,21 +120,57 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(UP_SECONDS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_when_a_signal_ends_the_host(place: Path, number: signal.Signals) -> None:
-    """Processes and directory go, even where the host itself cannot do anything any more."""
+def test_nothing_is_left_when_the_host_is_killed(place: Path) -> None:
+    """Processes and directory go, though the host itself cannot do anything any more."""
     process = _launch(place, "healthy")
     try:
         assert process.stdout is not None
         ready = said(process.stdout.readline())
         assert Path(ready["target_file"]).is_file()
         assert len(processes_with(f"TMPDIR={place}")) > 5
-        process.send_signal(number)
+        process.kill()
         code = process.wait(UP_SECONDS)
     finally:
         _end(process)
     assert eventually(lambda: _nothing_left(place), 10.0)
-    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    assert code == -signal.SIGKILL
+
+
+@in_ground
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_sandbox_beside_another_of_its_seed_has_the_same_names_and_ends_on_a_signal(
+    ground: Path, box: Box, number: signal.Signals
+) -> None:
+    """Ids, names, account and keys follow from the seed, addresses do not; a signal leaves nothing of it."""
+    before = _all_in(ground)
+    host = processes.Host(
+        ["healthy", "--seed", str(SEED)], processes.allowed_environment(os.environ), _address()
+    )
+    try:
+        ready = said(host.stdout.readline())
+        grown = len(processes_with(f"TMPDIR={ground}")) - before[0]
+        assert isinstance(host._child, processes.Child)
+        host._child.signal(number)
+        code = host.wait(UP_SECONDS)
+    finally:
+        host.stdin.close()
+        host.stdout.close()
+        host.kill()
+    assert eventually(lambda: _all_in(ground) == before, 10.0)
+    assert (code, grown > 5) == (0, True)
+    assert _lasting(ready["names"]) == _lasting(box.names)
+    assert ready["environment"]["HOKUSAI_API_KEY"] == box.environment["HOKUSAI_API_KEY"]
+    assert ready["names"]["task.auth.ip"] != box.names["task.auth.ip"]
+    assert (ready["seed"], box.seed) == (SEED, SEED)
+
+
+def _all_in(ground: Path) -> tuple[int, list[Path]]:
+    """How many processes have this TMPDIR, and what is in it."""
+    return len(processes_with(f"TMPDIR={ground}")), sorted(ground.iterdir())
+
+
+def _lasting(names: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in names.items() if not name.endswith(".ip")}
 
 
 def test_nothing_is_left_when_the_parent_is_killed(place: Path) -> None:
@@ -119,23 +204,17 @@ def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:
     assert eventually(lambda: _nothing_left(place), 5.0)
 
 
-def test_the_same_seed_gives_the_same_names_side_by_side() -> None:
-    """Ids, names, account and keys follow from the seed; two sandboxes run at once all the same."""
-    with start("healthy", seed=7) as one, start("healthy", seed=7) as other:
-        assert _lasting(one.names) == _lasting(other.names)
-        assert one.environment["HOKUSAI_API_KEY"] == other.environment["HOKUSAI_API_KEY"]
-        assert one.names["task.auth.ip"] != other.names["task.auth.ip"]
-        assert (one.seed, other.seed) == (7, 7)
+def test_a_name_that_no_scenario_has_is_one_sentence_and_exit_2(place: Path) -> None:
+    """The nearest name is offered."""
+    line, errors, code = _outcome(place, "helthy")
+    assert said(line)["error"].startswith("no scenario 'helthy'; did you mean 'healthy'?")
+    assert (code, errors) == (2, b"")
 
 
-def _lasting(names: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in names.items() if not name.endswith(".ip")}
-
-
+@in_ground
 @pytest.mark.parametrize(
     ("scenario", "sentence"),
     [
-        ("helthy", "no scenario 'helthy'; did you mean 'healthy'?"),
         ("[[step]", "not TOML"),
         (
             'kind = "aws"\nservice = "elbv2"\ncall = "deregister_target"\n',
@@ -143,34 +222,30 @@ def _lasting(names: dict[str, str]) -> dict[str, str]:
         ),
     ],
 )
-def test_a_bad_scenario_is_one_sentence_and_exit_2(place: Path, scenario: str, sentence: str) -> None:
+def test_a_bad_scenario_is_one_sentence_and_exit_2(
+    ground: Path, tmp_path: Path, scenario: str, sentence: str
+) -> None:
     """What is wrong with a scenario is said on stdout; no traceback anywhere."""
-    line, errors, code = _outcome(place, _scenario(place, scenario))
+    line, errors, code = _forked_outcome(_scenario(tmp_path, scenario))
     assert sentence in said(line)["error"]
     assert (code, errors) == (2, b"")
 
 
 def _scenario(place: Path, text: str) -> str:
-    if "\n" not in text and "[" not in text:
-        return text
     path = place / "bad.toml"
     path.write_text('name = "bad"\nsummary = "s"\n[[step]]\n' + text)
     return str(path)
 
 
-def test_a_persons_own_environment_does_not_get_in(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+@in_ground
+def test_a_persons_own_environment_does_not_get_in(ground: Path, box: Box) -> None:
     """Keys, AWS profiles and tracking addresses of the person reach no process of the sandbox."""
-    monkeypatch.setenv("TMPDIR", str(place))
-    monkeypatch.setenv("AWS_PROFILE", "canary-profile")
-    monkeypatch.setenv("HOKUSAI_API_KEY", "hk_test_canary")
-    monkeypatch.setenv("HTTPS_PROXY", "http://canary.test:1")
-    with start("healthy") as box:
-        assert box.environment["HOKUSAI_API_KEY"] != "hk_test_canary"
-        inside = [
-            environ.read_bytes()
-            for environ in Path("/proc").glob("[0-9]*/environ")
-            if int(environ.parent.name) != os.getpid() and _holds(environ, place)
-        ]
+    inside = [
+        environ.read_bytes()
+        for environ in Path("/proc").glob("[0-9]*/environ")
+        if int(environ.parent.name) != os.getpid() and _holds(environ, ground)
+    ]
+    assert box.environment["HOKUSAI_API_KEY"] != PERSON["HOKUSAI_API_KEY"]
     assert len(inside) > 5
     assert [text for text in inside if b"canary" in text] == []
 

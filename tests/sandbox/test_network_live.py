@@ -3,24 +3,23 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from control_side import Prober, eventually, ip_of
 
-from hokusai_probe.sandbox import start
 from hokusai_probe.sandbox.early import TIME_SCALE
+
+pytestmark = pytest.mark.xdist_group("healthy")
 
 ACTION_SECONDS = 20.0
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=1"
 
 
-@pytest.fixture(scope="module")
-def prober() -> Iterator[Prober]:
+@pytest.fixture
+def prober(healthy: Prober) -> Prober:
     """One healthy platform for all tests here; each puts back what it changes."""
-    with start("healthy") as box:
-        yield Prober(box)
+    return healthy
 
 
 def permission(port: int, **source: Any) -> list[dict[str, Any]]:
@@ -74,19 +73,19 @@ def test_a_service_that_shuts_out_the_load_balancer(prober: Prober) -> None:
     auth = ip_of(prober.tasks("auth")[0])
     with Revoked(prober, "auth", permission(8000, **from_group(prober, "load-balancer"))):
         assert eventually(
-            lambda: prober.health("auth") == [(auth, 8000, "unhealthy", "Target.Timeout")], ACTION_SECONDS
+            lambda: prober.serving("auth") == [(auth, 8000, "unhealthy", "Target.Timeout")], ACTION_SECONDS
         )
         assert status(prober, "auth", "/health") == 504
-        assert [state for _, _, state, _ in prober.health("gateway")] == ["healthy"]
+        assert [state for _, _, state, _ in prober.serving("gateway")] == ["healthy"]
     assert eventually(lambda: status(prober, "auth", "/health") == 200, ACTION_SECONDS)
-    assert eventually(lambda: prober.health("auth") == [(auth, 8000, "healthy", "")], ACTION_SECONDS)
+    assert eventually(lambda: prober.serving("auth") == [(auth, 8000, "healthy", "")], ACTION_SECONDS)
 
 
 def test_mlflow_that_shuts_out_the_gateway(prober: Prober) -> None:
     """Calls through the gateway fail while the load balancer still finds MLflow healthy."""
     with Revoked(prober, "mlflow", permission(5000, **from_group(prober, "gateway"))):
         assert eventually(lambda: status(prober, "registry", SEARCH) in (502, 504), ACTION_SECONDS)
-        assert [state for _, _, state, _ in prober.health("mlflow")] == ["healthy"]
+        assert [state for _, _, state, _ in prober.serving("mlflow")] == ["healthy"]
         assert status(prober, "registry", "/live") == 200
     assert eventually(lambda: status(prober, "registry", SEARCH) == 200, ACTION_SECONDS)
 
@@ -120,7 +119,7 @@ def test_an_acl_between_gateway_and_mlflow(prober: Prober) -> None:
             **entry, Protocol="6", RuleAction="deny", CidrBlock="10.0.1.0/24", PortRange=ports
         )
         assert eventually(lambda: status(prober, "registry", SEARCH) in (502, 504), ACTION_SECONDS)
-        assert [state for _, _, state, _ in prober.health("mlflow")] == ["healthy"]
+        assert [state for _, _, state, _ in prober.serving("mlflow")] == ["healthy"]
         ec2.delete_network_acl_entry(**entry)
     assert eventually(lambda: status(prober, "registry", SEARCH) == 200, ACTION_SECONDS)
 
@@ -129,12 +128,15 @@ def test_the_target_of_a_replaced_task_drains(prober: Prober) -> None:
     """After a deployment the old task's target is shown as draining, beside the new one that serves."""
     old = ip_of(prober.tasks("auth")[0])
     names = prober.box.names
-    assert prober.health("auth") == [(old, 8000, "healthy", "")]
+    assert prober.serving("auth") == [(old, 8000, "healthy", "")]
     with prober.aws("ecs") as ecs:
         ecs.update_service(cluster=names["cluster"], service=names["service.auth"], forceNewDeployment=True)
     draining = (old, 8000, "draining", "Target.DeregistrationInProgress")
-    assert eventually(lambda: draining in prober.health("auth"), ACTION_SECONDS)
     assert eventually(
-        lambda: [state for _, _, state, _ in prober.health("auth")] == ["draining", "healthy"], ACTION_SECONDS
+        lambda: (
+            draining in prober.health("auth")
+            and [(ip == old, state) for ip, _, state, _ in prober.serving("auth")] == [(False, "healthy")]
+        ),
+        ACTION_SECONDS,
     )
     assert status(prober, "auth", "/health") == 200

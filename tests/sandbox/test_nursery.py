@@ -14,6 +14,8 @@ from control_side import accepts, eventually
 from hokusai_probe.sandbox import processes
 from hokusai_probe.sandbox.nursery import Nursery, spawn
 
+pytestmark = pytest.mark.xdist_group("nursery")
+
 SERVER = ("127.0.0.77", 0)
 
 

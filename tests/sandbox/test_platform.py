@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from control_side import Prober, accepts, eventually, ip_of
 
-from hokusai_probe.sandbox import start
 from hokusai_probe.sandbox.early import TIME_SCALE
+
+pytestmark = pytest.mark.xdist_group("healthy")
 
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=1"
 ACTION_SECONDS = 5.0
+ROLLOUT_SECONDS = 90 / TIME_SCALE
+"""AWS: half a minute until a Fargate task starts, then a container check within its start period of 60 s."""
 
 
-@pytest.fixture(scope="module")
-def prober() -> Iterator[Prober]:
+@pytest.fixture
+def prober(healthy: Prober) -> Prober:
     """One healthy sandbox for all tests here; each leaves it healthy."""
-    with start("healthy") as box:
-        yield Prober(box)
+    return healthy
 
 
 def test_everything_works_from_outside(prober: Prober) -> None:
@@ -81,34 +83,43 @@ def test_scaling_to_zero_stops_the_process_and_back_starts_another(prober: Probe
 
 
 def test_a_new_revision_rolls_out_without_a_gap(prober: Prober) -> None:
-    """The old task serves until the new one accepts connections; the new variable is obeyed."""
+    """The old task serves until the new one is healthy; a private zone that does not exist is then a 502."""
     names = prober.box.names
     (before,) = prober.tasks("gateway")
+    wrong = "http://mlflow.hokusai.local:5000/mlflow"
+    seen = []
     with prober.aws("ecs") as ecs:
-        running = ecs.describe_task_definition(taskDefinition=before["taskDefinitionArn"])["taskDefinition"]
-        container = running["containerDefinitions"][0]
-        good = list(container["environment"])
-        url = {"name": "MLFLOW_SERVER_URL", "value": "http://nowhere.test:5000/mlflow"}
-        container["environment"] = [one for one in good if one["name"] != url["name"]] + [url]
-        made = ecs.register_task_definition(
-            family=running["family"], containerDefinitions=[container], networkMode="awsvpc", cpu="512",
-            memory="1024", requiresCompatibilities=["FARGATE"],
-        )["taskDefinition"]["taskDefinitionArn"]  # fmt: skip
+        made = _revision(ecs, before["taskDefinitionArn"], MLFLOW_SERVER_URL=wrong)
         where = {"cluster": names["cluster"], "service": names["service.gateway"]}
         ecs.update_service(**where, taskDefinition=made)
-        seen = []
         assert eventually(
             lambda: (
                 bool(seen.append(prober.ask("registry", "/live", key="")[0])) or _revisions(prober) == [made]
             ),
-            ACTION_SECONDS,
+            ROLLOUT_SECONDS,
         )
-        assert set(seen) == {200}
-        assert prober.ask("registry", SEARCH)[0] == 502
+        live, (status, body) = prober.ask("registry", "/live")[0], prober.ask("registry", SEARCH)
         ecs.update_service(**where, taskDefinition=before["taskDefinitionArn"])
-        assert eventually(lambda: _revisions(prober) == [before["taskDefinitionArn"]], ACTION_SECONDS)
+        assert eventually(lambda: _revisions(prober) == [before["taskDefinitionArn"]], ROLLOUT_SECONDS)
+    assert {live, *seen} == {200}
+    assert (status, f"Failed to connect to MLflow server at {wrong}" in body.decode()) == (502, True)
     assert [one["status"] for one in prober.describe("gateway")["deployments"]] == ["PRIMARY"]
     assert prober.ask("registry", SEARCH)[0] == 200
+
+
+def _revision(ecs: Any, like: str, **variables: str) -> str:
+    """Register a revision that differs from another one in these variables."""
+    good = ecs.describe_task_definition(taskDefinition=like)["taskDefinition"]
+    container = good["containerDefinitions"][0]
+    kept = [one for one in container["environment"] if one["name"] not in variables]
+    container["environment"] = [*kept, *({"name": n, "value": v} for n, v in variables.items())]
+    copied = ("family", "networkMode", "cpu", "memory", "executionRoleArn", "taskRoleArn")
+    made = ecs.register_task_definition(
+        **{key: good[key] for key in copied},
+        containerDefinitions=[container],
+        requiresCompatibilities=["FARGATE"],
+    )
+    return str(made["taskDefinition"]["taskDefinitionArn"])
 
 
 def _revisions(prober: Prober) -> list[str]:

@@ -2,44 +2,67 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 from control_side import Prober
 
+from hokusai_probe import sandbox
 from hokusai_probe.sandbox import start
 
 SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=100"
 
 
 @contextmanager
-def _running(name: str) -> Iterator[Prober]:
+def _running(name: str | Path) -> Iterator[Prober]:
     with start(name) as box:
         yield Prober(box)
 
 
-def test_gateway_mlflow_url_wrong() -> None:
-    """The gateway's own health is good; whatever needs MLflow is a 502 that names the wrong address."""
-    with _running("gateway-mlflow-url-wrong") as prober:
-        assert prober.ask("registry", "/live")[0] == 200
-        status, body = prober.ask("registry", SEARCH)
-    wanted = b'"Failed to connect to MLflow server at http://mlflow.hokusai.local:5000/mlflow'
-    assert (status, wanted in body.replace(b'": "', b'":"')) == (502, True)
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prober]:
+    """Three scenarios that do not touch each other, on one platform."""
+    path = tmp_path_factory.mktemp("scenario") / "mixed.toml"
+    path.write_text(_together("artifact-upload-broken", "other-peoples-models", "extra-target-group"))
+    with _running(path) as prober:
+        yield prober
 
 
-def test_artifact_upload_broken() -> None:
+def _together(*names: str) -> str:
+    """Scenarios that ship as one, without their names and what each expects."""
+    top, steps = ['name = "mixed"', 'summary = "Several at once"'], []
+    for name in names:
+        text = (Path(sandbox.__file__).parent / "scenarios" / f"{name}.toml").read_text()
+        head, opening, rest = text.partition("[expect]")[0].partition("[[step]]")
+        top += [line for line in head.splitlines() if not line.startswith(("name ", "summary "))]
+        steps.append(opening + rest)
+    return "\n".join([*top, *steps])
+
+
+@pytest.mark.xdist_group("mixed")
+def test_artifact_upload_broken(mixed: Prober) -> None:
     """REST works, artifacts do not; everything else is well."""
-    with _running("artifact-upload-broken") as prober:
-        path = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/x/y.bin"
-        upload = prober.ask("registry", path, method="PUT", body=b"x")[0]
-        assert (prober.ask("registry", SEARCH)[0], upload) == (200, 404)
-        assert [prober.health(name)[0][2] for name in ("auth", "gateway", "mlflow")] == ["healthy"] * 3
+    path = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/x/y.bin"
+    upload = mixed.ask("registry", path, method="PUT", body=b"x")[0]
+    assert (mixed.ask("registry", SEARCH)[0], upload) == (200, 404)
+    assert [mixed.health(name)[0][2] for name in ("auth", "gateway", "mlflow")] == ["healthy"] * 3
 
 
-def test_key_unknown() -> None:
-    """The prober's key is refused; the platform is well."""
-    with _running("key-unknown") as prober:
-        assert prober.box.environment["HOKUSAI_API_KEY"].startswith("hk_test_")
-        assert prober.ask("registry", SEARCH)[0] == 401
-        assert prober.ask("registry", "/health")[0] == 200
+@pytest.mark.xdist_group("mixed")
+def test_other_peoples_models(mixed: Prober) -> None:
+    """The registry is full of things that are not ours."""
+    body = mixed.ask("registry", SEARCH)[1]
+    models = mixed.ask("registry", SEARCH.replace("experiments", "registered-models"))[1]
+    assert (body.count(b'"experiment_id"'), models.count(b'"creation_timestamp"')) == (61, 60)
+
+
+@pytest.mark.xdist_group("mixed")
+def test_extra_target_group(mixed: Prober) -> None:
+    """Leftovers exist in AWS; the platform works."""
+    with mixed.aws("elbv2") as elbv2:
+        groups = elbv2.describe_target_groups()["TargetGroups"]
+    assert "hokusai-leftover-tg" in [group["TargetGroupName"] for group in groups]
+    assert mixed.ask("registry", SEARCH)[0] == 200
 
 
 def test_the_report_of_2025_08_05() -> None:
@@ -64,20 +87,3 @@ def test_the_outage_of_2025_07_30() -> None:
             found = ecs.describe_services(cluster=names["cluster"], services=services)
     assert [one["serviceName"] for one in found["services"]] == services[:1]
     assert [one["reason"] for one in found["failures"]] == ["MISSING", "MISSING"]
-
-
-def test_other_peoples_models() -> None:
-    """The registry is full of things that are not ours."""
-    with _running("other-peoples-models") as prober:
-        body = prober.ask("registry", SEARCH)[1]
-        models = prober.ask("registry", SEARCH.replace("experiments", "registered-models"))[1]
-    assert (body.count(b'"experiment_id"'), models.count(b'"creation_timestamp"')) == (61, 60)
-
-
-def test_extra_target_group() -> None:
-    """Leftovers exist in AWS; the platform works."""
-    with _running("extra-target-group") as prober:
-        with prober.aws("elbv2") as elbv2:
-            groups = elbv2.describe_target_groups()["TargetGroups"]
-        assert "hokusai-leftover-tg" in [group["TargetGroupName"] for group in groups]
-        assert prober.ask("registry", SEARCH)[0] == 200

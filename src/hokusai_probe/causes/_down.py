@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from shlex import quote
 
 from hokusai_probe.answers import responder, said
@@ -34,20 +34,25 @@ def down_at(
     ecs: EcsServicesFacts | None = None,
     groups: TargetGroupsFacts | None = None,
     *,
+    others: Iterable[Answer] = (),
     breaks: tuple[str, ...] = (),
 ) -> Iterator[Case]:
-    """The case that a service does not answer at its host: 5xx from the load balancer, or nothing at all."""
+    """The case that a service does not answer at its host: 5xx from the load balancer, or nothing at all.
+
+    ``others``: what else was asked there. A service that answers anything is not down, at most unsteady.
+    """
     answer = hosts.health(host)
     if answer is None:
         return
     well = answer.status == 200 and (hosts.bare or responder(answer) == EXPECTED[host])
+    well = well or any(responder(other) == EXPECTED[host] for other in others)
     yield Case(
         subject=service,
         breaks=breaks or (service,),
         claims=(
             answered(
                 f"the {NAMES[service]} does not answer at {answer.url}: {said(answer)}",
-                True if _silent(answer) else (False if well else None),
+                False if well else (True if _silent(answer) else None),
                 answer,
                 f"hosts.{host}.health",
                 by=HostsFacts,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from shlex import quote
 
-from hokusai_probe.answers import responder, said
+from hokusai_probe.answers import detail, responder, said
 from hokusai_probe.causes._words import answered, one_line, word
 from hokusai_probe.declare import Claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, HostName, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import (
     GATEWAY_PATH,
     Balancer,
@@ -27,7 +28,7 @@ from hokusai_probe.probes.listener_rules import (
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,78 @@ def balancer_answers_404(way: Way, seen: Heard) -> Claim:
 def _else(way: Way, answer: Answer) -> bool | None:
     """No, if the service behind the rule answered; hidden otherwise."""
     return False if responder(answer) == way.service else None
+
+
+def another_service_answers(
+    way: Way, seen: Heard, paths: PublicPathsFacts | None, validation: KeyValidationFacts | None
+) -> tuple[Claim, ...]:
+    """That outside eyes see another service than the way's own answer on it."""
+    if way.host == "auth":
+        return (_gateway_at_auth(validation),)
+    return tuple(_another_answers(way, seen, keyless(paths, way.path)))
+
+
+def _gateway_at_auth(validation: KeyValidationFacts | None) -> Claim:
+    """The gateway asks for a key on any path, real or not; the auth service has no such path."""
+    answer = validation.unknown_path if validation else None
+    holds = None
+    if answer is not None and answer.status in {401, 404}:
+        holds = answer.status == 401 and detail(answer) == "API key required"
+    return answered(
+        "the gateway answers under the auth host's /api" + (f": {said(answer)}" if answer else ""),
+        holds,
+        answer,
+        "unknown_path",
+        by=KeyValidationFacts,
+    )
+
+
+def _another_answers(way: Way, seen: Heard, unasked: Heard) -> Iterator[Claim]:
+    """Another service answers in its own way. That no key is asked for gives away one of the same words."""
+    answer = seen.answer
+    if seen.by is not PublicPathsFacts:
+        who = responder(answer) if answer else None
+        misplaced = answer and who in SERVICES and who != way.service and answer.status == 404
+        yield answered(
+            f"another service answers on {way.path}" + (f": {said(answer)}" if answer else ""),
+            True if misplaced else (False if answer and answer.status == 200 else None),
+            answer,
+            seen.place,
+            by=seen.by,
+        )
+    if way.host == "registry":
+        asks = asks_for_key(unasked.answer)
+        named = responder(unasked.answer) in SERVICES if unasked.answer else False
+        yield answered(
+            f"{way.path} asks for no key" + (f": {said(unasked.answer)}" if unasked.answer else ""),
+            False if asks else (True if asks is False and named else None),
+            unasked.answer,
+            unasked.place,
+            by=PublicPathsFacts,
+        )
+
+
+def meant(found: Routed, way: Way, ecs: EcsServicesFacts | None, target: Target) -> Rule | None:
+    """The rule that would take a way to its service, did not a broader one with a smaller number take it.
+
+    Broader: it takes each path that the other one names. None: there is no such rule, or nothing is known.
+    """
+    listener, taking = found.listener(443), found.https
+    if listener is None or taking is None or found.owner == way.service:
+        return None
+    later = [rule for rule in listener.rules if rule is not taking and rule.priority != "default"]
+    rest = listener.model_copy(update={"rules": tuple(later)})
+    rule = route(rest, host_name(target, way.host), way.path)
+    if rule is None or owner_of(ecs, rule.action.target_groups) != way.service:
+        return None
+    return rule if _covers(taking, rule, listener, host_name(target, way.host)) else None
+
+
+def _covers(broad: Rule, narrow: Rule, listener: Listener, host: str) -> bool:
+    """Whether one rule takes every path that another one names."""
+    alone = listener.model_copy(update={"rules": (broad,)})
+    named = [value for c in narrow.conditions if c.field == "path-pattern" for value in c.values]
+    return bool(named) and all(route(alone, host, value) is not None for value in named)
 
 
 def place_of(way: Way, found: Routed, port: int, rule: Rule | None) -> str:

@@ -11,6 +11,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.topology import NAMES, SERVICE_OF_HOST
 
 HOST_OF_SERVICE: dict[str, HostName] = {"auth": "auth", "gateway": "registry"}
@@ -22,17 +23,21 @@ PROXY_SAYS = {
 }
 
 
-def balancer_says(hosts: HostsFacts, host: HostName, statuses: Iterable[int]) -> Claim:
+def balancer_says(
+    hosts: HostsFacts, host: HostName, statuses: Iterable[int], others: Iterable[Answer] = ()
+) -> Claim:
     """The host's load balancer answers by itself, with one of these statuses.
 
-    No: the service behind it answers. Hidden: something else is wrong nearer to us.
+    No: the service behind it answers, there or to one of the ``others``. Hidden: something else is wrong
+    nearer to us.
     """
     answer, wanted = hosts.health(host), tuple(statuses)
+    answers = any(responder(other) == EXPECTED[host] for other in others)
     listed = " or ".join(str(s) for s in wanted)
     return answered(
         f"the {host} host's load balancer answers {listed} in place of the {NAMES[SERVICE_OF_HOST[host]]}"
         + (f": {said(answer)}" if answer else ""),
-        answer and _as_predicted(answer, host, wanted),
+        False if answers else answer and _as_predicted(answer, host, wanted),
         answer,
         f"hosts.{host}.health",
         by=HostsFacts,
@@ -60,11 +65,16 @@ def gateway_cannot_reach_mlflow(api: MlflowApiFacts) -> Claim:
 
 
 def service_claim(
-    hosts: HostsFacts, api: MlflowApiFacts | None, service: str, statuses: Iterable[int]
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
+    service: str,
+    statuses: Iterable[int],
 ) -> Claim:
     """That outside eyes see a service fail as predicted: at its own host, or through the gateway."""
     if service in HOST_OF_SERVICE:
-        return balancer_says(hosts, HOST_OF_SERVICE[service], statuses)
+        others = (*paths.public, *paths.required) if paths and service == "gateway" else ()
+        return balancer_says(hosts, HOST_OF_SERVICE[service], statuses, others)
     if api is None:
         return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts)
     return gateway_cannot_reach_mlflow(api)

@@ -10,6 +10,7 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import NAMES, SERVICES
 
@@ -29,6 +30,7 @@ from hokusai_probe.topology import NAMES, SERVICES
 def ecs_service_missing(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
@@ -45,7 +47,7 @@ def ecs_service_missing(
             subject=service,
             breaks=(f"ecs.{service}",),
             claims=(
-                service_claim(hosts, api, service, (503,)),
+                service_claim(hosts, api, paths, service, (503,)),
                 claim(
                     f"ECS has no service {one.name} in cluster {ecs.cluster}"
                     if one and ecs

@@ -6,6 +6,7 @@ from hokusai_probe.causes._down import down_at
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
@@ -22,11 +23,15 @@ from hokusai_probe.probes.target_groups import TargetGroupsFacts
     source="INC-12, INC-20",
 )
 def gateway_down(
-    hosts: HostsFacts, ecs: EcsServicesFacts | None, groups: TargetGroupsFacts | None
+    hosts: HostsFacts,
+    paths: PublicPathsFacts | None,
+    ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
     """The gateway does not answer, and nothing deeper that would explain it is seen.
 
     Everything behind it (keys, MLflow, registration) cannot be reached; nothing is known about those.
     """
     if not hosts.bare:
-        yield from down_at(hosts, "registry", "gateway", ecs, groups)
+        others = (*paths.public, *paths.required) if paths else ()
+        yield from down_at(hosts, "registry", "gateway", ecs, groups, others=others)

@@ -3,21 +3,19 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from hokusai_probe.answers import detail, responder, said
 from hokusai_probe.causes._rules import (
-    Heard,
     Routed,
     Way,
-    asks_for_key,
+    another_service_answers,
     describe,
     group_for,
     heard,
-    keyless,
+    meant,
     place_of,
     routed,
     ways,
 )
-from hokusai_probe.causes._words import answered, readiness, ready, whose
+from hokusai_probe.causes._words import readiness, ready, whose
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -26,7 +24,6 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.topology import SERVICES
 
 
 @cause(
@@ -34,6 +31,7 @@ from hokusai_probe.topology import SERVICES
     priority="critical",
     effort="minutes",
     look_alikes={
+        "listener-rule-shadowed": "there a narrower rule leads to the right service, and comes too late",
         "listener-rule-missing": "there the load balancer answers itself, in plain text",
         "gateway-route-missing": "there the rule leads to the gateway, which asks for a key first",
         "gateway-translates-path-wrongly": "there a key is asked for first, and plain REST calls work",
@@ -56,20 +54,18 @@ def listener_rule_wrong_target_group(
     """
     for way in ways(hosts, target, rules, api):
         found = routed(rules, ecs, target, way)
-        outside = (
-            (_gateway_at_auth(validation),)
-            if way.host == "auth"
-            else _another_answers(way, heard(way, hosts, api, paths), keyless(paths, way.path))
-        )
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=(way.hop,),
-            claims=(*outside, _leads_elsewhere(way, found)),
+            claims=(
+                *another_service_answers(way, heard(way, hosts, api, paths), paths, validation),
+                _leads_elsewhere(way, found, meant(found, way, ecs, target)),
+            ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )
 
 
-def _leads_elsewhere(way: Way, found: Routed) -> Claim:
+def _leads_elsewhere(way: Way, found: Routed, shadowed: Rule | None) -> Claim:
     place = place_of(way, found, 443, found.https)
     text = f"a rule sends {way.path} to another service's target group"
     if found.https and found.balancer and found.owner:
@@ -77,53 +73,13 @@ def _leads_elsewhere(way: Way, found: Routed) -> Claim:
         text = f"{rule} sends {way.path} to {whose(found.owner)} target group"
     return claim(
         text,
-        None if found.owner is None else found.owner != way.service,
+        None if found.owner is None else found.owner != way.service and shadowed is None,
         by=ListenerRulesFacts,
         fact=f"{place}.action.target_groups" if place else "",
         value=list(found.https.action.target_groups) if found.https else None,
         telling=True,
         aws_cli=describe(way, found),
     )
-
-
-def _gateway_at_auth(validation: KeyValidationFacts | None) -> Claim:
-    """The gateway asks for a key on any path, real or not; the auth service has no such path."""
-    answer = validation.unknown_path if validation else None
-    holds = None
-    if answer is not None and answer.status in {401, 404}:
-        holds = answer.status == 401 and detail(answer) == "API key required"
-    return answered(
-        "the gateway answers under the auth host's /api" + (f": {said(answer)}" if answer else ""),
-        holds,
-        answer,
-        "unknown_path",
-        by=KeyValidationFacts,
-    )
-
-
-def _another_answers(way: Way, seen: Heard, unasked: Heard) -> Iterator[Claim]:
-    """Another service answers in its own way. That no key is asked for gives away one of the same words."""
-    answer = seen.answer
-    if seen.by is not PublicPathsFacts:
-        who = responder(answer) if answer else None
-        misplaced = answer and who in SERVICES and who != way.service and answer.status == 404
-        yield answered(
-            f"another service answers on {way.path}" + (f": {said(answer)}" if answer else ""),
-            True if misplaced else (False if answer and answer.status == 200 else None),
-            answer,
-            seen.place,
-            by=seen.by,
-        )
-    if way.host == "registry":
-        asks = asks_for_key(unasked.answer)
-        named = responder(unasked.answer) in SERVICES if unasked.answer else False
-        yield answered(
-            f"{way.path} asks for no key" + (f": {said(unasked.answer)}" if unasked.answer else ""),
-            False if asks else (True if asks is False and named else None),
-            unasked.answer,
-            unasked.place,
-            by=PublicPathsFacts,
-        )
 
 
 def _remedy(way: Way, found: Routed, group: str) -> Remedy | None:

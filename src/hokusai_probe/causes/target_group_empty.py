@@ -19,6 +19,7 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
 from hokusai_probe.topology import NAMES, SERVICES
 
@@ -38,6 +39,7 @@ from hokusai_probe.topology import NAMES, SERVICES
 def target_group_empty(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
@@ -54,7 +56,7 @@ def target_group_empty(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
-                service_claim(hosts, api, service, (503,)),
+                service_claim(hosts, api, paths, service, (503,)),
                 claim(
                     f"{group.name if group else f'the target group of the {NAMES[service]}'} has no "
                     "registered target",

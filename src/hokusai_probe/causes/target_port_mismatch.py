@@ -9,6 +9,7 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES, SERVICES
@@ -30,6 +31,7 @@ from hokusai_probe.topology import NAMES, SERVICES
 def target_port_mismatch(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
     groups: TargetGroupsFacts | None,
     definitions: TaskDefinitionsFacts | None,
 ) -> Iterator[Case]:
@@ -49,7 +51,7 @@ def target_port_mismatch(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
-                service_claim(hosts, api, service, (502, 504)),
+                service_claim(hosts, api, paths, service, (502, 504)),
                 claim(
                     _sentence(service, group, definition),
                     mismatched(group, definition),

@@ -169,7 +169,9 @@ class _Registrar:
             "POST", "registered-models/create", {"name": self.name, "tags": self.tags}
         )
         if self.seen["model"].status == 200:
-            source = {"source": f"mlflow-artifacts:/{self.folder}", "run_id": self.run_id or ""}
+            root = _dig(self.seen["run"], "run", "info", "artifact_uri") if "run" in self.seen else None
+            # a server may give its runs s3:// (contract 4.2) and refuses a version from elsewhere
+            source = {"source": root or f"mlflow-artifacts:/{self.folder}", "run_id": self.run_id or ""}
             self.seen["version"] = await self.rest(
                 "POST", "model-versions/create", {"name": self.name, **source}
             )

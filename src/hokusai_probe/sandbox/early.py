@@ -10,7 +10,6 @@ import json
 import os
 import random
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from hokusai_probe.sandbox.faults import write_table
 from hokusai_probe.sandbox.identity import Identity, Places, mlflow_environment, mlflow_secrets
 from hokusai_probe.sandbox.postgres import Postgres
 from hokusai_probe.sandbox.scenario import BackendMissingError, Scenario
+from hokusai_probe.sandbox.services import cache
 from hokusai_probe.sandbox.services.mlflow import cache_directory
 from hokusai_probe.sandbox.tasks import FIRST_TASK_HOST, Runtime, Warm
 
@@ -90,9 +90,9 @@ def begin(scenario: Scenario, seed: int, directory: Path) -> Early:
     leftovers = contextlib.ExitStack()
     database = _start_database(places, runtime, leftovers)
     warm = (_start_mlflow(identity, places, runtime),) if places.storage == "local" else ()
-    cache = start_cache(runtime)
+    started_cache = start_cache(runtime)
     share_service_models()
-    return Early(identity, places, runtime, claim, cache, warm, database, leftovers)
+    return Early(identity, places, runtime, claim, started_cache, warm, database, leftovers)
 
 
 def share_service_models() -> None:
@@ -143,12 +143,8 @@ def start_cache(runtime: Runtime) -> processes.Child:
     """Start the cache's process."""
     state = runtime.state("cache")
     state.mkdir(exist_ok=True)
-    environment = {
-        **processes.allowed_environment(os.environ),
-        "SANDBOX_BIND": f"{runtime.network}.{CACHE_HOST}:{CACHE_PORT}",
-        "SANDBOX_STATE": str(state),
-    }
-    command = [sys.executable, "-m", "hokusai_probe.sandbox.services.cache"]
+    command = cache.command(f"{runtime.network}.{CACHE_HOST}", CACHE_PORT, str(state))
+    environment = processes.allowed_environment(os.environ)
     return processes.start(command, environment, runtime.directory / "logs" / "cache.log")
 
 

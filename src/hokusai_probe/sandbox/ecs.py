@@ -41,6 +41,7 @@ _NEVER_LISTENS_S = 12.0
 """A task that runs and does not listen for this long is not going to."""
 
 _SURELY_UNHEALTHY_S = 2.0
+_ROLLS_ON_S = 9.0  # the gateway's first container check comes 30 platform seconds after its start
 """A verdict on a task that has only just begun to listen may be older than that."""
 
 _FORGET_EVERY_S = 1.0
@@ -167,8 +168,8 @@ class Reconciler:
     def settled(self) -> bool:
         """Whether nothing is about to happen.
 
-        Each service runs as wished, is held down, keeps failing with no circuit breaker to end that, or has
-        tasks that ECS will give up on, but not soon.
+        Each service runs as wished, is held down, keeps failing with no circuit breaker to end that, has
+        tasks that ECS will give up on, but not soon, or rolls out tasks that serve and whose checks are far.
         """
         with self._lock:
             wishes = {wish.name: wish for wish in self._publisher.wishes()}
@@ -188,8 +189,10 @@ class Reconciler:
         if rollout.state == COMPLETED and all(task.healthy for task in tasks):
             return len(tasks) == wish.desired
         now = time.monotonic()
+        if len(current) < wish.desired:
+            return False
         waits = any(task.ailment is not None for task in tasks)
-        return len(current) >= wish.desired and waits and all(_stays(task, now) for task in tasks)
+        return (waits and all(_stays(task, now) for task in tasks)) or all(_serves(t, now) for t in tasks)
 
     # The scheduler's round
 
@@ -350,6 +353,11 @@ def _stays(task: Running, now: float) -> bool:
     since = _SURELY_UNHEALTHY_S if task.listens_since is not None else _NEVER_LISTENS_S
     is_sure = now - (task.listens_since or task.started) >= since and task.given_up is None
     return is_sure and task.ailment is not None and task.ailment.due - now >= _SOON_S
+
+
+def _serves(task: Running, now: float) -> bool:
+    """Whether a task has served for longer than the platform's own checks take to say so."""
+    return task.listens_since is not None and task.ailment is None and now - task.listens_since >= _ROLLS_ON_S
 
 
 def _is_final(rollout: Rollout, failures: int) -> bool:

@@ -21,92 +21,114 @@ import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO
 
-from hokusai_probe.sandbox import MISSING_EXTRA, processes
+from hokusai_probe.sandbox import MISSING_EXTRA, nursery, processes
 
 if TYPE_CHECKING:
     from hokusai_probe.sandbox.early import Early
     from hokusai_probe.sandbox.scenario import Scenario
 
 _LARGEST_SEED = 2**31
-_T = TypeVar("_T")
 
 # The control plane answers in threads beside the load balancers' loop. With Python's 5 ms a busy thread
 # would hold each of the loop's many small steps up that long, and the platform's scaled timers would run out.
 _SWITCH_S = 0.0002
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run of this program is about."""
+
+    scenario: str
+    seed: int
+    started: float  # time.monotonic()
+    nursery: nursery.Nursery
+    directory: Path
+    out: TextIO
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a sandbox until told to stop; returns the exit code."""
+    started = time.monotonic()
+    gc.disable()  # a fifth of the imports' time, for garbage that is not there
     parser = argparse.ArgumentParser(prog="python -m hokusai_probe.sandbox.host")
     parser.add_argument("scenario")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args(arguments)
-    started = time.monotonic()
-    gc.disable()  # a fifth of the imports' time, for garbage that is not there
-    _forget_environment()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(_LARGEST_SEED)
-    directory = Path(tempfile.mkdtemp(prefix="hokusai-sandbox-"))
-    remover = processes.remove_after_me(directory)
-    out = _take_stdout(directory / "host.log")
-    try:
-        return _serve(options.scenario, seed, directory, out, started)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        remover.let_go()
+    _forget_environment()
+    with contextlib.closing(_own_nursery()) as own:
+        directory = Path(tempfile.mkdtemp(prefix="hokusai-sandbox-"))
+        remover = processes.remove_after_me(directory)
+        out = _take_stdout(directory / "host.log")
+        try:
+            return _serve(_Run(options.scenario, seed, started, own, directory, out))
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+            remover.let_go()
 
 
-def _serve(name: str, seed: int, directory: Path, out: TextIO, started: float) -> int:
+def _own_nursery() -> nursery.Nursery:
+    """Start importing for the services at once; nothing where this process is itself a nursery's fork."""
+    own = nursery.Nursery(processes.allowed_environment(os.environ), nursery.SHARED)
+    if nursery.VARIABLE not in os.environ:
+        os.environ[nursery.VARIABLE] = own.address()
+    return own
+
+
+def _serve(run: _Run) -> int:
     try:
         from hokusai_probe.sandbox.scenario import ScenarioError, load_scenario
 
-        scenario = load_scenario(name)
+        scenario = load_scenario(run.scenario)
         sys.setswitchinterval(_SWITCH_S)
-        return asyncio.run(_host(scenario, seed, directory, out, started))
+        return asyncio.run(_host(scenario, run))
     except ModuleNotFoundError as error:
-        _say(out, {"error": f"{MISSING_EXTRA} (no module {error.name!r})"})
+        _say(run.out, {"error": f"{MISSING_EXTRA} (no module {error.name!r})"})
     except ScenarioError as error:
-        _say(out, {"error": str(error)})
+        _say(run.out, {"error": str(error)})
     return 2
 
 
-async def _host(scenario: "Scenario", seed: int, directory: Path, out: TextIO, started: float) -> int:
+async def _host(scenario: "Scenario", run: _Run) -> int:
     from hokusai_probe.sandbox.early import SandboxBrokenError, begin
     from hokusai_probe.sandbox.scenario import BackendMissingError, ScenarioError
 
     stop = _stop_event()
     try:
-        early = begin(scenario, seed, directory)
+        early = begin(scenario, run.seed, run.directory)
         with contextlib.closing(early.claim):
-            await _unless(stop, _live(scenario, early, out, started))
+            await _unless(stop, _live(scenario, early, run), run.nursery)
     except BackendMissingError as error:
-        _say(out, {"skip": str(error)})
+        _say(run.out, {"skip": str(error)})
     except (SandboxBrokenError, ScenarioError) as error:
-        _say(out, {"error": str(error)})
+        _say(run.out, {"error": str(error)})
         return 2
     return 0
 
 
-async def _live(scenario: "Scenario", early: "Early", out: TextIO, started: float) -> None:
+async def _live(scenario: "Scenario", early: "Early", run: _Run) -> None:
     from hokusai_probe.sandbox.miniature import boot
 
     async with boot(scenario, early) as sandbox:
         ready = await sandbox.become()
         gc.freeze()
         gc.enable()
-        _say(out, ready | {"seconds": round(time.monotonic() - started, 2)})
+        _say(run.out, ready | {"seconds": round(time.monotonic() - run.started, 2)})
         await sandbox.keep()
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[object, object, _T]) -> _T | None:
-    """The result of the work, None when the stop came first; the work is cancelled then."""
+async def _unless(stop: asyncio.Event, work: Coroutine[object, object, None], own: nursery.Nursery) -> None:
+    """Do the work until it ends, or cancel it when the stop comes first."""
     task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if task.done():
         return task.result()
+    own.close()  # what it has not forked yet, it need not: nobody waits for that
     task.cancel()
     await asyncio.wait({task})
     return None
@@ -132,6 +154,7 @@ def _forget_environment() -> None:
     kept = processes.allowed_environment(os.environ)
     for name in set(os.environ) - set(kept):
         del os.environ[name]
+    os.environ["SSL_CERT_FILE"] = os.devnull  # 0.1 s of import; the sandbox has an authority of its own
 
 
 def _take_stdout(log: Path) -> TextIO:

@@ -9,16 +9,13 @@ milliseconds:
     python lifeline.py FD --remove DIR       run nothing; remove the directory at the end of the pipe
 """
 
-import ctypes
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 REMOVE_TRIES = 100

@@ -1,16 +1,19 @@
-"""A process that has imported what a sandbox needs, and forks: the second sandbox of a program starts faster.
+"""A process that has imported what a sandbox needs, and forks: what is imported once serves several.
 
-Most of a start is imports: four seconds of processor time for MLflow, two for moto. Whoever starts more than
-one sandbox keeps a `Nursery`; hosts and services are then forks of it instead of new interpreters. Nothing
+Most of a start is imports: three seconds of processor time for MLflow, two for moto. A host has a nursery of
+its own with what its services share (`SHARED`). Whoever starts more than one sandbox keeps one with everything
+(`EVERYTHING`), and the hosts themselves are forks of it too: the second sandbox starts much faster. Nothing
 else changes: the same modules run with the same arguments, environment and files, each under a guard of its
 own that kills it when whoever asked for it lets go or is gone.
 
 The nursery listens on a socket without a file (Linux's abstract namespace), answers its own user only, and
-ends when the process that started it ends.
+ends when the process that started it ends. The socket is there before the nursery is: requests wait in it, and
+what is not imported yet when one is answered, the fork imports itself.
 """
 
 import array
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -33,13 +36,27 @@ VARIABLE = "SANDBOX_NURSERY"
 """The environment variable that names the nursery's socket to the processes of a sandbox."""
 
 _LARGEST_REQUEST = 1 << 20
-_READY_S = 60.0
-_PRELOADED = (
-    "aiohttp.web", "alembic", "fastapi", "flask", "hokusai_probe.sandbox.services.gateway",
-    "hokusai_probe.sandbox.services.auth", "mlflow.artifacts", "mlflow.genai", "mlflow.store.db.utils",
-    "mlflow.store.model_registry.sqlalchemy_store", "mlflow.store.tracking.sqlalchemy_store", "uvicorn",
-    "moto.moto_server.threaded_moto_server",
-)  # fmt: skip
+_WAITING = 64  # requests that nobody has answered yet
+_AWS_SIDE = "the-aws-side"
+
+_LIGHTER = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "SSL_CERT_FILE": os.devnull,  # aiohttp reads the system's authorities twice on import; nobody asks them
+}
+
+SHARED = (
+    "pydantic,aiohttp,opentelemetry.sdk.trace,hokusai_probe.sandbox.services.mlflow",
+    "hokusai_probe.sandbox.services.gateway,hokusai_probe.sandbox.services.auth",
+)
+"""What two services of one sandbox import, in two groups: MLflow is asked for first and takes longest."""
+
+EVERYTHING = (
+    f"{_AWS_SIDE},hokusai_probe.sandbox.miniature,aiohttp.web,alembic,fastapi,flask,mlflow.artifacts,"
+    "hokusai_probe.sandbox.services.gateway,hokusai_probe.sandbox.services.auth,mlflow.genai,"
+    "mlflow.store.db.utils,mlflow.store.model_registry.sqlalchemy_store,uvicorn,"
+    "mlflow.store.tracking.sqlalchemy_store,moto.moto_server.threaded_moto_server",
+)
 """Not ``mlflow.server``: it reads its settings from the environment while it is imported."""
 
 MODULES = frozenset(
@@ -55,17 +72,21 @@ _AWS = (
 
 
 class Seedling:
-    """The guard of a module that runs in a fork of the nursery: what `processes.Guard` asks for."""
+    """The guard of a module that runs in a fork of the nursery: what `processes.Guard` asks for.
 
-    def __init__(self, pid: int, status: int) -> None:
-        self._pid = pid
+    Args:
+        status: A pipe on which the guard says the exit code; its end without a word is the guard's own.
+
+    """
+
+    def __init__(self, status: int) -> None:
         self._status = status
         self._code: int | None = None
 
     def poll(self) -> int | None:
         """The exit code, 128 + n after signal n; None while it runs."""
         if self._code is None and select.select([self._status], [], [], 0)[0]:
-            self._read()
+            self._end(os.read(self._status, 1))
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
@@ -77,20 +98,19 @@ class Seedling:
         """
         if self._code is None:
             if not select.select([self._status], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired([str(self._pid)], timeout or 0.0)
-            self._read()
+                raise subprocess.TimeoutExpired("a fork of the nursery", timeout or 0.0)
+            self._end(os.read(self._status, 1))
         assert self._code is not None
         return self._code
 
     def kill(self) -> None:
-        """Kill the guard; what it guarded lost its lifeline before."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+        """Wait no longer: the guard, whose lifeline is cut, ends what it holds as soon as it is there."""
+        if self._code is None:
+            self._end(b"")
 
-    def _read(self) -> None:
-        said = os.read(self._status, 1)
+    def _end(self, said: bytes) -> None:
         os.close(self._status)
-        self._code = said[0] if said else 128 + signal.SIGKILL  # the guard itself was killed
+        self._code = said[0] if said else 128 + signal.SIGKILL
 
 
 def spawn(
@@ -100,7 +120,7 @@ def spawn(
     environment: Mapping[str, str],
     files: tuple[int, int, int],
 ) -> tuple[Seedling, int]:
-    """Have the nursery at an address run a module as ``python -m`` would.
+    """Have the nursery at an address run a module as ``python -m`` would; does not wait until it does.
 
     Args:
         address: The nursery's socket.
@@ -124,8 +144,7 @@ def spawn(
             connection.connect(f"\0{address}")
             handed = array.array("i", [*files, lifeline_r, status_w])
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handed)]
-            connection.sendmsg([json.dumps(request).encode()], rights)
-            pid = int(connection.recv(16))  # the fork is made, its files are its own
+            connection.sendmsg([json.dumps(request).encode()], rights)  # the files stay open on their way
     except OSError:
         os.close(lifeline_w)
         os.close(status_r)
@@ -133,93 +152,124 @@ def spawn(
     finally:
         os.close(lifeline_r)
         os.close(status_w)
-    return Seedling(pid, status_r), lifeline_w
+    return Seedling(status_r), lifeline_w
 
 
 class Nursery:
-    """The parent's handle on a nursery; the process starts when it is first needed."""
+    """The parent's handle on a nursery; the process starts when it is first needed.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    Args:
+        environment: Its whole environment; its forks have their own.
+        groups: What it imports, names with commas between them; it answers requests after each group.
+
+    """
+
+    def __init__(self, environment: Mapping[str, str], groups: Sequence[str] = EVERYTHING) -> None:
         self._environment = environment
+        self._groups = groups
         self._process: subprocess.Popen[bytes] | None = None
         self._address = f"hokusai-nursery-{secrets.token_hex(8)}"
 
     def address(self) -> str:
-        """The socket's name; waits until the nursery listens."""
+        """The socket's name; it takes requests at once, and the nursery answers them when it is ready."""
         if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "hokusai_probe.sandbox.nursery", self._address],
+            self.close()
+            self._process = self._start()
+        return self._address
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+            server.bind(f"\0{self._address}")
+            server.listen(_WAITING)
+            number = server.fileno()
+            return subprocess.Popen(
+                [sys.executable, "-m", "hokusai_probe.sandbox.nursery", str(number), *self._groups],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**self._environment, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.DEVNULL,
+                env={**self._environment, **_LIGHTER},
+                pass_fds=(number,),
                 start_new_session=True,
             )
-            assert self._process.stdout is not None
-            select.select([self._process.stdout], [], [], _READY_S)
-            os.read(self._process.stdout.fileno(), 1)
-        return self._address
 
     def close(self) -> None:
         """End the nursery; what it has forked lives on under its guards."""
         if self._process is None:
             return
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.stdout.close()
         self._process.kill()
         self._process.wait()
         self._process = None
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Import, say so with a byte on stdout, and fork on request until stdin ends."""
+    """Import, and fork on request, until stdin ends.
+
+    Args:
+        arguments: The number of the listening socket, and the groups of modules.
+
+    """
     gc.disable()  # nothing of what is imported will ever be garbage
-    _preload()
-    gc.freeze()
-    gc.enable()
+    _end_with_owner()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards are nobody's to wait for
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.bind(f"\0{arguments[0]}")
-        server.listen(16)
-        os.write(1, b".")
-        while 0 not in select.select([server.fileno(), 0], [], [])[0]:
-            with contextlib.suppress(ConnectionError):  # whoever asked is gone
-                _answer(server)
+    number, *groups = arguments
+    with socket.socket(fileno=int(number)) as server:
+        for group in groups:
+            _preload(group.split(","))
+            _serve(server, 0.0)
+        _serve(server, None)
     return 0
 
 
-def _preload() -> None:
+def _end_with_owner() -> None:
+    """Have the kernel end this process when the other end of its stdin goes, whatever it is doing then.
+
+    The signal is SIGIO (fcntl(2), O_ASYNC), whose default is the process's end.
+    """
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([0], [], [], 0)[0]:
+        sys.exit(0)  # it went before
+
+
+def _preload(names: Sequence[str]) -> None:
+    for name in names:
+        if name == _AWS_SIDE:
+            _preload_aws_side()
+        else:
+            importlib.import_module(name)
+
+
+def _preload_aws_side() -> None:
     from hokusai_probe.sandbox import early
 
     early.share_service_models()
     from hokusai_probe.sandbox.layout import client
 
-    importlib.import_module("hokusai_probe.sandbox.miniature")
-    for name in _PRELOADED:
-        importlib.import_module(name)
     for service in _AWS:
         importlib.import_module(f"moto.{service}.urls")
         client("http://127.0.0.1:9", service)  # reads the service's model; asks nobody
+
+
+def _serve(server: socket.socket, timeout: float | None) -> None:
+    """Answer requests until none has come for so many seconds (None: until stdin ends)."""
+    while server in (readable := select.select([server, sys.stdin], [], [], timeout)[0]):
+        if sys.stdin in readable:
+            return
+        with contextlib.suppress(ConnectionError):  # whoever asked is gone
+            _answer(server)
 
 
 def _answer(server: socket.socket) -> None:
     connection, _ = server.accept()
     with connection:
         message, handed, _, _ = socket.recv_fds(connection, _LARGEST_REQUEST, 5)
-        pid = _forked(server, connection, message, handed) if _is_own_user(connection) else 0
-        for fd in handed:
-            os.close(fd)
-        connection.send(str(pid).encode())
-
-
-def _forked(server: socket.socket, connection: socket.socket, message: bytes, handed: Sequence[int]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        server.close()
-        connection.close()
-        _guard(json.loads(message), handed)
-    return pid
+        if message and _is_own_user(connection) and os.fork() == 0:
+            server.close()
+            connection.close()
+            _guard(json.loads(message), handed)
+    for fd in handed:
+        os.close(fd)
 
 
 def _is_own_user(connection: socket.socket) -> bool:
@@ -234,6 +284,8 @@ def _guard(request: Mapping[str, object], files: Sequence[int]) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     standard, (lifeline_end, status) = files[:3], files[3:]
+    if _is_let_go(lifeline_end):
+        os._exit(0)
     for number, fd in enumerate(standard):
         os.dup2(fd, number)
         os.close(fd)
@@ -248,6 +300,13 @@ def _guard(request: Mapping[str, object], files: Sequence[int]) -> NoReturn:
     lifeline.signal_group(child, signal.SIGKILL)
     os.write(status, bytes([code if code >= 0 else 128 - code]))
     os._exit(0)
+
+
+def _is_let_go(pipe: int) -> bool:
+    """Whether nobody holds the other end any more: the fork comes too late for whoever asked."""
+    look = select.poll()
+    look.register(pipe, 0)  # the end of a pipe shows without being asked for
+    return bool(look.poll(0))
 
 
 def _hold_nothing() -> None:
@@ -269,6 +328,8 @@ def _run(request: Mapping[str, object]) -> NoReturn:
     os.environ.update(environment)
     sys.argv[1:] = arguments
     sys.modules.pop(module, None)
+    gc.freeze()
+    gc.enable()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit(0)
 

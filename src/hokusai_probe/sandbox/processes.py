@@ -1,5 +1,6 @@
 """Child processes of the sandbox: started through `lifeline`, so that none outlives the host."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -161,7 +162,8 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
     """
     address = environment.get(nursery.VARIABLE)
     if address and command[1] == "-m" and command[2] in nursery.MODULES:
-        return _sown(address, command[2], environment, log)
+        with contextlib.suppress(OSError):  # the nursery is gone: an interpreter of its own does it too
+            return _sown(address, command[2], environment, log)
     return _guarded(["--", *command], environment, log)
 
 

@@ -1,0 +1,105 @@
+"""A broader rule with a smaller number takes a path from the rule that was made for it."""
+
+from collections.abc import Iterator
+from shlex import quote
+
+from hokusai_probe.causes._rules import (
+    Routed,
+    Way,
+    another_service_answers,
+    describe,
+    free_priority,
+    heard,
+    meant,
+    place_of,
+    routed,
+    ways,
+)
+from hokusai_probe.causes._words import ready, whose
+from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.model import Remedy, Target
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
+from hokusai_probe.probes.listener_rules import ListenerRulesFacts, Rule
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
+
+
+@cause(
+    component="load-balancer",
+    priority="critical",
+    effort="minutes",
+    look_alikes={
+        "listener-rule-wrong-target-group": "there no other rule would lead to the right service",
+        "listener-rule-missing": "there the load balancer answers itself, in plain text",
+    },
+    source="INC-06; AWS: rules are tried in the order of their priority",
+)
+def listener_rule_shadowed(
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
+    rules: ListenerRulesFacts | None,
+    ecs: EcsServicesFacts | None,
+    target: Target,
+) -> Iterator[Case]:
+    """A broader rule has a smaller priority number, so the right rule is never reached.
+
+    The other service answers in its own way, as with a rule that leads to the wrong target group; here the
+    right rule is there, and only its number is too large.
+    """
+    for way in ways(hosts, target, rules, api):
+        found = routed(rules, ecs, target, way)
+        right = meant(found, way, ecs, target)
+        yield Case(
+            subject=f"{way.host} {way.pattern}",
+            breaks=(way.hop,),
+            claims=(
+                *another_service_answers(way, heard(way, hosts, api, paths), paths, validation),
+                _comes_first(way, found, right),
+            ),
+            remedy=_remedy(way, found, right),
+        )
+
+
+def _comes_first(way: Way, found: Routed, right: Rule | None) -> Claim:
+    text = f"a broader rule takes {way.path} before the rule that was made for it"
+    if right and found.https and found.balancer and found.owner:
+        text = (
+            f"rule {found.https.priority} of {found.balancer.name} takes {way.path} to {whose(found.owner)} "
+            f"target group before rule {right.priority}, which was made for it"
+        )
+    return claim(
+        text,
+        None if found.owner is None else right is not None,
+        by=ListenerRulesFacts,
+        fact=f"{place}.priority" if (place := place_of(way, found, 443, found.https)) else "",
+        value=found.https.priority if found.https else None,
+        telling=True,
+        aws_cli=describe(way, found),
+    )
+
+
+def _remedy(way: Way, found: Routed, right: Rule | None) -> Remedy | None:
+    listener, taking = found.listener(443), found.https
+    if right is None or taking is None or listener is None:
+        return None
+    number = free_priority((r.priority for r in listener.rules), taking.priority, taking.priority)
+    if number is None:
+        return None
+    return Remedy(
+        kind="automatic",
+        summary=f"Give rule {right.priority} the number {number}, before rule {taking.priority}.",
+        before=(describe(way, found),),
+        aws_cli=ready(_move(right, number)),
+        terraform=f"# in the aws_lb_listener_rule for {way.pattern}\npriority = {number}\n",
+        rollback=_move(right, right.priority),
+        also_touches="Every path that the moved rule matches.",
+        verify="hokusai-probe verify listener-rule-shadowed",
+    )
+
+
+def _move(rule: Rule, priority: str) -> str:
+    return f"aws elbv2 set-rule-priorities --rule-priorities RuleArn={quote(rule.arn)},Priority={priority}"
