@@ -18,7 +18,11 @@ from hokusai_probe.runner import replay, run
 
 pytestmark = [pytest.mark.xdist_group("promises"), pytest.mark.timeout(600)]
 
-HEALTHY = ("healthy", "extra-target-group", "other-peoples-models")
+HARMLESS = tuple(
+    name
+    for name in sandbox.scenario_names()
+    if (expect := sandbox.load_scenario(name).expect) and not (expect.causes or expect.unexplained)
+)
 READ_REQUESTS = 150
 
 
@@ -81,16 +85,22 @@ def _wrong_beside_the_unknown(found: Grade) -> list[str]:
     return [cause for cause in found.false_causes if not cause.endswith("-down")]
 
 
-@pytest.mark.parametrize("name", HEALTHY)
-def test_healthy_platform_passes_every_check_and_has_no_diagnosis(sweeps: Sweeps, name: str) -> None:
-    """On a healthy platform, and on its harmless variations, everything passes and nothing is diagnosed."""
-    report = sweeps[name].aws
-    not_passed = [(v.check, v.status, v.reason) for v in report.verdicts if v.status != "pass"]
+def test_healthy_platform_passes_every_check_and_has_no_diagnosis(sweeps: Sweeps) -> None:
+    """On a healthy platform everything is looked at, everything passes and nothing is diagnosed."""
+    report = sweeps["healthy"].aws
 
-    assert not_passed == []
-    assert report.score.overall.percent == 100.0
-    assert [d.cause for d in (*report.present(), *report.undecided())] == []
+    assert [(v.check, v.status, v.reason) for v in report.verdicts if v.status != "pass"] == []
     assert report.errors == ()
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_variation_fails_nothing_and_is_no_defect(sweeps: Sweeps, name: str) -> None:
+    """What differs from the healthy platform and harms nobody fails no check and has no diagnosis."""
+    for report in (sweeps[name].aws, sweeps[name].no_aws):
+        assert _what_fails(report) == ["unexplained: ()"]
+        assert [v.check for v in report.verdicts if v.skip_kind == "blocked"] == []
+        assert report.score.overall.percent == 100.0
+        assert [d.cause for d in (*report.present(), *report.undecided())] == []
 
 
 @pytest.mark.parametrize("name", scenarios())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from pydantic import JsonValue
 
 from hokusai_probe.answers import detail, responder, said
 from hokusai_probe.causes._words import answered
@@ -11,7 +13,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
 from hokusai_probe.topology import NAMES, SERVICE_OF_HOST
 
 HOST_OF_SERVICE: dict[str, HostName] = {"auth": "auth", "gateway": "registry"}
@@ -50,11 +52,18 @@ def _as_predicted(answer: Answer, host: HostName, statuses: tuple[int, ...]) -> 
     return True if answer.status in statuses and responder(answer) == "load-balancer" else None
 
 
-def gateway_cannot_reach_mlflow(api: MlflowApiFacts) -> Claim:
-    """The gateway itself says that it could not reach MLflow (contract 4.1)."""
+def gateway_cannot_reach_mlflow(api: MlflowApiFacts, paths: PublicPathsFacts | None) -> Claim:
+    """The gateway itself says that it could not reach MLflow (contract 4.1).
+
+    Where something nearer hides its answers to a search, its own health check of MLflow speaks for it.
+    """
     answer = api.search
     words = PROXY_SAYS.get(answer.status or 0)
     says = words is not None and responder(answer) == "gateway" and detail(answer).startswith(words)
+    health = None if api.works or says else _unwell(paths)
+    if health is not None:
+        text = f"the gateway's own check of MLflow finds no connection: {said(health[1])}"
+        return answered(text, health is not None, health[1], health[0], by=PublicPathsFacts)
     return answered(
         f"the gateway cannot reach MLflow: {said(answer)}",
         False if api.works else (True if says else None),
@@ -62,6 +71,20 @@ def gateway_cannot_reach_mlflow(api: MlflowApiFacts) -> Claim:
         "search",
         by=MlflowApiFacts,
     )
+
+
+def _unwell(paths: PublicPathsFacts | None) -> tuple[str, Answer] | None:
+    """Place and answer of the gateway's health check of MLflow, if that says that connecting fails."""
+    for number, answer in enumerate(paths.public if paths else ()):
+        if answer.path == MLFLOW_HEALTH and answer.status == 503 and responder(answer) == "gateway":
+            return (f"public[{number}]", answer) if _no_connection(answer.json()) else None
+    return None
+
+
+def _no_connection(body: JsonValue) -> bool:
+    for step in ("detail", "checks", "connectivity"):
+        body = body.get(step) if isinstance(body, Mapping) else None
+    return isinstance(body, Mapping) and body.get("status") == "unhealthy"
 
 
 def service_claim(
@@ -77,4 +100,4 @@ def service_claim(
         return balancer_says(hosts, HOST_OF_SERVICE[service], statuses, others)
     if api is None:
         return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts)
-    return gateway_cannot_reach_mlflow(api)
+    return gateway_cannot_reach_mlflow(api, paths)

@@ -10,6 +10,7 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
@@ -31,6 +32,7 @@ VARIABLE = "MLFLOW_SERVER_URL"
 )
 def gateway_mlflow_url_wrong(
     api: MlflowApiFacts,
+    paths: PublicPathsFacts | None,
     definitions: TaskDefinitionsFacts | None,
     discovery: ServiceDiscoveryFacts | None,
     ecs: EcsServicesFacts | None,
@@ -47,7 +49,7 @@ def gateway_mlflow_url_wrong(
         subject="gateway",
         breaks=("gateway-to-mlflow",),
         claims=(
-            gateway_cannot_reach_mlflow(api),
+            gateway_cannot_reach_mlflow(api, paths),
             claim(
                 f"{VARIABLE} is {url}, which does not lead to MLflow" if url else f"{VARIABLE} is wrong",
                 None if url is None or discovery is None else _wrong(url, mlflow, discovery),

@@ -9,6 +9,7 @@ from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
@@ -27,6 +28,7 @@ from hokusai_probe.probes.target_groups import TargetGroupsFacts
 def mlflow_down(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
@@ -38,7 +40,7 @@ def mlflow_down(
     if hosts.bare:
         yield from down_at(hosts, "registry", "mlflow", breaks=("mlflow", "public.registry"))
     elif api is not None:
-        symptom = gateway_cannot_reach_mlflow(api)
+        symptom = gateway_cannot_reach_mlflow(api, paths)
         yield Case(
             subject="mlflow",
             breaks=("mlflow",),
