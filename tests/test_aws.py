@@ -17,6 +17,8 @@ from hokusai_probe.aws import AwsAnswer, AwsDoor, AwsFailure
 from hokusai_probe.model import AwsTarget
 from hokusai_probe.redact import Redactor
 
+pytestmark = pytest.mark.xdist_group("aws")
+
 REGION = "us-east-1"
 OFF = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}
 KEYS = {**OFF, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
@@ -31,6 +33,8 @@ def endpoint() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    for service, method in (("sts", "get_caller_identity"), ("ecs", "list_clusters")):
+        getattr(_direct(f"http://{host}:{port}", service), method)()  # moto loads a service when first asked
     yield f"http://{host}:{port}"
     server.stop()
 

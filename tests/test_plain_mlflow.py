@@ -17,6 +17,7 @@ import pytest
 
 from hokusai_probe.model import Report
 from hokusai_probe.runner import run
+from hokusai_probe.sandbox.services.mlflow import cache_directory, template
 
 pytestmark = [pytest.mark.xdist_group("plain-mlflow"), pytest.mark.timeout(180)]
 
@@ -52,6 +53,7 @@ def _server(directory: Path, prefix: str = "") -> Iterator[str]:
         *("--artifacts-destination", str(directory / "artifacts")),
         *(("--static-prefix", prefix) if prefix else ()),
     ]
+    shutil.copyfile(template(cache_directory()), directory / "mlflow.db")  # empty, its tables made
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -54,6 +54,11 @@ def _below(node: ast.AST) -> int:
     return depth(node) + isinstance(node, BLOCKS)
 
 
+def test_groups_are_kept_together(request: pytest.FixtureRequest) -> None:
+    """A test's group is in its id, by which the workers of a run are given their tests."""
+    assert not hasattr(request.config, "workerinput") or request.node.nodeid.endswith("@style")
+
+
 def test_no_function_is_longer_than_forty_lines() -> None:
     """Nobody holds more than a screen in their head."""
     assert [f"{where}: {length(f)} lines" for where, f in functions() if length(f) > 40] == []

@@ -201,7 +201,7 @@ def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:
     finally:
         _end(process)
     assert (spoken, code) == (b"", 0)
-    assert eventually(lambda: _nothing_left(place), 5.0)
+    assert eventually(lambda: _nothing_left(place), 20.0)
 
 
 def test_a_name_that_no_scenario_has_is_one_sentence_and_exit_2(place: Path) -> None:

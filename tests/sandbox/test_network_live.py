@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,9 +18,13 @@ SEARCH = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=1"
 
 
 @pytest.fixture
-def prober(healthy: Prober) -> Prober:
-    """One healthy platform for all tests here; each puts back what it changes."""
-    return healthy
+def prober(healthy: Prober) -> Iterator[Prober]:
+    """One healthy platform for all tests here; each puts back what it changes, and the gateway notices."""
+    yield healthy
+    assert eventually(
+        lambda: {status(healthy, "registry", path) for path in healthy.target["paths"]["public"]} == {200},
+        ACTION_SECONDS,
+    )
 
 
 def permission(port: int, **source: Any) -> list[dict[str, Any]]:

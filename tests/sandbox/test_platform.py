@@ -60,7 +60,7 @@ def test_ecs_tells_what_runs(prober: Prober, service: str, port: int) -> None:
     ]
     assert tasks[0]["startedAt"] >= tasks[0]["createdAt"]
     assert accepts(ip_of(tasks[0]), port)
-    assert prober.health(service) == [(ip_of(tasks[0]), port, "healthy", "")]
+    assert prober.serving(service) == [(ip_of(tasks[0]), port, "healthy", "")]
 
 
 def test_scaling_to_zero_stops_the_process_and_back_starts_another(prober: Prober) -> None:

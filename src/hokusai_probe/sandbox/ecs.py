@@ -60,9 +60,13 @@ class _Failures:
 
 @dataclass(slots=True)
 class _Held:
-    """A service that a scenario took down: nothing of this deployment starts."""
+    """A service that a scenario took down: nothing of this deployment starts.
+
+    A stop ends too when the desired count is changed: whoever does so asks ECS to start tasks.
+    """
 
     deployment: str
+    desired: int
     crash: Crash | None = None
 
 
@@ -92,6 +96,7 @@ class Reconciler:
         self._tasks = Tasks(plane, runtime, identity, warm, self._publisher, now)
         self._failures: dict[str, _Failures] = {}  # by deployment
         self._held: dict[str, _Held] = {}  # by service
+        self._hung: dict[str, str] = {}  # service -> deployment
         self._forget_at = 0.0
         self._lock = threading.RLock()
         self._closed = False
@@ -99,7 +104,7 @@ class Reconciler:
     # What scenario steps ask for
 
     def stop(self, service: str, *, keep_target: bool = False) -> None:
-        """Take a service's processes away; they stay away until a new deployment."""
+        """Take a service's processes away; they stay away until a new deployment or desired count."""
         with self._lock:
             self._hold(service, None)
             self._end_all(service, _BY_SCHEDULER, keep_target=keep_target)
@@ -117,10 +122,23 @@ class Reconciler:
             self._end_all(service, crash.ending, keep_target=keep_target)
 
     def hang(self, service: str) -> None:
-        """Freeze a service's processes (SIGSTOP): connections are accepted by the kernel, nothing answers."""
+        """Freeze a service's processes (SIGSTOP): connections are accepted by the kernel, nothing answers.
+
+        ECS replaces a task whose checks fail long enough; the next one hangs as soon as it listens, and so on
+        until there is a new deployment.
+        """
         with self._lock:
-            for task in self._tasks.of(service):
+            wish = self._wish(service)
+            if wish is not None:
+                self._hung[service] = wish.deployment
+                self._freeze(service)
+
+    def _freeze(self, service: str) -> None:
+        for task in self._tasks.of(service):
+            hangs = task.deployment == self._hung.get(service)
+            if hangs and task.listens_since is not None and not task.frozen:
                 task.child.signal(signal.SIGSTOP)
+                task.frozen = True
 
     def end_old(self, service: str) -> None:
         """Stop the processes of earlier deployments at once, without waiting for the new ones."""
@@ -179,8 +197,8 @@ class Reconciler:
     def _is_settled(self, wish: Wish) -> bool:
         tasks = self._tasks.of(wish.name)
         failures = self._failures_of(wish.deployment).count
-        held = self._held.get(wish.name)
-        if held is not None and held.deployment == wish.deployment:
+        held = self._held_down(wish)
+        if held is not None:
             return not tasks and (held.crash is None or failures >= _SETTLED_FAILURES)
         rollout = self._publisher.rollout(wish.name)
         if rollout is None or _is_final(rollout, failures):
@@ -216,6 +234,7 @@ class Reconciler:
             self._end_strays({wish.name for wish in wishes})
             for wish in wishes:
                 self._watch(wish)
+                self._freeze(wish.name)
                 self._carry_out(wish)
                 self._publish(wish)
             self._forget_old()
@@ -245,8 +264,8 @@ class Reconciler:
         todo = plan(wish, [task.seen for task in self._tasks.of(wish.name)])
         for arn in todo.stop:
             self._stop(wish, self._tasks.running[arn])
-        held = self._held.get(wish.name)
-        if held is not None and held.deployment == wish.deployment:
+        held = self._held_down(wish)
+        if held is not None:
             self._crash_again(wish, held)
             return
         self._start(wish, wish.deployment, wish.revision, todo.start)
@@ -318,8 +337,18 @@ class Reconciler:
     def _hold(self, service: str, crash: Crash | None) -> None:
         wish = self._wish(service)
         if wish is not None:
-            self._held[service] = _Held(wish.deployment, crash)
+            self._held[service] = _Held(wish.deployment, wish.desired, crash)
             self._publisher.let_go(wish.deployment)
+
+    def _held_down(self, wish: Wish) -> _Held | None:
+        """How a service is held down, None when it is not, or not any more."""
+        held = self._held.get(wish.name)
+        if held is None or held.deployment != wish.deployment:
+            return None
+        if held.crash is None and held.desired != wish.desired:
+            del self._held[wish.name]
+            return None
+        return held
 
     def _end_all(self, service: str, ending: Ending, *, keep_target: bool) -> None:
         for task in self._tasks.of(service):

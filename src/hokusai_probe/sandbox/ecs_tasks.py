@@ -82,6 +82,7 @@ class Running:
     check: Check | None = None
     checked: Checked | None = None
     listens_since: float | None = None
+    frozen: bool = False
     healthy: bool = False
     ailment: Ailment | None = None
     given_up: Ailment | None = None  # for good: ECS replaces what it once marked unhealthy
