@@ -107,6 +107,9 @@ async def _host(scenario: "Scenario", run: _Run) -> int:
     except (SandboxBrokenError, ScenarioError) as error:
         _say(run.out, {"error": str(error)})
         return 2
+    except OSError as error:
+        _say(run.out, {"error": f"the sandbox's own files or sockets fail: {error}"})
+        return 2
     return 0
 
 
@@ -143,7 +146,8 @@ def _stop_event() -> asyncio.Event:
     def watch() -> None:
         while os.read(0, 4096):
             continue
-        loop.call_soon_threadsafe(stop.set)
+        with contextlib.suppress(RuntimeError):  # the loop ended first
+            loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=watch, daemon=True).start()
     return stop

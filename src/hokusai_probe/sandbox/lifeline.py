@@ -2,8 +2,8 @@
 
 The parent holds the write end of a pipe; this process holds the read end. A byte on the pipe is a signal
 number for the command's process group. The end of the pipe means that the parent let go or is gone: the
-group is killed. The file runs by its path and imports nothing but the standard library, so that it costs
-milliseconds:
+group is killed. The file runs by its path and imports as little as it can, so that it costs milliseconds
+(subprocess, shutil, pathlib and typing are three times that):
 
     python lifeline.py FD -- COMMAND...      run the command; exit as it does (128 + n after signal n)
     python lifeline.py FD --remove DIR       run nothing; remove the directory at the end of the pipe
@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 REMOVE_TRIES = 100
@@ -41,30 +40,47 @@ def obey(fd: int, group: int) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when its guard dies, even of SIGKILL (Linux's PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run(fd: int, command: Sequence[str]) -> int:
     """Run the command in a process group of its own; returns its exit code."""
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread was started yet
-    )
-    threading.Thread(target=obey, args=(fd, child.pid), daemon=True).start()
-    code = child.wait()
-    signal_group(child.pid, signal.SIGKILL)
+    os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library has it so
+    child = os.fork()
+    if child == 0:
+        _become(command)
+    threading.Thread(target=obey, args=(fd, child), daemon=True).start()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal_group(child, signal.SIGKILL)
     return code if code >= 0 else 128 - code
 
 
-def remove_at_end(fd: int, directory: Path) -> int:
+def _become(command: Sequence[str]) -> None:
+    """Be the command, without stdin, in a session of its own; exit code 127 when there is no such program."""
+    os.setsid()
+    die_with_parent()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a program inherits what is ignored
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - what our parent asks for, no shell
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def remove_at_end(fd: int, directory: str) -> int:
     """Wait for the end of the pipe and remove the directory. Dying processes may still write: try again."""
+    import shutil
+
     while os.read(fd, 64):
         continue
     for _ in range(REMOVE_TRIES):
         shutil.rmtree(directory, ignore_errors=True)
-        if not directory.exists():
+        if not os.path.exists(directory):  # noqa: PTH110 - pathlib costs more than all of this
             return 0
         time.sleep(REMOVE_PAUSE_S)
     return 1
@@ -73,7 +89,7 @@ def remove_at_end(fd: int, directory: Path) -> int:
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring for the two forms."""
     fd, mode, rest = int(arguments[0]), arguments[1], arguments[2:]
-    return remove_at_end(fd, Path(rest[0])) if mode == "--remove" else run(fd, rest)
+    return remove_at_end(fd, rest[0]) if mode == "--remove" else run(fd, rest)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class Miniature:
         await self.aws.refresh()
         await self.surroundings.control.refresh()
         for key, balancer in self.balancers.items():
-            self.fronts[key] = await balancer.refresh()
+            self.fronts[key] |= await balancer.refresh()  # a port whose listener is gone is still asked
 
     async def _settle(self) -> None:
         """Follow the control plane, health checks beside it, until nothing more is about to happen."""

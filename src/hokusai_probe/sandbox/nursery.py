@@ -1,14 +1,14 @@
 """A process that has imported what a sandbox needs, and forks: what is imported once serves several.
 
 Most of a start is imports: three seconds of processor time for MLflow, two for moto. A host has a nursery of
-its own with what its services share (`SHARED`). Whoever starts more than one sandbox keeps one with everything
-(`EVERYTHING`), and the hosts themselves are forks of it too: the second sandbox starts much faster. Nothing
+its own with what its services share (`SHARED`). Whoever starts more than one sandbox keeps one with all
+there is (`EVERYTHING`); the hosts are forks of it too, and the second sandbox starts much faster. Nothing
 else changes: the same modules run with the same arguments, environment and files, each under a guard of its
 own that kills it when whoever asked for it lets go or is gone.
 
 The nursery listens on a socket without a file (Linux's abstract namespace), answers its own user only, and
-ends when the process that started it ends. The socket is there before the nursery is: requests wait in it, and
-what is not imported yet when one is answered, the fork imports itself.
+ends when the process that started it ends. The socket is there before the nursery is: requests wait in it,
+and what is not imported yet when one is answered, the fork imports itself.
 """
 
 import array
@@ -37,7 +37,8 @@ VARIABLE = "SANDBOX_NURSERY"
 
 _LARGEST_REQUEST = 1 << 20
 _WAITING = 64  # requests that nobody has answered yet
-_AWS_SIDE = "the-aws-side"
+_AWS_SIDE, _MLFLOW_SIDE = "the-aws-side", "the-mlflow-side"
+_FORK = "a fork of the nursery"
 
 _LIGHTER = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -45,19 +46,27 @@ _LIGHTER = {
     "SSL_CERT_FILE": os.devnull,  # aiohttp reads the system's authorities twice on import; nobody asks them
 }
 
-SHARED = (
-    "pydantic,aiohttp,opentelemetry.sdk.trace,hokusai_probe.sandbox.services.mlflow",
-    "hokusai_probe.sandbox.services.gateway,hokusai_probe.sandbox.services.auth",
-)
-"""What two services of one sandbox import, in two groups: MLflow is asked for first and takes longest."""
-
-EVERYTHING = (
-    f"{_AWS_SIDE},hokusai_probe.sandbox.miniature,aiohttp.web,alembic,fastapi,flask,mlflow.artifacts,"
-    "hokusai_probe.sandbox.services.gateway,hokusai_probe.sandbox.services.auth,mlflow.genai,"
-    "mlflow.store.db.utils,mlflow.store.model_registry.sqlalchemy_store,uvicorn,"
-    "mlflow.store.tracking.sqlalchemy_store,moto.moto_server.threaded_moto_server",
-)
+_FIRST = (
+    "hokusai_probe.sandbox.services.mlflow", _MLFLOW_SIDE, "pydantic", "aiohttp", "opentelemetry.sdk.trace",
+    "sqlalchemy.orm", "flask", "fastapi",
+)  # fmt: skip
+_SERVICES = ("hokusai_probe.sandbox.services.gateway", "hokusai_probe.sandbox.services.auth")
+_MLFLOW = (
+    "mlflow.store.db.utils", "mlflow.artifacts", "mlflow.store.tracking.sqlalchemy_store", "alembic",
+    "mlflow.store.model_registry.sqlalchemy_store", "uvicorn",
+)  # fmt: skip
 """Not ``mlflow.server``: it reads its settings from the environment while it is imported."""
+_HOST = (_AWS_SIDE, "hokusai_probe.sandbox.miniature", "moto.moto_server.threaded_moto_server")
+
+SHARED = (",".join(_FIRST), ",".join(_SERVICES))
+"""What the services of one sandbox import, in two groups.
+
+MLflow is asked for after half a second. The first group fills that time; the rest MLflow's fork imports
+itself, beside this process, which imports for the others.
+"""
+
+EVERYTHING = (",".join((*_HOST, *_FIRST, *_SERVICES, *_MLFLOW)),)
+"""What services and hosts import, in one group: forks that are asked for later have it all."""
 
 MODULES = frozenset(
     f"hokusai_probe.sandbox.{name}"
@@ -98,7 +107,7 @@ class Seedling:
         """
         if self._code is None:
             if not select.select([self._status], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired("a fork of the nursery", timeout or 0.0)
+                raise subprocess.TimeoutExpired([_FORK], timeout or 0.0)
             self._end(os.read(self._status, 1))
         assert self._code is not None
         return self._code
@@ -236,6 +245,8 @@ def _preload(names: Sequence[str]) -> None:
     for name in names:
         if name == _AWS_SIDE:
             _preload_aws_side()
+        elif name == _MLFLOW_SIDE:
+            _preload_mlflow_side()
         else:
             importlib.import_module(name)
 
@@ -249,6 +260,12 @@ def _preload_aws_side() -> None:
     for service in _AWS:
         importlib.import_module(f"moto.{service}.urls")
         client("http://127.0.0.1:9", service)  # reads the service's model; asks nobody
+
+
+def _preload_mlflow_side() -> None:
+    from hokusai_probe.sandbox.services import mlflow
+
+    mlflow.import_less()
 
 
 def _serve(server: socket.socket, timeout: float | None) -> None:

