@@ -1,5 +1,7 @@
 """Names in braces."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from hokusai_probe.sandbox.names import ALWAYS, WITH_S3, Names, UnknownNameError, references, texts
@@ -33,6 +35,61 @@ def test_an_unknown_name_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(UnknownNameError) as caught:
         _names().resolve("{task.auht.ip}")
     assert str(caught.value) == "unknown name {task.auht.ip}; did you mean {task.auth.ip}?"
+
+
+@pytest.mark.parametrize("name", ["host", "path", "port", "protocol", "query"])
+def test_the_placeholders_of_a_redirect_are_left_to_aws(name: str) -> None:
+    """The load balancer fills them in; a name of the sandbox beside them is still replaced."""
+    text = f"/{{cluster}}/#{{{name}}}/#{{cluster}}"
+    assert _names().resolve(text) == f"/hokusai/#{{{name}}}/#hokusai"
+
+
+def test_a_misspelt_placeholder_of_a_redirect_is_an_error() -> None:
+    """Only the five that AWS has are its own."""
+    with pytest.raises(UnknownNameError) as caught:
+        _names().resolve("/#{paht}")
+    assert str(caught.value) == "unknown name {paht}"
+
+
+_FORM = "what a step saved is {saved.NAME.JMESPATH}, a JMESPath without braces"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a { task.auth.ip }", "unknown name { task.auth.ip }; did you mean {task.auth.ip}?"),
+        ("{Task.auth.ip}", "unknown name {Task.auth.ip}; did you mean {task.auth.ip}?"),
+        ("{task.auth.IP}", "unknown name {task.auth.IP}; did you mean {task.auth.ip}?"),
+        ("{task.auth.ip", "unknown name {task.auth.ip; did you mean {task.auth.ip}?"),
+        ("/#{Host}", "unknown name {Host}; did you mean {host.main}?"),
+        ("{CLUSTER}", "unknown name {CLUSTER}; did you mean {cluster}?"),
+        ("{saved.r.Rules[0].{a: RuleArn}}", f"{{saved.r.Rules[0]. is no name: {_FORM}"),
+        ("{saved.r-1.X}", f"{{saved.r-1.X}} is no name: {_FORM}"),
+        ("{saved.r}", f"{{saved.r}} is no name: {_FORM}"),
+        ("{saved.r.}", f"{{saved.r.}} is no name: {_FORM}"),
+        ("{ Saved.r.X }", f"{{ Saved.r.X }} is no name: {_FORM}"),
+    ],
+)
+def test_braces_that_nearly_name_something_are_an_error(text: str, sentence: str) -> None:
+    """They are never passed on as they are."""
+    with pytest.raises(UnknownNameError) as caught:
+        _names({"r": {"Rules": [{"RuleArn": "arn:x"}]}}).resolve({"match": {"path": text}})
+    assert str(caught.value) == sentence
+
+
+def test_braces_inside_json_that_name_nothing_are_left_alone() -> None:
+    """A document may hold templates of its own."""
+    text = '{"Task": "{Task.auth.ip}", "at": "{ cluster }"}'
+    assert _names().resolve(text) == text
+
+
+def test_lists_and_mappings_become_json_inside_a_longer_text() -> None:
+    """Nothing but Python reads what Python would make of them; a time becomes text."""
+    names = _names(
+        {"r": {"Tags": [{"Key": "a"}], "On": True, "Port": 1, "At": datetime(2025, 8, 1, tzinfo=UTC)}}
+    )
+    text = "x={saved.r.Tags} {saved.r.On} {saved.r.Port} {saved.r.[Port, At]}"
+    assert names.resolve(text) == 'x=[{"Key": "a"}] true 1 [1, "2025-08-01 00:00:00+00:00"]'
 
 
 @pytest.mark.parametrize("text", ['{"detail": {"x": 1}}', '["{later}"]', "{}", "{ }", "a {1,2} b", "{Upper}"])

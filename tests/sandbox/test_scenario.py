@@ -71,7 +71,7 @@ def test_a_scenario_is_frozen() -> None:
     assert Scenario.model_config["frozen"] is True
 
 
-_AWS = '[[step]]\nkind = "aws"\nservice = "s3"\ncall = "x"\n'
+_AWS = '[[step]]\nkind = "aws"\nservice = "s3"\ncall = "list_buckets"\n'
 _FAULT = '[[step]]\nkind = "fault"\nedge = "gateway->mlflow"\n'
 _DEPLOY = '[[step]]\nkind = "service"\naction = "deploy"\n'
 _STOP = '[[step]]\nkind = "service"\naction = "stop"\n'
@@ -146,6 +146,47 @@ _STOP = '[[step]]\nkind = "service"\naction = "stop"\n'
         (
             _HEAD + _AWS + 'params = { A = "{bucket.artifacts}" }\n',
             ':7: step 1: params: A: {bucket.artifacts} exists only with backends = { storage = "s3" }',
+        ),
+        (
+            _HEAD + _AWS + 'params = { A = "/#{path}", B = "{Cluster}" }\n',
+            ":7: step 1: params: B: unknown name {Cluster}; did you mean {cluster}?",
+        ),
+        (
+            _HEAD + _FAULT + 'do = { drop = true }\nmatch = { path = "/{ host.auth }" }\n',
+            ":7: step 1: match: path: unknown name { host.auth }; did you mean {host.auth}?",
+        ),
+        (
+            _HEAD + _AWS + 'save = "a"\n' + _AWS + '[step.params]\nA = "{saved.a}"\n',
+            (
+                ":13: step 2: params: A: {saved.a} is no name: what a step saved is {saved.NAME.JMESPATH},"
+                " a JMESPath without braces"
+            ),
+        ),
+        (
+            _HEAD + _AWS + 'save = "a"\n' + _AWS + '[step.params]\nA = "{saved.a.B[}"\n',
+            (
+                ":13: step 2: params: A: {saved.a.B[} is not a JMESPath: Invalid jmespath expression:"
+                ' Incomplete expression: "B[" ^'
+            ),
+        ),
+        (
+            _HEAD + _AWS.replace("s3", "elbv3"),
+            ":5: step 1: service: AWS has no service 'elbv3'; did you mean 'elbv2'?",
+        ),
+        (
+            _HEAD + _AWS.replace("list_buckets", "list_bucket"),
+            ":6: step 1: call: s3 has no call 'list_bucket'; did you mean 'list_buckets'?",
+        ),
+        (
+            _HEAD + "[seed_registry]\nexperiments = 150\nmodels = 151\n",
+            (
+                ":3: seed_registry: at most 300 experiments and models together, not 301:"
+                " MLflow makes one at a time, and 300 take up to 20 s"
+            ),
+        ),
+        (
+            _HEAD + _DEPLOY + 'service = "auth"\nenv = { A = "b" }\nsecrets = { A = "c" }\n',
+            ":8: step 1: 'A' is in env and in secrets; ECS allows a name in one of them",
         ),
         (
             _HEAD + _STOP + 'service = "gateway"\nenv = { A = "b" }\n',
@@ -226,6 +267,12 @@ def test_everything_that_the_contract_shows_is_accepted() -> None:
         -3600,
     )
     assert len(loaded.step) == 12 + 14
+
+
+def test_a_registry_may_hold_three_hundred_things() -> None:
+    """The limit itself is allowed, however they are divided."""
+    seed = parse_scenario(f"{_HEAD}seed_registry = {{ models = 300 }}\n", "x").seed_registry
+    assert (seed.experiments, seed.models) == (0, 300)
 
 
 def test_a_name_that_does_not_ship_is_answered_with_the_nearest(tmp_path: Path) -> None:

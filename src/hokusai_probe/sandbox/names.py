@@ -2,7 +2,8 @@
 
 ``{task.auth.ip}`` and its like are resolved when a step is applied, so that they name what is there at that
 moment. ``{saved.NAME.JMESPATH}`` reaches into the answer that an earlier step saved. Text that is JSON keeps
-its braces where they do not enclose a known name.
+its braces where they do not enclose a known name. The placeholders of a load balancer's redirect, ``#{path}``
+and its like, are AWS's own.
 """
 
 import difflib
@@ -16,7 +17,10 @@ RULES = {"auth": ("health", "api"), "registry": ("mlflow", "api_mlflow", "api"),
 SPARE_CERTIFICATES = ("expired", "untrusted")
 IMAGES = ("good", "crashes", "wrong-architecture", "missing", "hungry")
 
-_NAME = re.compile(r"\{([a-z_]+(?:\.[a-z0-9_-]+)*)\}")
+_OPEN = r"(?!(?<=#)\{(?:host|path|port|protocol|query)\})\{"
+"""A brace that opens none of the placeholders that RedirectActionConfig of the ELBv2 API has."""
+
+_NAME = re.compile(_OPEN + r"(?!saved\b)([a-z_]+(?:\.[a-z0-9_-]+)*)\}")
 _SAVED = re.compile(r"\{saved\.([A-Za-z_]\w*)\.([^{}]+)\}")
 _REFERENCE = re.compile(rf"{_SAVED.pattern}|{_NAME.pattern}")
 
@@ -58,6 +62,10 @@ ALWAYS = frozenset((*_per_service(), *_per_load_balancer(), *_single()))
 WITH_S3 = frozenset({"bucket.artifacts"})
 """The names that exist only with ``storage = "s3"``."""
 
+_HEADS = "|".join(sorted({"saved", *(name.partition(".")[0] for name in ALWAYS | WITH_S3)}))
+_MEANT = re.compile(rf"{_OPEN}\s*(?i:{_HEADS})\b[^{{}}]*\}}?")
+_SAVED_FORM = "what a step saved is {saved.NAME.JMESPATH}, a JMESPath without braces"
+
 
 def references(text: str) -> Iterator[str]:
     """The names that a text refers to; ``saved.NAME`` for what a step saved.
@@ -68,6 +76,35 @@ def references(text: str) -> Iterator[str]:
         name = _name_of(match)
         if name.startswith("saved.") or name in ALWAYS | WITH_S3 or not _is_json(text):
             yield name
+
+
+def mistakes(text: str) -> Iterator[str]:
+    """What is wrong with braces that begin like a name, one sentence each: no known form, or no JMESPath.
+
+    Braces of no known form are left out inside JSON text.
+    """
+    for match in _MEANT.finditer(text):
+        reference = _REFERENCE.match(text, match.start())
+        if reference is None and not _is_json(text):
+            yield _malformed(match.group())
+        elif reference and reference.group(2):
+            yield from _path_mistakes(reference)
+
+
+def _malformed(braces: str) -> str:
+    meant = braces.strip("{}").strip().lower()
+    if re.match(r"saved\b", meant):
+        return f"{braces} is no name: {_SAVED_FORM}"
+    return f"unknown name {braces}{_hint(meant, ALWAYS | WITH_S3)}"
+
+
+def _path_mistakes(reference: re.Match[str]) -> Iterator[str]:
+    import jmespath  # type: ignore[import-untyped]  # boto3 brings it; it ships no types
+
+    try:
+        jmespath.compile(reference.group(2))
+    except jmespath.exceptions.JMESPathError as error:
+        yield f"{reference.group()} is not a JMESPath: {' '.join(str(error).split())}"
 
 
 def texts(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -84,9 +121,19 @@ def texts(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tu
 
 def unknown(name: str, known: frozenset[str]) -> UnknownNameError:
     """The error for a name that is not there, with the nearest one that is."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {{{near[0]}}}?" if near else ""
-    return UnknownNameError(f"unknown name {{{name}}}{hint}")
+    return UnknownNameError(f"unknown name {{{name}}}{_hint(name, known)}")
+
+
+def _hint(name: str, known: frozenset[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {{{near[0]}}}?" if near else ""
+
+
+def as_text(value: object) -> str:
+    """What something saved becomes inside a longer text: JSON for lists, mappings, true and false."""
+    if isinstance(value, (list, dict, bool)):
+        return json.dumps(value, default=str)  # answers hold times, which JSON has none of
+    return str(value)
 
 
 class Names:
@@ -119,7 +166,7 @@ class Names:
         A string that is nothing but one reference to something saved becomes what was saved, type and all.
 
         Raises:
-            UnknownNameError: A name is not there, or a JMESPath finds nothing.
+            UnknownNameError: A name is not there or misspelt, or a JMESPath finds nothing.
 
         """
         if isinstance(value, str):
@@ -133,6 +180,8 @@ class Names:
     def _resolve_text(self, text: str) -> object:
         if whole := _SAVED.fullmatch(text):
             return self._saved_value(whole)
+        for sentence in mistakes(text):
+            raise UnknownNameError(sentence)
         known = set(references(text))
         return _REFERENCE.sub(lambda match: self._replacement(match, known), text)
 
@@ -140,7 +189,7 @@ class Names:
         name = _name_of(match)
         if name not in known:
             return match.group()
-        return str(self._saved_value(match)) if name.startswith("saved.") else self._value(name)
+        return as_text(self._saved_value(match)) if name.startswith("saved.") else self._value(name)
 
     def _value(self, name: str) -> str:
         if name in self._live:
@@ -150,7 +199,7 @@ class Names:
         raise unknown(name, frozenset((*self._fixed, *self._live)))
 
     def _saved_value(self, match: re.Match[str]) -> object:
-        import jmespath  # type: ignore[import-untyped]  # boto3 brings it; it ships no types
+        import jmespath
 
         name, path = match.group(1), match.group(2)
         if name not in self._saved:
@@ -159,7 +208,7 @@ class Names:
         try:
             found: object = jmespath.search(path, self._saved[name])
         except jmespath.exceptions.JMESPathError as error:
-            sentence = f"{match.group()} is not a JMESPath: {error}"
+            sentence = f"{match.group()} cannot be looked up: {' '.join(str(error).split())}"
             raise UnknownNameError(sentence) from None
         if found is None:
             sentence = f"{match.group()} finds nothing in what was saved"

@@ -1,18 +1,17 @@
 """Applies the steps of a scenario to a running platform, in order."""
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hokusai_probe.sandbox import scenario
 from hokusai_probe.sandbox.database import Database
 from hokusai_probe.sandbox.ecs import Reconciler
 from hokusai_probe.sandbox.faults import Fault, FaultError, write_table
 from hokusai_probe.sandbox.layout import client
-from hokusai_probe.sandbox.names import Names, UnknownNameError
+from hokusai_probe.sandbox.names import Names, UnknownNameError, as_text
 from hokusai_probe.sandbox.processes import Child
-from hokusai_probe.sandbox.scenario import AwsStep, FaultStep, ScenarioError, ServiceStep
+from hokusai_probe.sandbox.scenario import AwsStep, FaultStep, ScenarioError, ServiceStep, suggestion
 from hokusai_probe.sandbox.storage_door import Running, StorageDoor
 
 _STORAGE: Mapping[str, Running] = {
@@ -22,6 +21,13 @@ _STORAGE: Mapping[str, Running] = {
     "restart": "running",
 }
 """What storage is after each action. AWS has none of them: S3 cannot be stopped. Seen from MLflow it can."""
+
+_KEPT = (
+    "family", "networkMode", "requiresCompatibilities", "cpu", "memory", "executionRoleArn", "taskRoleArn",
+    "volumes", "placementConstraints", "pidMode", "ipcMode", "proxyConfiguration", "inferenceAccelerators",
+    "ephemeralStorage", "runtimePlatform", "enableFaultInjection",
+)  # fmt: skip
+"""What RegisterTaskDefinition takes of what DescribeTaskDefinition answers, but for the containers."""
 
 
 class Steps:
@@ -80,15 +86,11 @@ class Steps:
             raise ScenarioError(sentence) from None
 
     def _call(self, step: AwsStep) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError, UnknownServiceError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            made = client(self._endpoint, step.service)
-            answer = _method(made, step)(**_mapping(self._names.resolve(step.params)))
-        except UnknownServiceError as error:
-            hint = scenario.suggestion(step.service, str(error.kwargs["known_service_names"]).split(", "))
-            sentence = f"AWS has no service {step.service!r}{hint}"
-            raise ScenarioError(sentence) from None
+            call = getattr(client(self._endpoint, step.service), step.call)
+            answer = call(**_mapping(self._names.resolve(step.params)))
         except (BotoCoreError, ClientError, TypeError) as error:
             sentence = f"{step.service}.{step.call}: {' '.join(str(error).split())}"
             raise ScenarioError(sentence) from None
@@ -127,31 +129,18 @@ class Steps:
             running = ecs.describe_task_definition(taskDefinition=found[0]["taskDefinition"])[
                 "taskDefinition"
             ]
-            made = ecs.register_task_definition(**self._revision(step, running))
+            made = ecs.register_task_definition(**_revision(self._resolved(step), running))
             update = {"taskDefinition": made["taskDefinition"]["taskDefinitionArn"]}
         ecs.update_service(cluster=cluster, service=service, **update)
         if step.action == "restart":
             self._reconciler.end_old(service)
 
-    def _revision(self, step: ServiceStep, running: Mapping[str, Any]) -> dict[str, object]:
-        kept = ("family", "networkMode", "requiresCompatibilities", "cpu", "memory", "executionRoleArn",
-                "taskRoleArn")  # fmt: skip
-        container = dict(running["containerDefinitions"][0])
-        environment = {entry["name"]: entry["value"] for entry in container["environment"]}
-        environment |= _texts(self._names.resolve(step.env))
-        secrets = {entry["name"]: entry["valueFrom"] for entry in container.get("secrets", [])}
-        secrets |= _texts(self._names.resolve(step.secrets))
-        container["environment"] = [
-            {"name": name, "value": value} for name, value in environment.items() if name not in step.unset
-        ]
-        container["secrets"] = [
-            {"name": name, "valueFrom": value}
-            for name, value in secrets.items()
-            if name not in step.unset_secrets
-        ]
-        if step.image:
-            container["image"] = str(self._names.resolve(step.image))
-        return {key: running[key] for key in kept if key in running} | {"containerDefinitions": [container]}
+    def _resolved(self, step: ServiceStep) -> ServiceStep:
+        named = {
+            "env": _texts(self._names.resolve(step.env)),
+            "secrets": _texts(self._names.resolve(step.secrets)),
+        }
+        return step.model_copy(update={**named, "image": as_text(self._names.resolve(step.image))})
 
     def _act_on_cache(self, step: ServiceStep) -> None:
         if step.action == "hang":
@@ -204,13 +193,39 @@ class Cache:
         self.child = self._start()
 
 
-def _method(made: Any, step: AwsStep) -> Callable[..., object]:
-    calls = sorted(made.meta.method_to_api_mapping)
-    if step.call not in calls:
-        sentence = f"{step.service} has no call {step.call!r}{scenario.suggestion(step.call, calls)}"
-        raise ScenarioError(sentence)
-    method: Callable[..., object] = getattr(made, step.call)
-    return method
+def _revision(step: ServiceStep, running: Mapping[str, Any]) -> dict[str, object]:
+    """What RegisterTaskDefinition takes for the running revision with the first container changed.
+
+    Raises:
+        ScenarioError: The step unsets what the running revision does not have.
+
+    """
+    first, *others = running["containerDefinitions"]
+    variables = {entry["name"]: entry["value"] for entry in first.get("environment", [])}
+    secrets = {entry["name"]: entry["valueFrom"] for entry in first.get("secrets", [])}
+    _check_unset("unset", "variable", step.unset, variables)
+    _check_unset("unset_secrets", "secret", step.unset_secrets, secrets)
+    variables = _without(variables | step.env, *step.unset, *step.secrets)
+    secrets = _without(secrets | step.secrets, *step.unset_secrets, *step.env)
+    changed = first | {
+        "environment": [{"name": name, "value": value} for name, value in variables.items()],
+        "secrets": [{"name": name, "valueFrom": value} for name, value in secrets.items()],
+        "image": step.image or first["image"],
+    }
+    kept = {key: running[key] for key in _KEPT if key in running}
+    return kept | {"containerDefinitions": [changed, *others]}
+
+
+def _check_unset(key: str, kind: str, wanted: Iterable[str], there: Mapping[str, str]) -> None:
+    for name in wanted:
+        if name not in there:
+            hint = suggestion(name, there)
+            sentence = f"{key}: the running revision has no {kind} {name!r}{hint}"
+            raise ScenarioError(sentence)
+
+
+def _without(entries: Mapping[str, str], *left_out: str) -> dict[str, str]:
+    return {name: value for name, value in entries.items() if name not in left_out}
 
 
 def _mapping(value: object) -> dict[str, object]:
@@ -219,4 +234,4 @@ def _mapping(value: object) -> dict[str, object]:
 
 
 def _texts(value: object) -> dict[str, str]:
-    return {name: str(text) for name, text in _mapping(value).items()}
+    return {name: as_text(text) for name, text in _mapping(value).items()}
