@@ -1,6 +1,8 @@
 """The AWS door: faults, refused keys, a clock that is wrong, and everything else handed on to moto."""
 
 import email.utils
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -217,6 +219,25 @@ def test_delays_and_edits_come_on_top_of_the_real_answer(kit: Kit, faults: Path)
         took = (datetime.now(UTC) - started).total_seconds()
     assert got["clusterArns"] == ["arn:aws:ecs:us-east-1:1:cluster/made-up"]
     assert took >= 2.0 / SCALE
+
+
+def test_no_header_is_the_librarys(kit: Kit, faults: Path) -> None:
+    """An answer has the headers that it was given and that an edit left, and what the connection needs."""
+    seen = []
+    with a_door(kit, faults) as door:
+        for drop in (["X-A"], ["Server", "Content-Type", "Date"]):
+            inject(faults, do={"status": 503, "headers": {"X-A": "1"}, "edit": {"header_drop": drop}})
+            seen.append(header_names(door.url))
+    assert seen == [["content-length", "content-type", "date"], ["content-length", "x-a"]]
+
+
+def header_names(url: str) -> list[str]:
+    """The names of an answer's headers, sorted."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5)
+    names = sorted(name.lower() for name in caught.value.headers)
+    caught.value.close()
+    return [name for name in names if name != "connection"]
 
 
 def test_a_control_plane_that_is_gone_breaks_the_connection(faults: Path) -> None:

@@ -108,13 +108,105 @@ def test_a_step_of_the_scenario_contract_becomes_a_fault() -> None:
             ),
         ),
         ({"edge": "client->dns"}, "a fault's do: Field required"),
+        ({"edge": "client->dns", "do": {"drop": True}, "every": True}, "a fault's every: {integer}"),
+        ({"edge": "client->dns", "do": {"drop": True}, "every": "3"}, "a fault's every: {integer}"),
+        (
+            {"edge": "client->aws", "match": {"min_body_bytes": "9"}, "do": {"drop": True}},
+            "a fault's match.min_body_bytes: {integer}",
+        ),
     ],
 )
 def test_a_bad_step_is_refused_with_a_sentence(step: dict[str, object], sentence: str) -> None:
     """What is wrong and what was meant, in one sentence."""
     with pytest.raises(FaultError) as error:
         parse_fault(step)
-    assert str(error.value) == sentence
+    assert str(error.value) == sentence.format(integer="Input should be a valid integer")
+
+
+WITHOUT_STATUS = "belongs to an answer of the fault's own; give its status as well"
+NO_ADDRESS = "is no IPv4 address, such as 127.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("do", "complaint"),
+    [
+        ({"address": "banana"}, f".address: 'banana' {NO_ADDRESS}"),
+        ({"address": ""}, f".address: '' {NO_ADDRESS}"),
+        ({"address": "{task.auth.ip}"}, f".address: '{{task.auth.ip}}' {NO_ADDRESS}"),
+        ({"address": "::1"}, f".address: '::1' {NO_ADDRESS}"),
+        ({"status": 101}, ".status: Input should be greater than or equal to 200"),
+        ({"status": 600}, ".status: Input should be less than or equal to 599"),
+        ({"status": "503"}, ".status: Input should be a valid integer"),
+        ({"status": True}, ".status: Input should be a valid integer"),
+        ({"delay_s": float("inf")}, ".delay_s: Input should be a finite number"),
+        ({"delay_s": float("nan")}, ".delay_s: Input should be a finite number"),
+        ({"delay_s": "12"}, ".delay_s: Input should be a valid number"),
+        ({"delay_s": True}, ".delay_s: Input should be a valid number"),
+        ({"drop": "true"}, ".drop: Input should be a valid boolean"),
+        ({"drop": 1}, ".drop: Input should be a valid boolean"),
+        ({"body": "b"}, f": body {WITHOUT_STATUS}"),
+        ({"delay_s": 1, "body": "b"}, f": body {WITHOUT_STATUS}"),
+        ({"drop": True, "content_type": "text/plain"}, f": content_type {WITHOUT_STATUS}"),
+        ({"reset": True, "headers": {"A": "b"}}, f": headers {WITHOUT_STATUS}"),
+        (
+            {"status": 503, "headers": {"X-A": "a\nb"}},
+            ".headers: the value of the header 'X-A' has a control character",
+        ),
+        ({"status": 503, "headers": {"X\nA": "b"}}, ".headers: 'X\\nA' is no header name"),
+        ({"status": 503, "headers": {"": "b"}}, ".headers: '' is no header name"),
+        (
+            {"status": 503, "content_type": "a\r\nb"},
+            ".content_type: the value of the header 'Content-Type' has a control character",
+        ),
+        (
+            {"edit": {"header_set": {"A": "\x00"}}},
+            ".edit.header_set: the value of the header 'A' has a control character",
+        ),
+        ({"edit": {"header_add": {"A:": "b"}}}, ".edit.header_add: 'A:' is no header name"),
+        ({"edit": {"header_drop": ["A b"]}}, ".edit.header_drop: 'A b' is no header name"),
+        (
+            {"edit": {}},
+            (
+                ".edit: says nothing; give one of header_set, header_add, header_drop, body_replace, json, "
+                "truncate"
+            ),
+        ),
+        ({"edit": {"truncate": "3"}}, ".edit.truncate: Input should be a valid integer"),
+    ],
+)
+def test_what_a_fault_cannot_do(do: dict[str, object], complaint: str) -> None:
+    """Values that are none, and keys that would have no effect, are refused with their place."""
+    with pytest.raises(FaultError) as error:
+        parse_fault({"edge": "gateway->auth", "do": do})
+    assert str(error.value) == f"a fault's do{complaint}"
+
+
+def test_the_name_inside_is_not_the_key() -> None:
+    """A merge patch is called json and nothing else."""
+    with pytest.raises(FaultError) as error:
+        parse_fault({"edge": "gateway->auth", "do": {"edit": {"json_patch": {"a": 1}}}})
+    assert str(error.value) == "unknown key 'do.edit.json_patch' in a fault"
+
+
+def test_whatever_a_fault_can_do_survives_the_table(tmp_path: Path) -> None:
+    """What TOML gives (lists, whole numbers for seconds) is taken, and read back from the table as it was."""
+    edit = {
+        "header_set": {"X-A": "ü\tb"},
+        "header_add": {"X-B": ""},
+        "header_drop": ["Server"],
+        "body_replace": "",
+        "json": {"a": [1, {"b": True}]},
+        "truncate": 0,
+    }
+    dos = [
+        {"status": 200, "body": "", "content_type": "text/plain", "headers": {"X-A": "b"}, "edit": edit},
+        {"address": "127.0.0.9", "delay_s": 12},
+        {"drop": False, "delay_s": 0.5},
+    ]
+    faults = [parse_fault({"edge": "gateway->auth", "do": do, "every": 2}) for do in dos]
+    table = table_of(tmp_path, *faults)
+    seen = [table.effect("gateway->auth", PUT) for _ in range(2)]
+    assert seen == [Effect(), Effect(faults[0].do, 12.5, (Edit.model_validate(edit, strict=False),))]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +293,16 @@ def test_every_nth_match_is_counted_across_processes_and_counters_apart(tmp_path
     health = FaultTable(path, counter="health checks")
     apart = [health.effect("gateway->auth", PUT).answer is not None for _ in range(3)]
     assert (hits, apart) == (10, [False, False, True])
+
+
+def test_equal_faults_count_each_for_itself(tmp_path: Path) -> None:
+    """Two equal faults do not use up each other's matches; one that a new table has elsewhere starts anew."""
+    slow = Fault(edge="gateway->auth", do=Do(delay_s=1), every=3)
+    table = table_of(tmp_path, slow, slow)
+    seen = [table.effect("gateway->auth", PUT).delay_s for _ in range(7)]
+    write_table(tmp_path / "faults.json", [slow, slow, slow])
+    seen += [table.effect("gateway->auth", PUT).delay_s for _ in range(3)]
+    assert seen == [0, 0, 2, 0, 0, 2, 0, 0, 2, 1]
 
 
 def test_what_a_connection_meets(tmp_path: Path) -> None:

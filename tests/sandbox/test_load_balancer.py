@@ -29,12 +29,13 @@ from data_side import (
 )
 
 from hokusai_probe.sandbox import routing
-from hokusai_probe.sandbox.faults import Do, Fault, Match, parse_fault, write_table
+from hokusai_probe.sandbox.faults import Do, Edit, Fault, Match, parse_fault, write_table
 from hokusai_probe.sandbox.load_balancer import LoadBalancer, forwarded_headers
 from hokusai_probe.sandbox.network import NetworkView, Ports
 from hokusai_probe.sandbox.routing import Incoming
 from hokusai_probe.sandbox.state import Action, Condition, Health, Listener, RegisteredTarget, Rule
 
+EDITED = Do(status=503, body="hello", edit=Edit(body_replace="HELLO", truncate=4))
 NOT_FOUND = Action("fixed-response", status=404, content_type="text/plain", body="Not Found")
 
 
@@ -466,7 +467,9 @@ async def https_status(net: str, port: int, tls: ssl.SSLContext) -> int | str:
         ("load-balancer->gateway", Do(delay_s=60), (504, page("504 Gateway Time-out"))),
         ("load-balancer->auth", Do(status=500), (200, "a")),
         ("client->load-balancer", Do(status=403, body="waf"), (403, "waf")),
-        ("client->load-balancer", Do(reset=True), "ServerDisconnectedError"),
+        ("client->load-balancer", Do(reset=True), "ClientOSError"),
+        ("client->load-balancer", EDITED, (503, "HELL")),
+        ("load-balancer->gateway", EDITED, (503, "HELL")),
     ],
 )
 def test_faults_of_its_edges(edge: str, do: Do, expected: object, tmp_path: Path) -> None:
@@ -484,6 +487,83 @@ def test_faults_of_its_edges(edge: str, do: Do, expected: object, tmp_path: Path
             assert seen == expected
 
     asynchronous(look)()
+
+
+async def status_line_and_names(box: Box) -> list[str]:
+    """The first line of an answer, and the names of its headers, sorted."""
+    endpoint = (await box.balancer.refresh())[80]
+    reader, writer = await asyncio.open_connection(endpoint.ip, endpoint.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: r.z.test\r\nConnection: close\r\n\r\n")
+    head = (await asyncio.wait_for(reader.read(), 2)).partition(b"\r\n\r\n")[0].decode()
+    writer.close()
+    first, *lines = head.split("\r\n")
+    return [first, *sorted(line.partition(":")[0] for line in lines)]
+
+
+FRAMING = ["Connection", "Content-Length"]
+
+
+@pytest.mark.parametrize(
+    ("edge", "do", "expected"),
+    [
+        ("client->aws", Do(drop=True), [*FRAMING, "Date"]),
+        ("load-balancer->gateway", Do(status=200), [*FRAMING, "Content-Type", "Date"]),
+        ("client->load-balancer", Do(status=200), [*FRAMING, "Content-Type", "Date"]),
+        (
+            "client->load-balancer",
+            Do(status=200, headers={"Server": "a"}, edit=Edit(header_drop=("content-type", "date"))),
+            [*FRAMING, "Server"],
+        ),
+        ("client->load-balancer", Do(edit=Edit(header_drop=("Date",))), FRAMING),
+    ],
+)
+def test_no_header_is_the_librarys(edge: str, do: Do, expected: list[str], tmp_path: Path) -> None:
+    """An answer without Server or Content-Type stays without; only the Date is the load balancer's to add."""
+
+    async def look() -> None:
+        async with (
+            running(tmp_path) as box,
+            raw_target(f"{box.net}.40", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as port,
+        ):
+            box.plane.groups = [group("a", (f"{box.net}.40", port))]
+            box.rules(default(forward("a")))
+            write_table(box.table, [Fault.model_validate({"edge": edge, "do": do})])
+            assert await status_line_and_names(box) == ["HTTP/1.1 200 OK", *expected]
+
+    asynchronous(look)()
+
+
+@asynchronous
+async def test_a_delay_holds_back_what_the_target_has_done(tmp_path: Path) -> None:
+    """The target is asked at once; the client alone waits."""
+    arrived: list[float] = []
+
+    async def answer(_request: web.Request) -> web.Response:
+        arrived.append(time.monotonic())
+        return web.Response(text="done")
+
+    async with running(tmp_path) as box, target(f"{box.net}.40", answer) as port:
+        box.plane.groups = [group("a", (f"{box.net}.40", port))]
+        box.rules(default(forward("a")))
+        write_table(box.table, [parse_fault({"edge": "client->load-balancer", "do": {"delay_s": 5}})])
+        seen = await box.ask()
+        waited = time.monotonic() - arrived[0]
+    assert (seen[0], seen[3], waited >= 0.45) == (200, "done", True)
+
+
+@asynchronous
+async def test_a_reset_through_tls_is_one(tmp_path: Path) -> None:
+    """Behind a handshake that went well the connection is reset as well."""
+    async with running(tmp_path) as box:
+        authority, box.plane.certificates["one"] = certificate(tmp_path, "r.z.test")
+        box.plane.listening = [Listener("l", "registry", 443, "HTTPS", (default(NOT_FOUND),), "one")]
+        ends = await box.balancer.refresh()
+        write_table(
+            box.table, [Fault(edge="client->load-balancer", match=Match(path="/"), do=Do(reset=True))]
+        )
+        tls = ssl.create_default_context(cafile=authority)
+        seen = await https_status(box.net, ends[443].port, tls)
+    assert seen == "ClientOSError"
 
 
 # --- whether the client can connect ---
@@ -637,7 +717,7 @@ async def test_a_drop_for_some_requests_leaves_the_others(tmp_path: Path) -> Non
             box.table, [Fault(edge="client->load-balancer", match=Match(path="/x"), do=Do(drop=True))]
         )
         started = time.monotonic()
-        with pytest.raises(aiohttp.ServerDisconnectedError):
+        with pytest.raises(aiohttp.ClientOSError):
             await box.ask("/x")
         waited = time.monotonic() - started
         assert (await box.ask("/y"))[0] == 404

@@ -1,5 +1,6 @@
 """Outgoing connections: names, black holes, failures and faults, each as its own kind of error."""
 
+import asyncio
 import ssl
 import time
 from pathlib import Path
@@ -30,7 +31,10 @@ from hokusai_probe.sandbox.wire import (
     TlsError,
     Wire,
     WireError,
+    cut_off,
     end_to_end,
+    relay,
+    whole,
 )
 
 QUICK = Timeouts(0.2, 0.3)
@@ -230,6 +234,7 @@ async def test_only_the_sandboxs_certificates_are_trusted(tmp_path: Path) -> Non
         (Do(delay_s=0.1), (200, b"hello")),
         (Do(edit=Edit(body_replace="bye")), (200, b"bye")),
         (Do(edit=Edit(truncate=4)), (200, b"hell")),
+        (Do(status=413, body="too big", edit=Edit(truncate=3)), (413, b"too")),
     ],
 )
 def test_what_a_fault_does(do: Do, expected: object, tmp_path: Path) -> None:
@@ -299,3 +304,66 @@ def test_headers_of_one_connection_stay_there() -> None:
         ("Host", "h"),
     ]
     assert end_to_end(headers) == [("X-Yours", "2"), ("Host", "h")]
+
+
+async def raw_answer(ip: str, port: int) -> bytes | str:
+    """Every byte that comes back until the end, or the kind of error."""
+    reader, writer = await asyncio.open_connection(ip, port)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        return await asyncio.wait_for(reader.read(), 2)
+    except OSError as error:
+        return type(error).__name__
+    finally:
+        writer.close()
+
+
+@asynchronous
+async def test_a_relayed_answer_has_the_headers_it_was_given(tmp_path: Path) -> None:
+    """No Server, Date or Content-Type of this library's own, but the framing that the connection needs."""
+
+    async def pot(request: web.Request) -> web.StreamResponse:
+        headers = {"X-A": "1", "TE": "trailers", "Content-Length": "2"}
+        return await relay(request, whole(418, headers, b"hi", "Pot"))
+
+    net = network()
+    async with target(f"{net}.4", pot) as port:
+        seen = await raw_answer(f"{net}.4", port)
+    assert seen == b"HTTP/1.1 418 Pot\r\nX-A: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+
+
+@asynchronous
+async def test_a_connection_is_cut_off_with_a_reset_after_its_silence() -> None:
+    """RST and not FIN, once the silence is over."""
+
+    async def cut(request: web.Request) -> web.StreamResponse:
+        return await cut_off(request, silent_s=0.3)
+
+    net = network()
+    async with target(f"{net}.4", cut) as port:
+        started = time.monotonic()
+        seen = await raw_answer(f"{net}.4", port)
+        waited = time.monotonic() - started
+    assert (seen, waited >= 0.3) == ("ConnectionResetError", True)
+
+
+@asynchronous
+async def test_whoever_asked_may_go_before_the_silence_ends() -> None:
+    """Cutting off ends with the connection, without an error of its own."""
+    ended: asyncio.Future[web.StreamResponse | OSError] = asyncio.get_running_loop().create_future()
+
+    async def cut(request: web.Request) -> web.StreamResponse:
+        try:
+            ended.set_result(await cut_off(request, silent_s=60))
+        except OSError as error:
+            ended.set_result(error)
+        return web.Response()
+
+    net = network()
+    async with target(f"{net}.4", cut) as port:
+        _, writer = await asyncio.open_connection(f"{net}.4", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.close()
+        seen = await asyncio.wait_for(ended, 2)
+    assert isinstance(seen, web.StreamResponse)

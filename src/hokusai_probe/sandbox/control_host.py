@@ -6,19 +6,19 @@ to requests.
 """
 
 import asyncio
-import socket
-import struct
+import dataclasses
 from pathlib import Path
 
 from aiohttp import web
 
+from hokusai_probe.sandbox.clock import PlatformClock
 from hokusai_probe.sandbox.faults import FaultTable, Seen
 from hokusai_probe.sandbox.front import Front, Reach
-from hokusai_probe.sandbox.wire import Answer, edited, made_answer, whole
+from hokusai_probe.sandbox.wire import Answer, cut_off, edited, made_answer, relay, whole
 
 EDGE = "client->control-host"
 
-_RESET = struct.pack("ii", 1, 0)  # closing then sends RST, not FIN
+_SILENT_S = 120.0
 
 
 class ControlHost:
@@ -69,10 +69,13 @@ class ControlHost:
         effect = self._faults.effect(EDGE, _seen(request))
         fault = effect.answer
         if fault is not None and fault.status is None:
-            return await _cut_off(request, silent=fault.drop)
+            return await cut_off(request, silent_s=_SILENT_S if fault.drop else 0.0)
         await asyncio.sleep(effect.delay_s / self._time_scale)
-        answer = await edited(_own(request) if fault is None else made_answer(fault), effect.edits)
-        return web.Response(status=answer.status, headers=answer.headers, body=await answer.read())
+        answer = _dated(_own(request) if fault is None else made_answer(fault))
+        try:
+            return await relay(request, await edited(answer, effect.edits))
+        except ConnectionError:
+            return await cut_off(request)
 
 
 def _seen(request: web.BaseRequest) -> Seen:
@@ -86,17 +89,13 @@ def _seen(request: web.BaseRequest) -> Seen:
     )
 
 
-async def _cut_off(request: web.BaseRequest, *, silent: bool) -> web.StreamResponse:
-    """No answer at all: silence until the client goes away, or the connection reset."""
-    if silent:
-        await asyncio.Event().wait()
-    if request.transport is not None:
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        request.transport.abort()
-    return web.Response(status=500)  # never arrives: the connection is gone
-
-
 def _own(request: web.BaseRequest) -> Answer:
-    if request.rel_url.path == "/":
-        return whole(200, {"Content-Type": "text/plain"}, b"ok")
-    return whole(404, {"Content-Type": "text/plain"}, b"Not Found")
+    status, body = (200, b"ok") if request.rel_url.path == "/" else (404, b"Not Found")
+    return whole(status, {"Content-Type": "text/plain", "Content-Length": str(len(body))}, body)
+
+
+def _dated(answer: Answer) -> Answer:
+    """The answer with this machine's time, unless a fault gave it another."""
+    if "Date" in answer.headers:
+        return answer
+    return dataclasses.replace(answer, headers=PlatformClock().dated(answer.headers))

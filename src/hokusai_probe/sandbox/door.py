@@ -7,15 +7,12 @@ Date of every answer is the platform's.
 
 import asyncio
 import dataclasses
-import socket
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from hokusai_probe.sandbox.aws_calls import ErrorAnswer, host_of, scope_of
 from hokusai_probe.sandbox.clock import PlatformClock
@@ -27,9 +24,11 @@ from hokusai_probe.sandbox.wire import (
     Timeouts,
     Wire,
     WireError,
+    cut_off,
     edited,
     end_to_end,
     made_answer,
+    relay,
     seen_by_faults,
     whole,
 )
@@ -37,7 +36,6 @@ from hokusai_probe.sandbox.wire import (
 _NO_EDGE, _NO_RESOLVER = "", ("", 0)
 _TIMEOUTS = Timeouts(connect_s=5.0, answer_s=120.0)
 _LONGEST_S = 120.0
-_LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Gate(Protocol):
@@ -122,9 +120,9 @@ class Door:
         effect = self._faults.effect(self._edge, seen)
         do = effect.answer
         if not self.answers() or (do is not None and do.drop):
-            return await _cut_off(request, silent_s=_LONGEST_S)
+            return await cut_off(request, silent_s=_LONGEST_S)
         if do is not None and (do.refuse or do.reset):
-            return await _cut_off(request, silent_s=0.0)
+            return await cut_off(request)
         delay_s = effect.delay_s / self._place.time_scale
         if do is not None:
             return await self._relay(request, made_answer(do), delay_s, effect.edits)
@@ -141,7 +139,7 @@ class Door:
                 other = self._gate.instead(outgoing, answer.status)
                 return await self._relay(request, _answer(other) if other else answer, delay_s, edits)
         except WireError:
-            return await _cut_off(request, silent_s=0.0)
+            return await cut_off(request)
 
     async def _relay(
         self, request: web.BaseRequest, answer: Answer, delay_s: float, edits: Sequence[Edit]
@@ -150,17 +148,10 @@ class Door:
         await asyncio.sleep(delay_s)
         dated = dataclasses.replace(answer, headers=self._place.clock.dated(answer.headers))
         answer = await edited(dated, edits)
-        headers = CIMultiDict(end_to_end(list(answer.headers.items())))
-        response = web.StreamResponse(status=answer.status, reason=answer.reason or None, headers=headers)
         try:
-            await response.prepare(request)
-            if request.method != "HEAD":
-                async for chunk in answer.body:
-                    await response.write(chunk)
-            await response.write_eof()
+            return await relay(request, answer)
         except ConnectionError:
-            return await _cut_off(request, silent_s=0.0)
-        return response
+            return await cut_off(request)
 
 
 async def _outgoing(request: web.BaseRequest, upstream: str) -> Outgoing:
@@ -184,17 +175,3 @@ def _aws_host(outgoing: Outgoing) -> str:
 def _answer(error: ErrorAnswer) -> Answer:
     headers: Mapping[str, str] = {**error.headers, "Content-Length": str(len(error.body))}
     return whole(error.status, headers, error.body)
-
-
-async def _cut_off(request: web.BaseRequest, silent_s: float) -> web.StreamResponse:
-    """Reset the connection, after a silence that whoever asked may end first."""
-    transport = request.transport
-    for _ in range(int(silent_s * 10)):
-        if transport is None or transport.is_closing():
-            break
-        await asyncio.sleep(0.1)
-    if transport is not None:
-        plain = transport.get_extra_info("socket")
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-        transport.abort()
-    return web.Response(status=500)  # never arrives: the connection is gone

@@ -13,6 +13,7 @@ The edges to cache and database are TCP: they know connections and, at most, the
 
 import difflib
 import fcntl
+import ipaddress
 import json
 import os
 import re
@@ -21,9 +22,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 Edge = Literal[
     "client->dns",
@@ -46,6 +55,7 @@ Edge = Literal[
 _ANSWERS = ("status", "drop", "refuse", "reset", "nxdomain", "address")
 _CONNECTION = ("drop", "refuse", "reset")
 _NAME = ("nxdomain", "address")
+_OF_AN_ANSWER = ("body", "content_type", "headers")
 
 _HOST_ONLY = frozenset({"client->dns", "gateway->cache", "gateway->database", "mlflow->database"})
 _OTHERS_NAMES = frozenset({"client->load-balancer", "client->aws", "client->control-host", "mlflow->storage"})
@@ -56,7 +66,48 @@ class FaultError(ValueError):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A header's name (RFC 9110 section 5.6.2)."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header's value may have (RFC 9110 section 5.5); a tab may be there."""
+
+
+def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            reason = f"{name!r} is no header name"
+            raise ValueError(reason)
+    return names
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    _names(tuple(headers))
+    for name, value in headers.items():
+        if _CONTROL.search(value):
+            reason = f"the value of the header {name!r} has a control character"
+            raise ValueError(reason)
+    return headers
+
+
+def _content_type(value: str) -> str:
+    return _headers({"Content-Type": value})["Content-Type"]
+
+
+def _address(text: str) -> str:
+    """IPv4 alone: the sandbox's DNS server has A records only."""
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        reason = f"{text!r} is no IPv4 address, such as 127.0.0.9"
+        raise ValueError(reason) from None
+
+
+_Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+_HeaderNames = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_names)]  # TOML has lists
 
 
 class Match(_Frozen):
@@ -79,43 +130,49 @@ class Edit(_Frozen):
     """Changes to an answer on its way back.
 
     ``body_replace`` is the whole new body. ``json`` is an RFC 7386 merge patch of a JSON body;
-    a body that is not JSON stays as it is. ``truncate`` keeps that many bytes of the body.
+    a body that is not JSON stays as it is. ``truncate`` keeps that many bytes of the body. One of them at
+    least is given.
     """
 
-    header_set: dict[str, str] = Field(default_factory=dict)
-    header_add: dict[str, str] = Field(default_factory=dict)
-    header_drop: tuple[str, ...] = ()
+    header_set: _Headers = Field(default_factory=dict)
+    header_add: _Headers = Field(default_factory=dict)
+    header_drop: _HeaderNames = ()
     body_replace: str | None = None
     json_patch: dict[str, object] | None = Field(default=None, alias="json")
     truncate: int | None = Field(default=None, ge=0)
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     @property
     def changes_body(self) -> bool:
         """Whether the body must be read whole to make this edit."""
         return any(part is not None for part in (self.body_replace, self.json_patch, self.truncate))
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.changes_body or self.header_set or self.header_add or self.header_drop):
+            reason = f"says nothing; give one of {', '.join(_keys_of(Edit))}"
+            raise ValueError(reason)
+        return self
+
 
 class Do(_Frozen):
     """What happens to a matched request.
 
-    At most one answer: ``status`` (with ``body``, ``content_type``, ``headers``), ``drop`` (packets
-    vanish), ``refuse`` (connection refused), ``reset`` (connection reset once the request is sent),
-    ``nxdomain`` (the name does not exist), ``address`` (the name leads there instead). ``delay_s`` is in
-    platform seconds and holds the answer back after the other side has done its work.
+    At most one answer: ``status`` (200 to 599, with ``body``, ``content_type``, ``headers``), ``drop``
+    (packets vanish), ``refuse`` (connection refused), ``reset`` (connection reset once the request is sent),
+    ``nxdomain`` (the name does not exist), ``address`` (the name leads there instead; IPv4). ``delay_s`` is
+    in platform seconds and holds the answer back after the other side has done its work.
     """
 
-    status: int | None = Field(default=None, ge=100, le=599)
+    status: int | None = Field(default=None, ge=200, le=599)
     body: str = ""
-    content_type: str = "text/html"
-    headers: dict[str, str] = Field(default_factory=dict)
+    content_type: Annotated[str, AfterValidator(_content_type)] = "text/html"
+    headers: _Headers = Field(default_factory=dict)
     delay_s: float = Field(default=0.0, ge=0)
     drop: bool = False
     refuse: bool = False
     reset: bool = False
     nxdomain: bool = False
-    address: str | None = None
+    address: Annotated[str, AfterValidator(_address)] | None = None
     edit: Edit | None = None
 
     @property
@@ -128,6 +185,10 @@ class Do(_Frozen):
         given = [name for name in _ANSWERS if getattr(self, name) not in (None, False)]
         if len(given) > 1:
             reason = f"{' and '.join(given)} exclude each other"
+            raise ValueError(reason)
+        idle = [name for name in _OF_AN_ANSWER if name in self.model_fields_set and self.status is None]
+        if idle:
+            reason = f"{idle[0]} belongs to an answer of the fault's own; give its status as well"
             raise ValueError(reason)
         if not given and not self.delay_s and self.edit is None:
             reason = f"says nothing; give one of {', '.join(_ANSWERS)}, delay_s, edit"
@@ -201,7 +262,11 @@ def _keys_at(place: Sequence[int | str]) -> list[str]:
         ("do",): Do,
         ("do", "edit"): Edit,
     }
-    return [info.alias or name for name, info in models[tuple(place[:-1])].model_fields.items()]
+    return _keys_of(models[tuple(place[:-1])])
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:
@@ -338,7 +403,9 @@ class FaultTable:
     def _is_due(self, fault: Fault) -> bool:
         if fault.every == 1:
             return True
-        return _count(self._path, f"{self._counter} {fault.model_dump_json()}") % fault.every == 0
+        # equal faults count apart, so the place in the table tells them apart: `is`, not `==`
+        place = next(number for number, one in enumerate(self._faults) if one is fault)
+        return _count(self._path, f"{self._counter} {place} {fault.model_dump_json()}") % fault.every == 0
 
     def _reread(self) -> None:
         stamp = stamp_of(self._path)

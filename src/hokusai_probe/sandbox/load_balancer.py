@@ -22,7 +22,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from hokusai_probe.sandbox import routing
 from hokusai_probe.sandbox.clock import PlatformClock
@@ -49,9 +48,11 @@ from hokusai_probe.sandbox.wire import (
     Timeouts,
     Wire,
     WireError,
+    cut_off,
     edited,
     end_to_end,
     made_answer,
+    relay,
     whole,
 )
 
@@ -251,17 +252,15 @@ class LoadBalancer:
         incoming = _incoming(request)
         effect = self._client_effect(request, incoming)
         if listener is None or _cuts_off(effect):
-            return await self._cut_off(request, effect)
+            return await cut_off(request, self._silence(effect))
         await _say_continue(request)
-        await asyncio.sleep(effect.delay_s / self._time_scale)
-        if effect.answer is not None and effect.answer.status is not None:
-            return await _relay(request, made_answer(effect.answer))
-        async with self._answer(listener, incoming, request) as answer:
+        async with self._answer(effect, listener, incoming, request) as answer:
+            await asyncio.sleep(effect.delay_s / self._time_scale)
             return await _relay(request, self._dated(answer), effect.edits)
 
     def _dated(self, answer: Answer) -> Answer:
-        """The answer with the platform's time, where that is another than this machine's."""
-        if not self._clock.offset_s:
+        """The answer with the platform's time, where it has none or that is another than this machine's."""
+        if "Date" in answer.headers and not self._clock.offset_s:
             return answer
         return dataclasses.replace(answer, headers=self._clock.dated(answer.headers))
 
@@ -272,17 +271,26 @@ class LoadBalancer:
             return Effect()
         return self._faults.effect(_CLIENT_EDGE, _seen(request, incoming))
 
-    async def _cut_off(self, request: web.BaseRequest, effect: Effect) -> web.StreamResponse:
-        if effect.answer is not None and effect.answer.drop:
-            await asyncio.sleep(self._plane.idle_timeout_s(self.name))
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response(status=500)  # never arrives: the connection is gone
+    def _silence(self, effect: Effect) -> float:
+        """How long whoever is cut off hears nothing, seconds."""
+        dropped = effect.answer is not None and effect.answer.drop
+        return self._plane.idle_timeout_s(self.name) if dropped else 0.0
 
     @asynccontextmanager
     async def _answer(
+        self, effect: Effect, listener: Listener, incoming: Incoming, request: web.BaseRequest
+    ) -> AsyncIterator[Answer]:
+        if effect.answer is not None:
+            yield made_answer(effect.answer)
+            return
+        async with self._ruled(listener, incoming, request) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _ruled(
         self, listener: Listener, incoming: Incoming, request: web.BaseRequest
     ) -> AsyncIterator[Answer]:
+        """What the listener's rules come to."""
         rule = routing.pick(listener.rules, incoming)
         action = rule.actions[-1] if rule and rule.actions else None
         if request.method == "TRACE":  # "Troubleshoot your Application Load Balancers", HTTP 405
@@ -448,21 +456,10 @@ async def _say_continue(request: web.BaseRequest) -> None:
 
 async def _relay(request: web.BaseRequest, answer: Answer, edits: Sequence[Edit] = ()) -> web.StreamResponse:
     """Pass an answer on to the client as it comes in; cut the connection when it breaks off midway."""
-    response = web.StreamResponse()
     try:
-        answer = await edited(answer, edits)
-        response = _started(answer)
-        await response.prepare(request)
-        if request.method != "HEAD":
-            async for chunk in answer.body:
-                await response.write(chunk)
-        await response.write_eof()
+        return await relay(request, await edited(answer, edits))
     except (WireError, ConnectionError):
+        # no reset, which would take from the client what it has not read yet
         if request.transport is not None:
             request.transport.abort()
-    return response
-
-
-def _started(answer: Answer) -> web.StreamResponse:
-    headers = CIMultiDict(end_to_end(list(answer.headers.items())))
-    return web.StreamResponse(status=answer.status, reason=answer.reason or None, headers=headers)
+        return web.Response(status=500)  # never arrives: the connection is gone

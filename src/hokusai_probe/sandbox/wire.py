@@ -3,12 +3,16 @@
 Names are resolved by the sandbox's own DNS server, at each request anew. An address outside 127.0.0.0/8
 behaves as a black hole: the caller waits out its connect timeout and no packet leaves the machine; so does
 one that security groups or network ACLs keep the caller from. The faults of the edge apply here. What can go
-wrong is a `WireError`; nothing else leaves this module.
+wrong in asking is a `WireError`.
+
+Parts that stand at an edge hand on what came back (`relay`) or give no answer at all (`cut_off`).
 """
 
 import asyncio
 import ipaddress
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +25,7 @@ import dns.exception
 import dns.message
 import dns.rcode
 import dns.rdatatype
+from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -49,6 +54,9 @@ HOP_BY_HOP = frozenset(
 """Headers that belong to one connection (RFC 9110 section 7.6.1) and are not passed on."""
 
 _KEPT_S = 2.0
+_RESET = struct.pack("ii", 1, 0)  # closing then sends RST, not FIN
+_OURS = (hdrs.CONTENT_TYPE, hdrs.DATE, hdrs.SERVER)
+"""Headers that aiohttp adds to an answer without them."""
 
 
 class _Keeping(TypedDict, total=False):
@@ -213,7 +221,7 @@ class Wire:
         """
         effect = self._faults.effect(edge, seen_by_faults(outgoing))
         if effect.answer is not None and effect.answer.address is None:
-            yield await self._faulty(effect.answer, effect.delay_s, timeouts)
+            yield await edited(await self._faulty(effect.answer, effect.delay_s, timeouts), effect.edits)
             return
         async with self._exchange(outgoing, effect, timeouts) as answer:
             yield await edited(answer, effect.edits)
@@ -397,6 +405,60 @@ def _edit_headers(headers: CIMultiDict[str], edit: Edit) -> None:
         headers[name] = value
     for name, value in edit.header_add.items():
         headers.add(name, value)
+
+
+class _Relayed(web.StreamResponse):
+    """The head of an answer: the headers it was given and, of aiohttp's, the framing only."""
+
+    def __init__(self, answer: Answer) -> None:
+        headers = CIMultiDict(end_to_end(list(answer.headers.items())))
+        self._added = [name for name in _OURS if name not in headers]
+        super().__init__(status=answer.status, reason=answer.reason or None, headers=headers)
+
+    async def _prepare_headers(self) -> None:
+        # the one moment between aiohttp's additions and the wire; the public hook is an application's only
+        await super()._prepare_headers()
+        for name in self._added:
+            self.headers.pop(name, None)
+
+
+async def relay(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    """Pass an answer on as it comes in, with its own headers and those that the connection needs.
+
+    Raises:
+        ConnectionError: Whoever asked is gone.
+        WireError: The answer broke off midway.
+
+    """
+    response = _Relayed(answer)
+    await response.prepare(request)
+    if request.method != "HEAD":
+        async for chunk in answer.body:
+            await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def cut_off(request: web.BaseRequest, silent_s: float = 0.0) -> web.StreamResponse:
+    """Reset the connection, after a silence that whoever asked may end first.
+
+    Args:
+        request: What is not answered.
+        silent_s: How long to wait before, in real seconds.
+
+    Returns:
+        What a handler has to return. It never arrives: the connection is gone.
+
+    """
+    transport = request.transport
+    for _ in range(int(silent_s * 10)):
+        if transport is None or transport.is_closing():
+            break
+        await asyncio.sleep(0.1)
+    if transport is not None and not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    return web.Response(status=500)
 
 
 async def _stream(response: aiohttp.ClientResponse, idle_s: float) -> AsyncIterator[bytes]:
