@@ -77,7 +77,7 @@ def one_round(place: Path, how: str, kind: str, draw: random.Random) -> float:
         if program.poll() is None:
             program.kill()
         program.wait()
-    left = _left_after(place, PATIENCE_S)
+    left = left_after(place, PATIENCE_S)
     assert not left, f"{how} after {after_s:.2f} s ({kind}): left behind {left}"
     assert routes() == before
     return after_s
@@ -100,7 +100,8 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def _left_after(place: Path, seconds: float) -> list[str]:
+def left_after(place: Path, seconds: float) -> list[str]:
+    """What is still there of the sandboxes with this TMPDIR after so many seconds; [] as soon as nothing is."""
     deadline = time.monotonic() + seconds
     while True:
         left = [f"process {pid}: {_command(pid)[:90]!r}" for pid in processes_of(place)]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import endurance
 import pytest
 from control_side import eventually, processes_with, said
 
@@ -201,7 +202,7 @@ def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:
     finally:
         _end(process)
     assert (spoken, code) == (b"", 0)
-    assert eventually(lambda: _nothing_left(place), 20.0)
+    assert endurance.left_after(place, 20.0) == []
 
 
 def test_a_name_that_no_scenario_has_is_one_sentence_and_exit_2(place: Path) -> None:
@@ -218,7 +219,7 @@ def test_a_name_that_no_scenario_has_is_one_sentence_and_exit_2(place: Path) -> 
         ("[[step]", "not TOML"),
         (
             'kind = "aws"\nservice = "elbv2"\ncall = "deregister_target"\n',
-            "step 1: elbv2 has no call 'deregister_target'; did you mean 'deregister_targets'?",
+            "step 1: call: elbv2 has no call 'deregister_target'; did you mean 'deregister_targets'?",
         ),
     ],
 )
