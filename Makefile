@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: setup demo test lint types docs lock endurance clean
+.PHONY: setup demo test sweep lint types docs lock endurance clean
 
 setup: $(READY)
 
@@ -28,6 +28,10 @@ demo: setup
 test: setup lint types
 	$(BIN)/pytest --ignore=tests/test_promises.py
 	$(BIN)/pytest --numprocesses=0 tests/test_promises.py
+
+# Every scenario, also those whose cause no file of this version describes yet.
+sweep: setup
+	HOKUSAI_SWEEP=all $(BIN)/pytest --numprocesses=0 tests/test_promises.py
 
 lint: setup
 	$(BIN)/ruff check .

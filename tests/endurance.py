@@ -101,7 +101,7 @@ def _command(pid: int) -> bytes:
 
 
 def left_after(place: Path, seconds: float) -> list[str]:
-    """What is still there of the sandboxes with this TMPDIR after so many seconds; [] as soon as nothing is."""
+    """What is left of the sandboxes with this TMPDIR after so many seconds; [] as soon as nothing is."""
     deadline = time.monotonic() + seconds
     while True:
         left = [f"process {pid}: {_command(pid)[:90]!r}" for pid in processes_of(place)]

@@ -1,11 +1,14 @@
 """What the product promises, held on the platform in miniature."""
 
+import os
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from _evidence import unfounded
+from conftest import SEED
 
 from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
@@ -73,8 +76,21 @@ def _what_fails(report: Report) -> list[str]:
 
 
 def scenarios() -> list[str]:
-    """The names of all that ship."""
-    return list(sandbox.scenario_names())
+    """The names of those that are looked at in this run.
+
+    Of the scenarios whose cause this version does not know yet, where nothing can be missed and only a false
+    cause be named, each run takes another third; HOKUSAI_SWEEP=all takes them all.
+    """
+    everything = os.environ.get("HOKUSAI_SWEEP") == "all"
+    return [n for n in sandbox.scenario_names() if everything or _is_known(n) or _is_drawn(n)]
+
+
+def _is_known(name: str) -> bool:
+    return set(sandbox.load_scenario(name).expect.causes) <= set(catalogue().causes)
+
+
+def _is_drawn(name: str) -> bool:
+    return random.Random(f"{SEED} {name}").random() < 1 / 3
 
 
 def _wrong_beside_the_unknown(found: Grade) -> list[str]:
