@@ -208,7 +208,14 @@ def test_every_piece_of_evidence_is_in_the_facts(sweeps: Sweeps, name: str) -> N
 MLFLOW_OUT_OF_REACH = {"gateway-500"}
 
 
-@pytest.mark.parametrize("name", scenarios())
+def _is_steady(name: str) -> bool:
+    """Whether no fault strikes now and then: one that does may meet the removal, as the report then says."""
+    return all(
+        step.raw.get("every", 1) == 1 for step in sandbox.load_scenario(name).step if step.kind == "fault"
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in scenarios() if _is_steady(name)])
 def test_nothing_is_left_behind(sweeps: Sweeps, name: str) -> None:
     """Whatever was created is gone when it is looked for; where nobody can look, the report says so."""
     found = [e.reason for e in sweeps[name].aws.errors if e.where == "left behind"]

@@ -60,7 +60,8 @@ def gateway_cannot_reach_mlflow(api: MlflowApiFacts, paths: PublicPathsFacts | N
     answer = api.search
     words = PROXY_SAYS.get(answer.status or 0)
     says = words is not None and responder(answer) == "gateway" and detail(answer).startswith(words)
-    health = None if api.works or says else _unwell(paths)
+    hidden = responder(answer) != "gateway" or (answer.status or 0) < 500
+    health = _unwell(paths) if hidden and not api.works else None
     if health is not None:
         text = f"the gateway's own check of MLflow finds no connection: {said(health[1])}"
         return answered(text, health is not None, health[1], health[0], by=PublicPathsFacts)
