@@ -21,11 +21,8 @@ from hokusai_probe.runner import replay, run
 
 pytestmark = [pytest.mark.xdist_group("promises"), pytest.mark.timeout(600)]
 
-HARMLESS = tuple(
-    name
-    for name in sandbox.scenario_names()
-    if (expect := sandbox.load_scenario(name).expect) and not (expect.causes or expect.unexplained)
-)
+SHIPPED = {name: sandbox.load_scenario(name) for name in sandbox.scenario_names()}
+HARMLESS = [n for n, s in SHIPPED.items() if not (s.expect.causes or s.expect.unexplained)]
 READ_REQUESTS = 150
 
 
@@ -82,11 +79,11 @@ def scenarios() -> list[str]:
     cause be named, each run takes another third; HOKUSAI_SWEEP=all takes them all.
     """
     everything = os.environ.get("HOKUSAI_SWEEP") == "all"
-    return [n for n in sandbox.scenario_names() if everything or _is_known(n) or _is_drawn(n)]
+    return [n for n in SHIPPED if everything or _is_known(n) or _is_drawn(n)]
 
 
 def _is_known(name: str) -> bool:
-    return set(sandbox.load_scenario(name).expect.causes) <= set(catalogue().causes)
+    return set(SHIPPED[name].expect.causes) <= set(catalogue().causes)
 
 
 def _is_drawn(name: str) -> bool:
@@ -210,9 +207,7 @@ MLFLOW_OUT_OF_REACH = {"gateway-500"}
 
 def _is_steady(name: str) -> bool:
     """Whether no fault strikes now and then: one that does may meet the removal, as the report then says."""
-    return all(
-        step.raw.get("every", 1) == 1 for step in sandbox.load_scenario(name).step if step.kind == "fault"
-    )
+    return all(step.raw.get("every", 1) == 1 for step in SHIPPED[name].step if step.kind == "fault")
 
 
 @pytest.mark.parametrize("name", [name for name in scenarios() if _is_steady(name)])

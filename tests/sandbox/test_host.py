@@ -109,10 +109,6 @@ def _forked_outcome(scenario: str) -> tuple[bytes, bytes, int]:
             os.close(fd)
 
 
-def _nothing_left(place: Path) -> bool:
-    return not processes_with(f"TMPDIR={place}") and not list(place.iterdir())
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
@@ -133,7 +129,7 @@ def test_nothing_is_left_when_the_host_is_killed(place: Path) -> None:
         code = process.wait(UP_SECONDS)
     finally:
         _end(process)
-    assert eventually(lambda: _nothing_left(place), 10.0)
+    assert endurance.left_after(place, 10.0) == []
     assert code == -signal.SIGKILL
 
 
@@ -187,7 +183,7 @@ def test_nothing_is_left_when_the_parent_is_killed(place: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    assert eventually(lambda: _nothing_left(place), 20.0)
+    assert endurance.left_after(place, 20.0) == []
 
 
 def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:

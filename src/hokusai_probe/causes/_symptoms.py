@@ -97,7 +97,7 @@ def service_claim(
 ) -> Claim:
     """That outside eyes see a service fail as predicted: at its own host, or through the gateway."""
     if service in HOST_OF_SERVICE:
-        others = (*paths.public, *paths.required) if paths and service == "gateway" else ()
+        others = paths.answers if paths and service == "gateway" else ()
         return balancer_says(hosts, HOST_OF_SERVICE[service], statuses, others)
     if api is None:
         return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts)

@@ -33,5 +33,4 @@ def gateway_down(
     Everything behind it (keys, MLflow, registration) cannot be reached; nothing is known about those.
     """
     if not hosts.bare:
-        others = (*paths.public, *paths.required) if paths else ()
-        yield from down_at(hosts, "registry", "gateway", ecs, groups, others=others)
+        yield from down_at(hosts, "registry", "gateway", ecs, groups, others=paths.answers if paths else ())

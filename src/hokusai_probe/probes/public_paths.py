@@ -19,6 +19,11 @@ class PublicPathsFacts(Facts):
     public: tuple[Answer, ...] = ()
     required: tuple[Answer, ...] = ()
 
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Every answer."""
+        return (*self.public, *self.required)
+
 
 @probe(area="infrastructure", cost=20)
 async def public_paths(look: Look) -> PublicPathsFacts:

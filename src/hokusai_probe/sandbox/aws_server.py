@@ -10,7 +10,7 @@ Each is a subclass of moto's own class, put in its place by `install`.
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from moto.applicationautoscaling import urls as scaling_urls
@@ -96,16 +96,7 @@ def _statements_of(backend: IAMBackend, arn: str) -> list[iam.Statement]:
     found = next((one for one in principals if one.arn == arn), None)
     if found is None:
         raise NoPrincipalError
-    return list(_entries(found))
-
-
-def _entries(principal: Role | User) -> Iterator[iam.Statement]:
-    for document in principal.policies.values():
-        yield from iam.statements(document)
-    for policy in principal.managed_policies.values():
-        for version in policy.versions:
-            if version.is_default:
-                yield from iam.statements(str(version.document))
+    return iam.statements_of(found)
 
 
 class NoPrincipalError(ServiceException):

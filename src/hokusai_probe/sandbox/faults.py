@@ -15,9 +15,7 @@ import difflib
 import fcntl
 import ipaddress
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,6 +31,8 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+from hokusai_probe.sandbox import shared_files
 
 Edge = Literal[
     "client->dns",
@@ -277,10 +277,7 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def write_table(path: Path, faults: Iterable[Fault]) -> None:
     """Replace the table at once: a reader sees the old one or the new one, never half of it."""
     text = _TABLE.dump_json(tuple(faults), by_alias=True, exclude_defaults=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-    Path(temporary).replace(path)
+    shared_files.replace(path, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +405,7 @@ class FaultTable:
         return _count(self._path, f"{self._counter} {place} {fault.model_dump_json()}") % fault.every == 0
 
     def _reread(self) -> None:
-        stamp = stamp_of(self._path)
+        stamp = shared_files.stamp_of(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -438,15 +435,6 @@ def _count(table: Path, key: str) -> int:
         file.truncate(0)
         file.write(json.dumps(counts))
     return counts[key]
-
-
-def stamp_of(path: Path) -> tuple[int, int, int] | None:
-    """What tells one version of a file from another; None when there is no file."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def patched(body: bytes, edit: Edit) -> bytes:

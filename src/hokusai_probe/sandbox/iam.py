@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from moto.iam.models import IAMBackend, ManagedPolicy, Role, iam_backends
+from moto.iam.models import IAMBackend, ManagedPolicy, Role, User, iam_backends
 
 TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
 """Who assumes the roles of a task definition."""
@@ -38,7 +38,7 @@ def permits(account: str, role_arn: str, action: str, resource: str) -> bool:
         return False
     bounded = _boundary(backend, role)
     within = bounded is None or allows(bounded, action, resource)
-    return within and allows(_statements_of(role), action, resource)
+    return within and allows(statements_of(role), action, resource)
 
 
 def assumable(account: str, role_arn: str, principal: str = TASKS_PRINCIPAL) -> bool:
@@ -57,7 +57,7 @@ def assumable(account: str, role_arn: str, principal: str = TASKS_PRINCIPAL) -> 
 def refusal(account: str, role_arn: str, action: str, resource: str) -> str:
     """Why `permits` says no, in the words that end IAM's AccessDenied messages."""
     role = _role(_backend(account), role_arn)
-    denies = role is not None and "Deny" in _effects(_statements_of(role), action, resource)
+    denies = role is not None and "Deny" in _effects(statements_of(role), action, resource)
     if denies:
         return "with an explicit deny in an identity-based policy"
     return f"because no identity-based policy allows the {action} action"
@@ -83,8 +83,9 @@ def _role(backend: IAMBackend, role_arn: str) -> Role | None:
     return next((role for role in list(backend.roles.values()) if role.name == name), None)
 
 
-def _statements_of(role: Role) -> list[Statement]:
-    documents = [*role.policies.values(), *map(_document, role.managed_policies.values())]
+def statements_of(principal: Role | User) -> list[Statement]:
+    """The statements of a principal's own and attached policies."""
+    documents = [*principal.policies.values(), *map(_document, principal.managed_policies.values())]
     return [entry for document in documents for entry in statements(document)]
 
 

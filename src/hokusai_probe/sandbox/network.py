@@ -21,8 +21,6 @@ admit nobody.
 """
 
 import ipaddress
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,7 +28,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from hokusai_probe.sandbox.faults import stamp_of
+from hokusai_probe.sandbox import shared_files
 
 Ports = tuple[tuple[int, int], ...]
 """Ranges of TCP ports, both ends included, ascending, apart from one another."""
@@ -336,10 +334,7 @@ _FILE = TypeAdapter(NetworkTable)
 
 def write_network(path: Path, table: NetworkTable) -> None:
     """Replace the file at once: a reader sees the old table or the new one, never half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "wb") as file:
-        file.write(_FILE.dump_json(table))
-    Path(temporary).replace(path)
+    shared_files.replace(path, _FILE.dump_json(table))
 
 
 class NetworkView:
@@ -382,7 +377,7 @@ class NetworkView:
         return name if separator else ""
 
     def _read(self) -> NetworkTable:
-        stamp = stamp_of(self._path)
+        stamp = shared_files.stamp_of(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
             self._table = NetworkTable() if stamp is None else _FILE.validate_json(self._path.read_bytes())

@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from hokusai_probe.sandbox import names, toml_lines
+from hokusai_probe.sandbox import names, scenario_names, toml_lines
 from hokusai_probe.sandbox.faults import Fault, FaultError, parse_fault
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -441,11 +441,6 @@ def _problem(name: str, known: frozenset[str], saved: set[str]) -> str:
     if name in names.WITH_S3 - known:
         return f'{{{name}}} exists only with backends = {{ storage = "s3" }}'
     return "" if name in known else str(names.unknown(name, known))
-
-
-def scenario_names() -> list[str]:
-    """The names of the scenarios that ship, sorted."""
-    return sorted(path.stem for path in SCENARIOS.glob("*.toml"))
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:

@@ -9,7 +9,6 @@ Parts that stand at an edge hand on what came back (`relay`) or give no answer a
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 import struct
@@ -29,13 +28,13 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from hokusai_probe.sandbox.addresses import is_address, is_inside
 from hokusai_probe.sandbox.faults import Do, Edit, Effect, FaultTable, Seen, patched
 from hokusai_probe.sandbox.network import NetworkView
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 
 HOP_BY_HOP = frozenset(
     {
@@ -295,7 +294,7 @@ class Wire:
             return _given_by(fault)
         if host in _OWN_NAMES:
             return [self._source or "127.0.0.1"]  # a task's localhost is the task, not this machine
-        if _is_address(host):
+        if is_address(host):
             return [host]
         answer = await self._ask(host, timeout_s)
         found = [
@@ -485,19 +484,6 @@ def _at(url: URL, address: str) -> URL:
     """The same resource at an address, path and query untouched."""
     port = url.explicit_port or {"https": 443}.get(url.scheme, 80)
     return URL(f"{url.scheme}://{address}:{port}{url.raw_path_qs}", encoded=True)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def is_inside(address: str) -> bool:
-    """Whether an address is on loopback, the only place where the sandbox connects."""
-    return ipaddress.ip_address(address) in LOOPBACK
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from hokusai_probe.sandbox.addresses import is_inside
 from hokusai_probe.sandbox.faults import Do, FaultTable, Seen
 from hokusai_probe.sandbox.services.answers import RefusalError
 from hokusai_probe.sandbox.wire import (
@@ -29,7 +30,6 @@ from hokusai_probe.sandbox.wire import (
     Timeouts,
     Wire,
     WireError,
-    is_inside,
 )
 
 AUTH_TIMEOUT_S = 5.0

@@ -14,8 +14,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hokusai_probe.sandbox.addresses import is_inside
 from hokusai_probe.sandbox.services.settings import SettingsError
-from hokusai_probe.sandbox.wire import NameUnknownError, Wire, is_inside
+from hokusai_probe.sandbox.wire import NameUnknownError, Wire
 
 CONNECT_TIMEOUT_S = 5.0
 ATTEMPTS = 3

@@ -8,13 +8,14 @@ MLflow may start before the DNS server does. Where that is stands in a file besi
 `write` makes and the first connection waits for.
 """
 
-import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hokusai_probe.sandbox import shared_files
+from hokusai_probe.sandbox.addresses import is_address, is_inside
 from hokusai_probe.sandbox.faults import Do, FaultTable
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _STORAGE_HOST = 22
 _PATIENCE_S = 30.0
 _PAUSE_S = 0.02
 _ASK_S = 2.0
-_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 _OWN_NAMES = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -43,9 +43,7 @@ class NameUnknownError(Exception):
 
 def write(faults: Path, resolver: tuple[str, int]) -> None:
     """Say where the DNS server is, to whoever was told where the fault table is."""
-    temporary = faults.with_name(f"{FILE}.new")
-    temporary.write_text(f"{resolver[0]}:{resolver[1]}", encoding="ascii")
-    temporary.replace(faults.with_name(FILE))
+    shared_files.replace(faults.with_name(FILE), f"{resolver[0]}:{resolver[1]}".encode("ascii"))
 
 
 def door(address: str, task: str) -> str:
@@ -61,7 +59,7 @@ def door(address: str, task: str) -> str:
 
     """
     network = task.rpartition(".")[0]
-    if ipaddress.ip_address(address) not in _LOOPBACK:
+    if not is_inside(address):
         return f"{network}.{NOWHERE_HOST}"
     return f"{network}.{DOOR_HOST}" if address == f"{network}.{DATABASE_HOST}" else address
 
@@ -103,7 +101,7 @@ class Way:
             return _renamed(fault)
         if host in _OWN_NAMES:
             return self.task  # a task's localhost is the task, not this machine
-        return host if _is_address(host) else self._ask(host)
+        return host if is_address(host) else self._ask(host)
 
     def _ask(self, host: str) -> str:
         import dns.exception
@@ -143,14 +141,6 @@ def _renamed(fault: Do) -> str:
         reason = "the name does not exist"
         raise NameUnknownError(reason)
     return fault.address
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def with_password(store: str, secrets: Mapping[str, str]) -> str:
