@@ -72,11 +72,18 @@ HOPS: Mapping[str, Hop] = {
     "gateway": Hop("the gateway's process", "gateway", ("ecs.gateway",)),
     "database": Hop("the database", "database"),
     "storage": Hop("the artifact store", "storage"),
+    "secrets": Hop("the secrets and parameters that tasks start with", "secrets"),
+    "site": Hop("the website that is told of registrations", "site"),
+    "client": Hop("the settings and versions of the client", "client"),
     "cache": Hop("the cache", "cache"),
-    "mlflow": Hop("MLflow's process", "mlflow", ("ecs.mlflow", "database")),
+    "mlflow-to-database": Hop("MLflow reaches its database", "database", ("database",)),
+    "mlflow-to-storage": Hop("MLflow reaches the artifact store", "storage", ("storage",)),
+    "mlflow": Hop("MLflow's process", "mlflow", ("ecs.mlflow", "mlflow-to-database")),
     "discovery": Hop("service discovery", "network"),
     "gateway-to-auth": Hop("the gateway asks the auth service", "gateway", ("public.auth",)),
     "gateway-to-cache": Hop("the gateway reaches its cache", "cache", ("cache",)),
+    "gateway-to-database": Hop("the gateway reaches the database", "database", ("database",)),
+    "gateway-to-site": Hop("the gateway tells the website of a registration", "site", ("site",)),
     "gateway-to-mlflow": Hop(
         "the gateway reaches MLflow", "gateway", ("mlflow", "discovery", "network.mlflow")
     ),
@@ -107,7 +114,15 @@ HOPS: Mapping[str, Hop] = {
         ("public.registry", "gateway-to-mlflow", "artifact-route"),
     ),
     "artifacts": Hop(
-        "storing and fetching artifacts", "mlflow", ("writes", "artifact-route", "rule.artifacts", "storage")
+        "storing and fetching artifacts",
+        "mlflow",
+        ("writes", "artifact-route", "rule.artifacts", "mlflow-to-storage"),
+    ),
+    "webhook": Hop("the website learns of a registration", "site", ("writes", "gateway-to-site")),
+    "traffic": Hop(
+        "what the load balancers and alarms counted",
+        "load-balancer",
+        ("public.auth", "public.registry", "public.api", "mlflow-api", "artifacts", "target-group.mlflow"),
     ),
 }
 

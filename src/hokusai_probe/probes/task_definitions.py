@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
-from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
+from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 
@@ -20,7 +21,12 @@ LEADS = {
 
 
 class TaskDefinition(Frozen):
-    """The container that serves. ``addresses`` holds allow-listed variables only; ``names`` all of them."""
+    """The container that serves. ``addresses`` holds allow-listed variables only; ``names`` all of them.
+
+    ``secrets``: names of variables that are filled from a secret or parameter; ``secret_refs`` name -> where
+    from (an ARN or a parameter's name, never a value). ``architecture``: X86_64 or ARM64, "" where it is not
+    said. ``registered_at``: UTC, None where AWS does not say.
+    """
 
     arn: str
     container: str = ""
@@ -29,6 +35,12 @@ class TaskDefinition(Frozen):
     addresses: Mapping[str, str] = {}
     names: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    secret_refs: Mapping[str, str] = {}
+    log_group: str = ""
+    architecture: str = ""
+    execution_role: str = ""
+    task_role: str = ""
+    registered_at: Utc | None = None
     failure: AwsFailure | None = None
 
 
@@ -61,18 +73,33 @@ async def _definition(aws: AwsDoor, arn: str, container: str) -> TaskDefinition:
     answer = await aws.call("ecs", "describe_task_definition", taskDefinition=arn)
     if answer.failure is not None:
         return TaskDefinition(arn=arn, failure=answer.failure)
-    containers = answer.data["taskDefinition"]["containerDefinitions"]
+    whole = answer.data["taskDefinition"]
+    containers = whole["containerDefinitions"]
     one = next((c for c in containers if c["name"] == container), containers[0])
-    environment = one.get("environment", ())
+    logs = one.get("logConfiguration", {}).get("options", {})
     return TaskDefinition(
-        arn=answer.data["taskDefinition"]["taskDefinitionArn"],
+        arn=whole["taskDefinitionArn"],
         container=one["name"],
         image=one.get("image", ""),
         ports=tuple(int(p["containerPort"]) for p in one.get("portMappings", ())),
-        addresses={e["name"]: e["value"] for e in environment if "value" in e},
-        names=tuple(sorted(e["name"] for e in environment)),
-        secrets=tuple(sorted(s["name"] for s in one.get("secrets", ()))),
+        log_group=logs.get("awslogs-group", ""),
+        architecture=whole.get("runtimePlatform", {}).get("cpuArchitecture", ""),
+        execution_role=whole.get("executionRoleArn", ""),
+        task_role=whole.get("taskRoleArn", ""),
+        registered_at=whole.get("registeredAt"),
+        **_variables(one),
     )
+
+
+def _variables(container: Mapping[str, Any]) -> dict[str, Any]:
+    environment = container.get("environment", ())
+    secrets = {str(s["name"]): str(s["valueFrom"]) for s in container.get("secrets", ())}
+    return {
+        "addresses": {e["name"]: e["value"] for e in environment if "value" in e},
+        "names": tuple(sorted(e["name"] for e in environment)),
+        "secrets": tuple(sorted(secrets)),
+        "secret_refs": secrets,
+    }
 
 
 @check(hop="gateway-to-mlflow/address")
