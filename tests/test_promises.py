@@ -1,67 +1,51 @@
 """What the product promises, held on the platform in miniature."""
 
+import contextlib
 import os
-import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _evidence import unfounded
-from conftest import SEED
+from sweep import VARIABLE, one, read
 
 from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
 from hokusai_probe.declare import catalogue
-from hokusai_probe.grading import Expectation, Grade, grade
+from hokusai_probe.grading import Grade, Swept, grade, kill_matrix
 from hokusai_probe.issues import describe, plan
 from hokusai_probe.model import Report
 from hokusai_probe.reports import DOCUMENTS, console
 from hokusai_probe.runner import replay, run
 
-pytestmark = [pytest.mark.xdist_group("promises"), pytest.mark.timeout(600)]
+DIRECTORY = Path(os.environ.get(VARIABLE, os.devnull))
+TOGETHER = [] if DIRECTORY.is_dir() else [pytest.mark.xdist_group("promises")]
+pytestmark = [*TOGETHER, pytest.mark.timeout(600)]
 
 SHIPPED = {name: sandbox.load_scenario(name) for name in sandbox.scenario_names()}
 HARMLESS = [n for n, s in SHIPPED.items() if not (s.expect.causes or s.expect.unexplained)]
 READ_REQUESTS = 150
 
 
-@dataclass(frozen=True)
-class Swept:
-    """One scenario looked at with AWS and without."""
-
-    aws: Report
-    no_aws: Report
-    expect: Expectation
-    environment: Mapping[str, str]
-
-
-# training a model takes longer than all other looks together, and matters where artifacts do
-TRAINED = ("healthy", "artifact-upload-broken")
-
-
-def _sweep(name: str) -> Swept:
-    """Without AWS every third scenario is looked at anew, the others judged again without what AWS said."""
-    with sandbox.start(name) as box:
-        environment = {**bare_environment(), **box.environment}
-        aws = run(box.target_file, environment=environment, skip=[] if name in TRAINED else ["trained-model"])
-        if box.seed % 3:
-            no_aws = replay(aws, aws=False)
-        else:
-            no_aws = run(box.target_file, environment=environment, aws=False, skip=["trained-model"])
-        return Swept(aws, no_aws, Expectation.model_validate(box.expect), environment)
-
-
 class Sweeps(dict[str, Swept]):
-    """Each scenario is looked at once, when a test first asks for it."""
+    """What `make sweep` saw; without that each scenario is looked at when a test first asks for it."""
 
     def __missing__(self, name: str) -> Swept:
-        self[name] = _sweep(name)
+        try:
+            self[name] = read(DIRECTORY, name) or one(name)
+        except sandbox.SandboxSkippedError as missing:
+            pytest.skip(str(missing))
         return self[name]
+
+    def all(self) -> Iterator[Swept]:
+        """Every scenario whose backends are there."""
+        for name in SHIPPED:
+            with contextlib.suppress(pytest.skip.Exception):
+                yield self[name]
 
 
 @pytest.fixture(scope="module")
-def sweeps() -> Iterator[Sweeps]:
+def sweeps() -> Sweeps:
     """The scenarios that were looked at so far."""
     return Sweeps()
 
@@ -70,24 +54,6 @@ def _what_fails(report: Report) -> list[str]:
     """For the reader of a failed test: what was wrong, and what of it nothing explains."""
     wrong = [f"{v.check}: {v.reason}" for v in report.verdicts if v.status in {"fail", "error"}]
     return [*wrong, f"unexplained: {report.unexplained}"]
-
-
-def scenarios() -> list[str]:
-    """The names of those that are looked at in this run.
-
-    Of the scenarios whose cause this version does not know yet, where nothing can be missed and only a false
-    cause be named, each run takes another third; HOKUSAI_SWEEP=all takes them all.
-    """
-    everything = os.environ.get("HOKUSAI_SWEEP") == "all"
-    return [n for n in SHIPPED if everything or _is_known(n) or _is_drawn(n)]
-
-
-def _is_known(name: str) -> bool:
-    return set(SHIPPED[name].expect.causes) <= set(catalogue().causes)
-
-
-def _is_drawn(name: str) -> bool:
-    return random.Random(f"{SEED} {name}").random() < 1 / 3
 
 
 def _wrong_beside_the_unknown(found: Grade) -> list[str]:
@@ -116,7 +82,7 @@ def test_a_harmless_variation_fails_nothing_and_is_no_defect(sweeps: Sweeps, nam
         assert [d.cause for d in (*report.present(), *report.undecided())] == []
 
 
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", list(SHIPPED))
 def test_each_scenario_is_diagnosed_exactly_as_it_was_made(sweeps: Sweeps, name: str) -> None:
     """With AWS the causes that were put in are the causes that are named, no more and no fewer."""
     swept = sweeps[name]
@@ -130,7 +96,7 @@ def test_each_scenario_is_diagnosed_exactly_as_it_was_made(sweeps: Sweeps, name:
     assert found.component_right
 
 
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", list(SHIPPED))
 def test_without_aws_no_wrong_cause_is_named(sweeps: Sweeps, name: str) -> None:
     """From outside alone no wrong cause is present, and the true one is present or undecided."""
     swept = sweeps[name]
@@ -144,7 +110,7 @@ def test_without_aws_no_wrong_cause_is_named(sweeps: Sweeps, name: str) -> None:
     assert found.component_right
 
 
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", list(SHIPPED))
 def test_replaying_a_recorded_run_gives_the_same_report(sweeps: Sweeps, name: str) -> None:
     """Everything after looking is pure: the JSON judged again is the same report, to the letter."""
     for report in (sweeps[name].aws, sweeps[name].no_aws):
@@ -153,23 +119,29 @@ def test_replaying_a_recorded_run_gives_the_same_report(sweeps: Sweeps, name: st
 
 def test_every_check_fails_under_some_fault_that_explains_it(sweeps: Sweeps) -> None:
     """A check that no expected cause makes fail is not a check."""
-    killed: dict[str, set[str]] = {slug: set() for slug in catalogue().checks}
-    for name in scenarios():
-        for slug in _explained_failures(sweeps[name]):
-            killed[slug].add(name)
+    matrix = kill_matrix(sweeps.all(), catalogue())
 
-    assert sorted(slug for slug, by in killed.items() if not by) == []
+    assert [slug for slug, by in matrix.items() if not by] == []
 
 
-def _explained_failures(swept: Swept) -> Iterator[str]:
-    """Checks that fail, or complain of our own side, and that an expected cause explains."""
-    explained = {c for d in swept.aws.present() if d.cause in swept.expect.causes for c in d.explains}
-    for verdict in swept.aws.verdicts:
-        if verdict.status in {"fail", "error"} and verdict.check in explained:
-            yield verdict.check
+def test_no_two_checks_of_an_area_fail_in_the_same_scenarios_without_a_reason(sweeps: Sweeps) -> None:
+    """Two checks that always fail together are one, unless it is written beside them why they are two."""
+    matrix = kill_matrix(sweeps.all(), catalogue())
+    twins: dict[tuple[str, frozenset[str]], list[str]] = {}
+    for slug, by in matrix.items():
+        names = frozenset(name for killers in by.values() for name in killers)
+        twins.setdefault((catalogue().checks[slug].area, names), []).append(slug)
+
+    assert [slugs for slugs in twins.values() if len(slugs) > 1 and not _is_explained(slugs)] == []
 
 
-@pytest.mark.parametrize("name", scenarios())
+def _is_explained(slugs: list[str]) -> bool:
+    """Whether all but one of them say in their docstring beside which other they stand, and why."""
+    said = [any(other in catalogue().checks[slug].doc for other in slugs if other != slug) for slug in slugs]
+    return sum(said) >= len(slugs) - 1
+
+
+@pytest.mark.parametrize("name", list(SHIPPED))
 def test_no_scenario_scores_above_the_healthy_platform(sweeps: Sweeps, name: str) -> None:
     """A fault never raises a score, overall or in any area."""
     healthy, broken = sweeps["healthy"].aws.score, sweeps[name].aws.score
@@ -178,11 +150,11 @@ def test_no_scenario_scores_above_the_healthy_platform(sweeps: Sweeps, name: str
     assert all((s.percent or 0) <= 100 for s in broken.areas.values())
 
 
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", list(SHIPPED))
 def test_the_key_is_in_no_output(sweeps: Sweeps, name: str) -> None:
     """Not in the JSON, a document, the summary or an issue: neither the key nor eight characters of it."""
     swept = sweeps[name]
-    key = swept.environment["HOKUSAI_API_KEY"].removeprefix("hk_test_")
+    key = swept.key.removeprefix("hk_test_")
     slices = {key[i : i + 8] for i in range(len(key) - 7)}
     for report in (swept.aws, swept.no_aws):
         outputs = [
@@ -194,7 +166,7 @@ def test_the_key_is_in_no_output(sweeps: Sweeps, name: str) -> None:
         assert [s for s in slices if any(s in text for text in outputs)] == []
 
 
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", list(SHIPPED))
 def test_every_piece_of_evidence_is_in_the_facts(sweeps: Sweeps, name: str) -> None:
     """What a diagnosis cites stands at that path in the recorded facts, with that value."""
     for report in (sweeps[name].aws, sweeps[name].no_aws):
@@ -210,7 +182,7 @@ def _is_steady(name: str) -> bool:
     return all(step.raw.get("every", 1) == 1 for step in SHIPPED[name].step if step.kind == "fault")
 
 
-@pytest.mark.parametrize("name", [name for name in scenarios() if _is_steady(name)])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if _is_steady(name)])
 def test_nothing_is_left_behind(sweeps: Sweeps, name: str) -> None:
     """Whatever was created is gone when it is looked for; where nobody can look, the report says so."""
     found = [e.reason for e in sweeps[name].aws.errors if e.where == "left behind"]
@@ -236,7 +208,7 @@ def test_two_faults_score_no_higher_than_each_alone(sweeps: Sweeps, tmp_path: Pa
     both.write_text('name = "both"\nsummary = "Two faults at once"\n' + "\n".join(text), encoding="utf-8")
     worst = min(sweeps[name].aws.score.overall.percent or 0 for name in singles)
 
-    assert (_sweep(str(both)).aws.score.overall.percent or 0) <= worst
+    assert (one(str(both)).aws.score.overall.percent or 0) <= worst
 
 
 def _steps(name: str) -> str:

@@ -63,6 +63,20 @@ class Grade(Frozen):
     baseline_present: tuple[str, ...]
 
 
+class Swept(Frozen):
+    """One scenario: what is expected, the fake key that was used, and what was seen with AWS and without."""
+
+    name: str
+    expect: Expectation
+    key: str
+    aws: Report
+    no_aws: Report
+
+    def seen(self, mode: Mode) -> Report:
+        """The run of one mode."""
+        return self.aws if mode == "aws" else self.no_aws
+
+
 class Totals(Frozen):
     """Sums over the graded runs. ``abstained``: expected causes that were left undecided."""
 
@@ -174,6 +188,32 @@ def total(grades: Iterable[Grade]) -> Graded:
             baseline_false=sum(len(set(g.baseline_present) - set(g.expected)) for g in found),
         ),
     )
+
+
+# --- the kill matrix --------------------------------------------------------------------------------
+
+
+def kill_matrix(runs: Iterable[Swept], catalogue: Catalogue) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Which check fails because of which cause: check -> cause -> names of scenarios, all sorted.
+
+    A failure counts only where a cause that the scenario expects explains that check. A check without an
+    entry was never seen to fail for a reason, so nothing is known of what it would notice.
+    """
+    found: dict[str, dict[str, list[str]]] = {slug: {} for slug in sorted(catalogue.checks)}
+    for run in runs:
+        for check, cause in _kills(run):
+            found[check].setdefault(cause, []).append(run.name)
+    return {
+        check: {cause: tuple(sorted(names)) for cause, names in sorted(by.items())}
+        for check, by in found.items()
+    }
+
+
+def _kills(run: Swept) -> Iterator[tuple[str, str]]:
+    failing = {v.check for v in run.aws.verdicts if v.status in {"fail", "error"}}
+    for diagnosis in run.aws.present():
+        if diagnosis.cause in run.expect.causes:
+            yield from ((check, diagnosis.cause) for check in sorted(failing & set(diagnosis.explains)))
 
 
 # --- the baseline ------------------------------------------------------------------------------------

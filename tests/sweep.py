@@ -1,0 +1,158 @@
+"""Every scenario looked at once, for all that is judged afterwards.
+
+``python tests/sweep.py DIRECTORY [NAME...]``. While one scenario's platform is looked at, the next one starts
+and the last one ends. What was seen goes to ``DIRECTORY/NAME.json``, where ``tests/test_promises.py`` judges
+it. The last lines printed here are which cause made which check fail, and the grade.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from hokusai_probe import sandbox
+from hokusai_probe.cli.grade import summary
+from hokusai_probe.cli.run import bare_environment
+from hokusai_probe.declare import catalogue
+from hokusai_probe.engine import typed
+from hokusai_probe.grading import Expectation, Grade, Swept, grade, kill_matrix, total
+from hokusai_probe.model import Report
+from hokusai_probe.runner import replay, run
+
+# training a model takes longer than all other looks together, and matters where artifacts do
+TRAINED = ("healthy", "artifact-upload-broken")
+VARIABLE = "HOKUSAI_SWEEP_DIR"
+
+
+def looked_at(name: str, box: sandbox.Box) -> Swept:
+    """One scenario's platform looked at with AWS and without.
+
+    Without AWS every third one is looked at anew, the others are judged again without what AWS said.
+    """
+    environment = {**bare_environment(), **box.environment}
+    aws = run(box.target_file, environment=environment, skip=[] if name in TRAINED else ["trained-model"])
+    if box.seed % 3:
+        outside = replay(aws, aws=False)
+    else:
+        outside = run(box.target_file, environment=environment, aws=False, skip=["trained-model"])
+    return Swept(
+        name=name,
+        expect=Expectation.model_validate(box.expect),
+        key=environment["HOKUSAI_API_KEY"],
+        aws=aws,
+        no_aws=outside,
+    )
+
+
+def one(name: str) -> Swept:
+    """One scenario by itself."""
+    with sandbox.start(name) as box:
+        return looked_at(Path(name).stem, box)
+
+
+def _up(name: str) -> tuple[ExitStack, sandbox.Box] | str:
+    stack = ExitStack()
+    try:
+        return stack, stack.enter_context(sandbox.start(name))
+    except sandbox.SandboxSkippedError as missing:
+        return f"{name}: skipped, {missing}"
+
+
+def sweep(names: Sequence[str]) -> Iterator[Swept | str]:
+    """The scenarios one after the other; a sentence for one whose backend this machine does not have."""
+    with ThreadPoolExecutor(1) as starting, ThreadPoolExecutor(1) as ending:
+        coming = starting.submit(_up, names[0])
+        for name, following in zip(names, [*names[1:], None], strict=True):
+            now = coming.result()
+            if following is not None:
+                coming = starting.submit(_up, following)
+            if isinstance(now, str):
+                yield now
+            else:
+                yield _then_down(name, *now, ending)
+
+
+def _then_down(name: str, up: ExitStack, box: sandbox.Box, ending: ThreadPoolExecutor) -> Swept:
+    try:
+        return looked_at(name, box)
+    finally:
+        ending.submit(up.close)
+
+
+def record(names: Sequence[str], directory: Path) -> list[Swept]:
+    """Sweep into a directory, a line for each; returns what was seen."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found: list[Swept] = []
+    since = time.monotonic()
+    for number, swept in enumerate(sweep(names), 1):
+        if isinstance(swept, str):
+            say(f"{number:4} {swept}")
+            continue
+        (directory / f"{swept.name}.json").write_text(swept.model_dump_json(), encoding="utf-8")
+        found.append(swept)
+        say(f"{number:4} {swept.name} at {time.monotonic() - since:.0f} s: {_outcome(swept)}")
+    return found
+
+
+def _outcome(swept: Swept) -> str:
+    grades = [
+        ("with AWS", grade(swept.name, "aws", swept.expect, swept.aws, catalogue())),
+        ("without", grade(swept.name, "no-aws", swept.expect, swept.no_aws, catalogue())),
+    ]
+    return ", ".join(f"{mode} {_verdict(found)}" for mode, found in grades)
+
+
+def _verdict(found: Grade) -> str:
+    if found.right:
+        return "right"
+    if found.unknown:
+        return "unknown to this version"
+    return f"WRONG (false {list(found.false_causes)}, missed {list(found.missed)})"
+
+
+def read(directory: Path, name: str) -> Swept | None:
+    """What an earlier sweep saw of a scenario, its facts typed again; None where it was not there."""
+    file = directory / f"{name}.json"
+    if not file.exists():
+        return None
+    found = Swept.model_validate_json(file.read_text(encoding="utf-8"))
+    return found.model_copy(update={"aws": _typed(found.aws), "no_aws": _typed(found.no_aws)})
+
+
+def _typed(report: Report) -> Report:
+    return report.model_copy(update={"observations": typed(catalogue(), report.observations)})
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args(arguments)
+    from conftest import SEED
+
+    say(f"sandbox seed: {SEED} (HOKUSAI_TEST_SEED gives the same names and ids again)")
+    with sandbox.warm(SEED):
+        found = record(options.names or sandbox.scenario_names(), options.directory)
+    say("")
+    for slug, by in kill_matrix(found, catalogue()).items():
+        say(f"{slug}: " + ("; ".join(f"{c} ({', '.join(ns)})" for c, ns in by.items()) or "NEVER FAILS"))
+    for mode in ("aws", "no-aws"):
+        grades = [grade(s.name, mode, s.expect, s.seen(mode), catalogue()) for s in found]
+        say(f"\n{mode}\n{summary(total(grades))}")
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HOKUSAI_TEST_SEED", str(int.from_bytes(os.urandom(4)) >> 1))
+    sys.exit(main(sys.argv[1:]))
