@@ -27,11 +27,15 @@ class Condition(Frozen):
 
 
 class Action(Frozen):
-    """What a rule does: forward to target groups, redirect, or a fixed response with its status."""
+    """What a rule does: forward to target groups, redirect, or a fixed response with its status.
+
+    ``redirect`` is protocol and port of where a redirect leads, as AWS writes them: ``HTTPS:443``.
+    """
 
     type: str
     target_groups: tuple[str, ...] = ()
     status: str = ""
+    redirect: str = ""
 
 
 class Rule(Frozen):
@@ -44,20 +48,28 @@ class Rule(Frozen):
 
 
 class Listener(Frozen):
-    """One listener; rules in the order in which they are tried, the default last."""
+    """One listener; rules in the order in which they are tried, the default last.
+
+    ``certificates``: ARNs of those that it names itself; more may be added to it for other host names.
+    """
 
     arn: str
     port: int
     protocol: str
     rules: tuple[Rule, ...]
+    certificates: tuple[str, ...] = ()
 
 
 class Balancer(Frozen):
-    """One load balancer with its listeners, or why it could not be read."""
+    """One load balancer with its listeners, or why it could not be read.
+
+    ``zone_id`` is the hosted zone that an alias record to it names.
+    """
 
     name: str
     arn: str = ""
     dns_name: str = ""
+    zone_id: str = ""
     listeners: tuple[Listener, ...] = ()
     failure: AwsFailure | None = None
 
@@ -104,6 +116,7 @@ async def _balancer(aws: AwsDoor, name: str) -> Balancer:
         name=name,
         arn=one["LoadBalancerArn"],
         dns_name=one.get("DNSName", ""),
+        zone_id=one.get("CanonicalHostedZoneId", ""),
         listeners=tuple(item for item in read if isinstance(item, Listener)),
         failure=failure,
     )
@@ -116,7 +129,11 @@ async def _listener(aws: AwsDoor, item: Mapping[str, object]) -> Listener | AwsF
         return rules.failure
     ordered = sorted((_rule(r) for r in rules.data["Rules"]), key=_order)
     return Listener(
-        arn=arn, port=int(str(item["Port"])), protocol=str(item["Protocol"]), rules=tuple(ordered)
+        arn=arn,
+        port=int(str(item["Port"])),
+        protocol=str(item["Protocol"]),
+        rules=tuple(ordered),
+        certificates=tuple(str(c["CertificateArn"]) for c in _items(item.get("Certificates"))),
     )
 
 
@@ -165,7 +182,9 @@ def _action(item: Mapping[str, object]) -> Action:
         groups = [str(item["TargetGroupArn"])]
     fixed = item.get("FixedResponseConfig")
     status = str(fixed.get("StatusCode", "")) if isinstance(fixed, Mapping) else ""
-    return Action(type=str(item["Type"]), target_groups=tuple(groups), status=status)
+    away = item.get("RedirectConfig")
+    redirect = f"{away.get('Protocol', '')}:{away.get('Port', '')}" if isinstance(away, Mapping) else ""
+    return Action(type=str(item["Type"]), target_groups=tuple(groups), status=status, redirect=redirect)
 
 
 # --- where a request would go -----------------------------------------------------------------------
@@ -219,6 +238,12 @@ def _private(network: str) -> bool:
     import ipaddress
 
     return ipaddress.ip_network(network, strict=False).is_private
+
+
+def redirects_to_https(listener: Listener) -> bool:
+    """Whether what no rule takes is sent on to https; ``#{protocol}`` would be http again."""
+    last = listener.rules[-1].action if listener.rules else Action(type="none")
+    return last.type == "redirect" and last.redirect in {"HTTPS:443", "HTTPS:"}
 
 
 # --- checks -----------------------------------------------------------------------------------------
@@ -296,3 +321,29 @@ def api_rules_lead_to_gateway(
 ) -> Sentence:
     """By its rules the api host sends its paths to the gateway."""
     return _misrouted(facts, ecs, target, "api", "/health")
+
+
+@check(hop="listeners/redirect")
+def plain_http_is_redirected(facts: ListenerRulesFacts, target: Target) -> Sentence:
+    """Each load balancer sends plain http on to https (contract 1), by its rules."""
+    hosts = [h for h in target.hosts.present() if LOAD_BALANCER_OF_HOST[h] in facts.balancers]
+    read = [b for h in hosts if (b := facts.of_host(h)) is not None]
+    bad = "; ".join(f"{b.name} {plain_http(b)}" for b in read if plain_http(b))
+    if bad or not hosts:
+        return bad or NotApplicable(reason="the target names no load balancer of its hosts")
+    return None if len(read) == len(hosts) else CannotTell(reason="not every load balancer could be read")
+
+
+def plain_http(balancer: Balancer) -> str:
+    """What is wrong with a load balancer's port 80, as words that follow its name; empty: nothing is."""
+    listener = balancer.listener(80)
+    if listener is None:
+        return "has no listener on port 80 that would send plain http on to https"
+    if redirects_to_https(listener):
+        return ""
+    return f"answers plain http on port 80 with {_said(listener)} in place of a redirect to https"
+
+
+def _said(listener: Listener) -> str:
+    last = listener.rules[-1].action if listener.rules else Action(type="none")
+    return f"{last.type} {last.redirect or last.status}".strip()
