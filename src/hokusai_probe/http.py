@@ -23,8 +23,10 @@ import certifi
 import httpcore
 from pydantic import Field, JsonValue, PrivateAttr
 
+from hokusai_probe.certificate import Certificate, names_cover
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.failures import ERRORS, Failure, FailureKind, Trouble, connect_failure, failure_of
+from hokusai_probe.handshake import Shown, shown
 from hokusai_probe.keys import Keys, Whose
 from hokusai_probe.lookups import Lookups, Resolution
 from hokusai_probe.model import Frozen, Target
@@ -44,8 +46,8 @@ from hokusai_probe.strictjson import strict_json
 from hokusai_probe.text import clean
 
 __all__ = [
-    "Answer", "BudgetExhausted", "Failure", "FailureKind", "Host", "HttpDoor", "KeyForm", "Resolution",
-    "strict_json",
+    "Answer", "BudgetExhausted", "Certificate", "Failure", "FailureKind", "Host", "HttpDoor", "KeyForm",
+    "Resolution", "Shown", "names_cover", "strict_json",
 ]  # fmt: skip
 
 Host = Literal["registry", "auth", "api", "control"]
@@ -265,6 +267,18 @@ class HttpDoor:
         except Trouble as trouble:
             return Resolution(name="", failure=trouble.failure)
         return await self._lookups.ask(origin.name)
+
+    async def lookup(self, name: str) -> Resolution:
+        """The addresses of any name, known or asked for; nothing is sent there."""
+        return await self._lookups.get(name)
+
+    async def certificate(self, host: Host, address: str) -> Shown:
+        """The certificate that a host of the target shows at an address, unverified; no request is sent."""
+        try:
+            origin = self._origin(host)
+        except Trouble as trouble:
+            return Shown(failure=trouble.failure)
+        return await shown(origin.name, address, origin.port, self._target.timeouts.connect_s)
 
     async def send(
         self,

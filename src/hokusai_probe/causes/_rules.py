@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 from hokusai_probe.answers import detail, responder, said
-from hokusai_probe.causes._words import answered, one_line, word
+from hokusai_probe.causes._words import answered, one_line, whose, word
 from hokusai_probe.declare import Claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, HostName, Target
@@ -17,29 +17,58 @@ from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import (
     GATEWAY_PATH,
+    NOBODY,
     Balancer,
     Condition,
     Listener,
     ListenerRulesFacts,
+    Promise,
     Rule,
     host_name,
     owner_of,
+    promises,
     route,
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, SERVICES
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A path at a host that must lead to a service, and the hop that its rule is."""
+    """A path at a host that must lead to a service, and the hops that break when its rule does not.
+
+    ``service_too`` is another service that it may lead to.
+    """
 
     host: HostName
     path: str
     pattern: str
     service: str
     hop: str
+    also: tuple[str, ...] = ()
+    service_too: str = ""
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """What its rule is responsible for."""
+        return (self.hop, *self.also)
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """What fails with its rule, the look at the rules themselves included."""
+        return (*self.hops, "listeners/rules")
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it is one of the ways that have looks of their own."""
+        return any((self.host, self.path) == (way.host, way.path) for way in WAYS)
+
+    def with_hops(self, more: Iterable[str]) -> Way:
+        """The way, when its rule is responsible for more."""
+        fresh = tuple(hop for hop in dict.fromkeys(more) if hop not in self.hops)
+        return replace(self, also=(*self.also, *fresh))
 
 
 ARTIFACT_PATH = "/api/mlflow/api/2.0/mlflow-artifacts/artifacts"
@@ -79,7 +108,11 @@ class Routed:
 
 
 def routed(
-    rules: ListenerRulesFacts | None, ecs: EcsServicesFacts | None, target: Target, way: Way
+    rules: ListenerRulesFacts | None,
+    ecs: EcsServicesFacts | None,
+    target: Target,
+    way: Way,
+    groups: TargetGroupsFacts | None = None,
 ) -> Routed:
     """Where a way leads by the rules that were read."""
     balancer = rules.of_host(way.host) if rules else None
@@ -92,18 +125,74 @@ def routed(
         balancer,
         rule,
         route(http, name, way.path) if http else None,
-        owner_of(ecs, rule.action.target_groups) if rule else None,
+        owner_of(ecs, rule.action.target_groups, groups, way.service) if rule else None,
     )
 
 
 def ways(
-    hosts: HostsFacts, target: Target, rules: ListenerRulesFacts | None, api: MlflowApiFacts | None
+    hosts: HostsFacts,
+    target: Target,
+    rules: ListenerRulesFacts | None,
+    api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
 ) -> tuple[Way, ...]:
-    """The ways of a target's hosts; a plain server has no rules."""
+    """The ways of a target's hosts, one for each rule that takes some; a plain server has no rules.
+
+    Where the rules are not known, those that outside eyes can tell apart.
+    """
     if hosts.bare:
         return ()
     apart = _artifacts_apart(target, rules, api)
-    return tuple(w for w in WAYS if w.host in target.hosts.present() and (apart or w is not ARTIFACTS))
+    main = [w for w in WAYS if w.host in target.hosts.present() and (apart or w is not ARTIFACTS)]
+    found = {_key(w, _taking(w, rules, target)): w for w in main}
+    for way in _others(target):
+        rule = _taking(way, rules, target)
+        if rule is not None:
+            key = _key(way, rule)
+            found[key] = found[key].with_hops(way.hops) if key in found else way
+        elif _looks_misled(way, heard(way, hosts, api, paths)):
+            found[_key(way, None)] = way
+    return tuple(found.values())
+
+
+def _key(way: Way, rule: Rule | None) -> tuple[str, str]:
+    return way.host, rule.arn if rule else way.path
+
+
+def _taking(way: Way, rules: ListenerRulesFacts | None, target: Target) -> Rule | None:
+    balancer = rules.of_host(way.host) if rules else None
+    listener = balancer.listener(443) if balancer else None
+    return route(listener, host_name(target, way.host), way.path) if listener else None
+
+
+def _looks_misled(way: Way, seen: Heard) -> bool:
+    """Whether a path is answered by somebody else, or by a 404 where a key ought to be asked for."""
+    if "required-paths" in way.hops and asks_for_key(seen.answer) is False:
+        return True
+    return _not_its_own(way, seen).holds is True
+
+
+def _others(target: Target) -> Iterator[Way]:
+    """The promised paths beside the main ways, with what fails when one leads elsewhere."""
+    known = {(way.host, way.path) for way in WAYS}
+    for promise in promises(target):
+        if (promise.host, promise.path) not in known:
+            too = promise.services[1] if len(promise.services) > 1 else ""
+            hop, *also = _hops(promise, target)
+            yield Way(promise.host, promise.path, promise.path, promise.services[0], hop, tuple(also), too)
+
+
+def _hops(promise: Promise, target: Target) -> tuple[str, ...]:
+    if promise.host == "api":
+        return ("rule.api",)
+    if promise.path == "/health":
+        return (f"public.{promise.host}",)
+    asked = {
+        "required-paths": promise.path in target.paths.required,
+        "public.registry/public-paths": promise.path in target.paths.public,
+        "mlflow-health": promise.path == MLFLOW_HEALTH,
+    }
+    return tuple(hop for hop, so in asked.items() if so) or ("required-paths",)
 
 
 def _artifacts_apart(target: Target, rules: ListenerRulesFacts | None, api: MlflowApiFacts | None) -> bool:
@@ -123,6 +212,15 @@ def keyless(paths: PublicPathsFacts | None, path: str) -> Heard:
     return Heard(found[1], PublicPathsFacts, f"required[{found[0]}]")
 
 
+def unasked(way: Way, paths: PublicPathsFacts | None) -> Heard:
+    """What a path of the registry host answered without a key; nobody asks such paths of other hosts."""
+    public = enumerate(paths.public if paths and way.host == "registry" else ())
+    found = next(((n, a) for n, a in public if a.path == way.path), None)
+    if found is not None:
+        return Heard(found[1], PublicPathsFacts, f"public[{found[0]}]")
+    return keyless(paths if way.host == "registry" else None, way.path)
+
+
 def asks_for_key(answer: Answer | None) -> bool | None:
     """Whether this is the gateway, which asks for a key before all else; no other service does (contract 3).
 
@@ -137,10 +235,12 @@ def asks_for_key(answer: Answer | None) -> bool | None:
 
 def heard(way: Way, hosts: HostsFacts, api: MlflowApiFacts | None, paths: PublicPathsFacts | None) -> Heard:
     """What outside eyes saw on a way, or on the one nearest to it."""
-    if way is ARTIFACTS:
+    if (way.host, way.path) == (ARTIFACTS.host, ARTIFACTS.path):
         return keyless(paths, way.path)
-    if way is REST:
+    if (way.host, way.path) == (REST.host, REST.path):
         return Heard(api.search if api else None, MlflowApiFacts, "search")
+    if not way.is_main and way.path != "/health":
+        return unasked(way, paths)
     return Heard(hosts.health(way.host), HostsFacts, f"hosts.{way.host}.health")
 
 
@@ -169,9 +269,25 @@ def another_service_answers(
     way: Way, seen: Heard, paths: PublicPathsFacts | None, validation: KeyValidationFacts | None
 ) -> tuple[Claim, ...]:
     """That outside eyes see another service than the way's own answer on it."""
+    if not way.is_main:
+        return (_not_its_own(way, seen),)
     if way.host == "auth":
         return (_gateway_at_auth(validation),)
     return tuple(_another_answers(way, seen, keyless(paths, way.path)))
+
+
+def _not_its_own(way: Way, seen: Heard) -> Claim:
+    """A 404 in the words of gateway and auth service alike is nobody's for certain."""
+    answer = seen.answer
+    who = responder(answer) if answer else None
+    holds = who != way.service if who in SERVICES and answer and answer.status != 404 else None
+    return answered(
+        f"not {whose(way.service)} answer on {way.path}" + (f": {said(answer)}" if answer else ""),
+        holds,
+        answer,
+        seen.place,
+        by=seen.by,
+    )
 
 
 def _gateway_at_auth(validation: KeyValidationFacts | None) -> Claim:
@@ -220,7 +336,9 @@ def meant(found: Routed, way: Way, ecs: EcsServicesFacts | None, target: Target)
     Broader: it takes each path that the other one names. None: there is no such rule, or nothing is known.
     """
     listener, taking = found.listener(443), found.https
-    if listener is None or taking is None or found.owner == way.service:
+    if listener is None or taking is None or found.owner in {way.service, way.service_too or None}:
+        return None
+    if taking.action.type == "forward" and found.owner is None:
         return None
     later = [rule for rule in listener.rules if rule is not taking and rule.priority != "default"]
     rest = listener.model_copy(update={"rules": tuple(later)})
@@ -235,6 +353,13 @@ def _covers(broad: Rule, narrow: Rule, listener: Listener, host: str) -> bool:
     alone = listener.model_copy(update={"rules": (broad,)})
     named = [value for c in narrow.conditions if c.field == "path-pattern" for value in c.values]
     return bool(named) and all(route(alone, host, value) is not None for value in named)
+
+
+def belonging(owner: str | None) -> str:
+    """Whose target group it is, as words that follow ``to``."""
+    if owner is None or owner == NOBODY:
+        return "a target group that no service registers with"
+    return f"{whose(owner)} target group"
 
 
 def place_of(way: Way, found: Routed, port: int, rule: Rule | None) -> str:

@@ -12,6 +12,7 @@ from hokusai_probe.causes._rules import (
     free_priority,
     group_for,
     heard,
+    meant,
     place_of,
     routed,
     ways,
@@ -22,9 +23,10 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
-from hokusai_probe.probes.listener_rules import Condition, ListenerRulesFacts
+from hokusai_probe.probes.listener_rules import Condition, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 @cause(
@@ -43,23 +45,24 @@ def listener_rule_missing(
     paths: PublicPathsFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """No rule takes the path, so the listener's default answers it with a fixed response.
 
     The load balancer's own plain-text 404, on this path only or on all that have no rule.
     """
-    for way in ways(hosts, target, rules, api):
-        found = routed(rules, ecs, target, way)
+    for way in ways(hosts, target, rules, api, paths):
+        found = routed(rules, ecs, target, way, groups)
         place = place_of(way, found, 443, found.https)
         yield Case(
             subject=f"{way.host} {way.pattern}",
-            breaks=(way.hop,),
+            breaks=way.breaks,
             claims=(
                 balancer_answers_404(way, heard(way, hosts, api, paths)),
                 claim(
                     f"no rule on port 443 takes {way.path}, and none on port 80",
-                    _missing(found),
+                    _missing(found, meant(found, way, ecs, target)),
                     by=ListenerRulesFacts,
                     fact=f"{place}.action.type" if place else "",
                     value=found.https.action.type if found.https else None,
@@ -71,9 +74,12 @@ def listener_rule_missing(
         )
 
 
-def _missing(found: Routed) -> bool | None:
+def _missing(found: Routed, shadowed: Rule | None) -> bool | None:
+    """Not where a rule is there and comes too late: then another one only has too small a number."""
     if found.https is None:
         return None
+    if shadowed is not None:
+        return False
     on_http = only_on_http(found)
     return None if on_http is None else found.https.action.type != "forward" and not on_http
 

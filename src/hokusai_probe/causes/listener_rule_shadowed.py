@@ -7,6 +7,7 @@ from hokusai_probe.causes._rules import (
     Routed,
     Way,
     another_service_answers,
+    belonging,
     describe,
     free_priority,
     heard,
@@ -15,7 +16,7 @@ from hokusai_probe.causes._rules import (
     routed,
     ways,
 )
-from hokusai_probe.causes._words import ready, whose
+from hokusai_probe.causes._words import ready
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -24,6 +25,7 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 @cause(
@@ -43,6 +45,7 @@ def listener_rule_shadowed(
     validation: KeyValidationFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """A broader rule has a smaller priority number, so the right rule is never reached.
@@ -50,12 +53,12 @@ def listener_rule_shadowed(
     The other service answers in its own way, as with a rule that leads to the wrong target group; here the
     right rule is there, and only its number is too large.
     """
-    for way in ways(hosts, target, rules, api):
-        found = routed(rules, ecs, target, way)
+    for way in ways(hosts, target, rules, api, paths):
+        found = routed(rules, ecs, target, way, groups)
         right = meant(found, way, ecs, target)
         yield Case(
             subject=f"{way.host} {way.pattern}",
-            breaks=(way.hop,),
+            breaks=way.breaks,
             claims=(
                 *another_service_answers(way, heard(way, hosts, api, paths), paths, validation),
                 _comes_first(way, found, right),
@@ -66,20 +69,33 @@ def listener_rule_shadowed(
 
 def _comes_first(way: Way, found: Routed, right: Rule | None) -> Claim:
     text = f"a broader rule takes {way.path} before the rule that was made for it"
-    if right and found.https and found.balancer and found.owner:
+    if right and found.https and found.balancer:
         text = (
-            f"rule {found.https.priority} of {found.balancer.name} takes {way.path} to {whose(found.owner)} "
-            f"target group before rule {right.priority}, which was made for it"
+            f"rule {found.https.priority} of {found.balancer.name} {_does(found)} {way.path} before rule "
+            f"{right.priority}, which was made for it"
         )
     return claim(
         text,
-        None if found.owner is None else right is not None,
+        _shadowed(found, right),
         by=ListenerRulesFacts,
         fact=f"{place}.priority" if (place := place_of(way, found, 443, found.https)) else "",
         value=found.https.priority if found.https else None,
         telling=True,
         aws_cli=describe(way, found),
     )
+
+
+def _does(found: Routed) -> str:
+    """What the rule that comes first does with a path, as words before it."""
+    if found.https is not None and found.https.action.type != "forward":
+        return f"answers with {found.https.action.type} {found.https.action.status}".rstrip() + " on"
+    return f"sends to {belonging(found.owner)}"
+
+
+def _shadowed(found: Routed, right: Rule | None) -> bool | None:
+    """Not known where it is not known whose the target group is that a path leads to."""
+    known = found.owner is not None or (found.https is not None and found.https.action.type != "forward")
+    return right is not None if known else None
 
 
 def _remedy(way: Way, found: Routed, right: Rule | None) -> Remedy | None:

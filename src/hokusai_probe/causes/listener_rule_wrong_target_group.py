@@ -7,6 +7,7 @@ from hokusai_probe.causes._rules import (
     Routed,
     Way,
     another_service_answers,
+    belonging,
     describe,
     group_for,
     heard,
@@ -24,6 +25,7 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 @cause(
@@ -45,6 +47,7 @@ def listener_rule_wrong_target_group(
     validation: KeyValidationFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """A listener rule sends the path to another service's target group.
@@ -52,17 +55,25 @@ def listener_rule_wrong_target_group(
     That service answers in its own way: MLflow with an HTML 404 that asks for no key, the gateway with
     401 on whatever path. Adding a rule of the same kind again would only repeat the fault (INC-16).
     """
-    for way in ways(hosts, target, rules, api):
-        found = routed(rules, ecs, target, way)
+    for way in ways(hosts, target, rules, api, paths):
+        found = routed(rules, ecs, target, way, groups)
         yield Case(
             subject=f"{way.host} {way.pattern}",
-            breaks=(way.hop,),
+            breaks=way.breaks,
             claims=(
-                *another_service_answers(way, heard(way, hosts, api, paths), paths, validation),
+                *_symptoms(
+                    found, another_service_answers(way, heard(way, hosts, api, paths), paths, validation)
+                ),
                 _leads_elsewhere(way, found, meant(found, way, ecs, target)),
             ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )
+
+
+def _symptoms(found: Routed, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """What was seen from outside. Of a path that leads to several groups in turn, the good answers prove nothing."""
+    shared = found.https is not None and len(found.https.action.target_groups) > 1
+    return tuple(c.model_copy(update={"holds": c.holds or None}) for c in claims) if shared else claims
 
 
 def _leads_elsewhere(way: Way, found: Routed, shadowed: Rule | None) -> Claim:
@@ -70,10 +81,12 @@ def _leads_elsewhere(way: Way, found: Routed, shadowed: Rule | None) -> Claim:
     text = f"a rule sends {way.path} to another service's target group"
     if found.https and found.balancer and found.owner:
         rule = f"rule {found.https.priority} of {found.balancer.name}"
-        text = f"{rule} sends {way.path} to {whose(found.owner)} target group"
+        text = f"{rule} sends {way.path} to {belonging(found.owner)}"
     return claim(
         text,
-        None if found.owner is None else found.owner != way.service and shadowed is None,
+        None
+        if found.owner is None
+        else found.owner not in {way.service, way.service_too} and shadowed is None,
         by=ListenerRulesFacts,
         fact=f"{place}.action.target_groups" if place else "",
         value=list(found.https.action.target_groups) if found.https else None,

@@ -51,12 +51,12 @@ def listener_rules_only_on_http(
     Every path at the host answers the load balancer's own plain-text 404, and the target groups see no
     request at all. Before the redirect could be looked at, the rules on port 80 were right.
     """
-    for way in ways(hosts, target, rules, api):
+    for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way)
         place = place_of(way, found, 80, found.http)
         yield Case(
             subject=f"{way.host} {way.pattern}",
-            breaks=(f"rule.{way.host}", way.hop),
+            breaks=(f"rule.{way.host}", *way.breaks),
             claims=(
                 balancer_answers_404(way, heard(way, hosts, api, paths)),
                 claim(

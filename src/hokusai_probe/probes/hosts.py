@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from hokusai_probe.answers import Responder, responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, Resolution
 from hokusai_probe.looking import Look
-from hokusai_probe.model import Facts, Frozen, HostName, NotApplicable, Target, Wrong
+from hokusai_probe.model import CannotTell, Facts, Frozen, HostName, NotApplicable, Target, Utc, Wrong
 
 EXPECTED: Mapping[str, Responder] = {"auth": "auth", "registry": "gateway", "api": "gateway"}
 
 
 class HostSeen(Frozen):
-    """One host: its name's addresses and what ``GET /health`` answered."""
+    """One host: its name's addresses and what ``GET /health`` answered, when by our clock."""
 
     resolution: Resolution
     health: Answer
+    at: Utc | None = None
 
 
 class HostsFacts(Facts):
@@ -52,10 +54,11 @@ async def hosts(look: Look) -> HostsFacts:
 
 async def _host(look: Look, host: HostName) -> HostSeen:
     resolution, health = await asyncio.gather(look.http.resolve(host), look.http.send("GET", host, "/health"))
+    at = datetime.now(UTC)
     prefix = look.target.paths.mlflow if is_bare(look.target) else None
     if prefix and health.status is not None and not _well(health, host, bare=True):
-        health = await look.http.send("GET", host, f"{prefix}/health")
-    return HostSeen(resolution=resolution, health=health)
+        health, at = await look.http.send("GET", host, f"{prefix}/health"), datetime.now(UTC)
+    return HostSeen(resolution=resolution, health=health, at=at)
 
 
 def _well(answer: Answer, host: str, *, bare: bool) -> bool:
@@ -88,3 +91,24 @@ def registry_host_answers(facts: HostsFacts) -> Sentence:
 def api_host_answers(facts: HostsFacts) -> Sentence:
     """The api host answers, and it is the gateway that does."""
     return _complaint(facts, "api")
+
+
+UNCONNECTED = frozenset({"refused", "unreachable", "connect-timeout"})
+
+
+@check(hop="listeners")
+def hosts_take_connections(facts: HostsFacts) -> Sentence:
+    """Each host takes connections, whoever answers then."""
+    if facts.bare:
+        return NotApplicable(reason="a plain server has no listener apart from itself")
+    shut = [s.health for s in facts.hosts.values() if _kind(s) in UNCONNECTED]
+    unresolved = [name for name, s in facts.hosts.items() if _kind(s) == "dns"]
+    if shut:
+        return Wrong(reason="; ".join(f"{a.url}: {said(a)}" for a in shut), reproduce=shut[0].curl())
+    if unresolved:
+        return CannotTell(reason=f"{' and '.join(unresolved)}: the name has no address")
+    return None
+
+
+def _kind(seen: HostSeen) -> str | None:
+    return seen.health.failure.kind if seen.health.failure else None

@@ -14,24 +14,31 @@ from hokusai_probe.looking import Look
 from hokusai_probe.model import Blocked, CannotTell, Facts, Frozen, HostName, NotApplicable, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
 
 GATEWAY_PATH = "/api/mlflow/api/2.0/mlflow/experiments/search"
 
 
 class Condition(Frozen):
-    """One condition of a rule; any of its values satisfies it."""
+    """One condition of a rule; any of its values satisfies it. ``name`` is that of a header."""
 
     field: str
     values: tuple[str, ...]
+    name: str = ""
 
 
 class Action(Frozen):
-    """What a rule does: forward to target groups, redirect, or a fixed response with its status."""
+    """What a rule does: forward to target groups, redirect, or a fixed response with its status.
+
+    ``target_groups`` are those that get requests, which a weight of 0 keeps from it.
+    ``redirect`` is protocol and port of where a redirect leads, as AWS writes them: ``HTTPS:443``.
+    """
 
     type: str
     target_groups: tuple[str, ...] = ()
     status: str = ""
+    redirect: str = ""
 
 
 class Rule(Frozen):
@@ -44,20 +51,28 @@ class Rule(Frozen):
 
 
 class Listener(Frozen):
-    """One listener; rules in the order in which they are tried, the default last."""
+    """One listener; rules in the order in which they are tried, the default last.
+
+    ``certificates``: ARNs of those that it names itself; more may be added to it for other host names.
+    """
 
     arn: str
     port: int
     protocol: str
     rules: tuple[Rule, ...]
+    certificates: tuple[str, ...] = ()
 
 
 class Balancer(Frozen):
-    """One load balancer with its listeners, or why it could not be read."""
+    """One load balancer with its listeners, or why it could not be read.
+
+    ``zone_id`` is the hosted zone that an alias record to it names.
+    """
 
     name: str
     arn: str = ""
     dns_name: str = ""
+    zone_id: str = ""
     listeners: tuple[Listener, ...] = ()
     failure: AwsFailure | None = None
 
@@ -104,6 +119,7 @@ async def _balancer(aws: AwsDoor, name: str) -> Balancer:
         name=name,
         arn=one["LoadBalancerArn"],
         dns_name=one.get("DNSName", ""),
+        zone_id=one.get("CanonicalHostedZoneId", ""),
         listeners=tuple(item for item in read if isinstance(item, Listener)),
         failure=failure,
     )
@@ -116,7 +132,11 @@ async def _listener(aws: AwsDoor, item: Mapping[str, object]) -> Listener | AwsF
         return rules.failure
     ordered = sorted((_rule(r) for r in rules.data["Rules"]), key=_order)
     return Listener(
-        arn=arn, port=int(str(item["Port"])), protocol=str(item["Protocol"]), rules=tuple(ordered)
+        arn=arn,
+        port=int(str(item["Port"])),
+        protocol=str(item["Protocol"]),
+        rules=tuple(ordered),
+        certificates=tuple(str(c["CertificateArn"]) for c in _items(item.get("Certificates"))),
     )
 
 
@@ -151,21 +171,27 @@ def _condition(item: Mapping[str, object]) -> Condition:
     configured = [c for name in _CONFIGS if isinstance(c := item.get(name), Mapping)]
     listed = [item.get("Values"), *(c.get("Values") for c in configured)]
     values = next((v for v in listed if isinstance(v, list) and v), [])
-    return Condition(field=str(item["Field"]), values=tuple(str(v) for v in values))
+    names = (str(c["HttpHeaderName"]) for c in configured if c.get("HttpHeaderName"))
+    return Condition(
+        field=str(item["Field"]), values=tuple(str(v) for v in values), name=next(names, "").lower()
+    )
 
 
 def _action(item: Mapping[str, object]) -> Action:
     forward = item.get("ForwardConfig")
-    groups = (
-        [str(g["TargetGroupArn"]) for g in _items(forward.get("TargetGroups"))]
-        if isinstance(forward, Mapping)
-        else []
-    )
+    weighted = list(_items(forward.get("TargetGroups"))) if isinstance(forward, Mapping) else []
+    groups = [str(g["TargetGroupArn"]) for g in weighted if g.get("Weight", 1) != 0]
     if not groups and item.get("TargetGroupArn"):
         groups = [str(item["TargetGroupArn"])]
     fixed = item.get("FixedResponseConfig")
     status = str(fixed.get("StatusCode", "")) if isinstance(fixed, Mapping) else ""
-    return Action(type=str(item["Type"]), target_groups=tuple(groups), status=status)
+    away = item.get("RedirectConfig")
+    redirect = f"{away.get('Protocol', '')}:{away.get('Port', '')}" if isinstance(away, Mapping) else ""
+    return Action(type=str(item["Type"]), target_groups=tuple(groups), status=status, redirect=redirect)
+
+
+NOBODY = "nobody"
+"""Whose a target group is that no service registers with and that has no target."""
 
 
 # --- where a request would go -----------------------------------------------------------------------
@@ -176,8 +202,9 @@ Certain = Literal["yes", "no", "unknown"]
 def route(listener: Listener, host: str, path: str) -> Rule | None:
     """The rule that takes an outside request for ``path`` at ``host``; None when that cannot be told.
 
-    Conditions on the source address do not hold for an outside request where they name private
-    addresses only. Conditions that look at headers, methods or queries cannot be told from here.
+    It is a GET with the headers that every client sends. Conditions on the source address do not hold for
+    an outside request where they name private addresses only; those on queries, and on headers that clients
+    send with values of their own, cannot be told from here.
     Rules are tried in the order of their priority (AWS: "Listener rules for your Application Load Balancer").
     """
     for rule in listener.rules:
@@ -197,13 +224,29 @@ def _takes(rule: Rule, host: str, path: str) -> Certain:
 
 
 def _holds(condition: Condition, host: str, path: str) -> Certain:
+    if not condition.values:
+        return "unknown"  # regular expressions, or something that did not exist when this was written
     if condition.field == "path-pattern":
         return _any(condition.values, path)
     if condition.field == "host-header":
         return _any(tuple(v.lower() for v in condition.values), host.lower())
-    if condition.field == "source-ip" and all(_private(v) for v in condition.values):
+    if condition.field == "http-request-method":
+        return "yes" if "GET" in condition.values else "no"
+    if condition.field == "http-header" and condition.name not in _SENT_BY_ALL:
         return "no"
-    return "unknown"
+    return _from(condition.values) if condition.field == "source-ip" else "unknown"
+
+
+_SENT_BY_ALL = frozenset({
+    "", "host", "user-agent", "accept", "accept-encoding", "authorization", "x-api-key", "connection",
+})  # fmt: skip
+
+
+def _from(networks: tuple[str, ...]) -> Certain:
+    """Whether a request from anywhere comes from one of these networks."""
+    if {"0.0.0.0/0", "::/0"} & set(networks):
+        return "yes"
+    return "no" if all(_private(n) for n in networks) else "unknown"
 
 
 def _any(patterns: Iterable[str], text: str) -> Certain:
@@ -219,6 +262,12 @@ def _private(network: str) -> bool:
     import ipaddress
 
     return ipaddress.ip_network(network, strict=False).is_private
+
+
+def redirects_to_https(listener: Listener) -> bool:
+    """Whether what no rule takes is sent on to https; ``#{protocol}`` would be http again."""
+    last = listener.rules[-1].action if listener.rules else Action(type="none")
+    return last.type == "redirect" and last.redirect in {"HTTPS:443", "HTTPS:"}
 
 
 # --- checks -----------------------------------------------------------------------------------------
@@ -249,7 +298,7 @@ def _wrong_way(rule: Rule | None, ecs: EcsServicesFacts | None, service: str, pa
         return CannotTell(reason=f"the rules for {path} look at more than host and path")
     if rule.action.type != "forward":
         return f"rule {rule.priority} answers {path} with {rule.action.type} {rule.action.status}".rstrip()
-    owner = owner_of(ecs, rule.action.target_groups)
+    owner = owner_of(ecs, rule.action.target_groups, right=service)
     if owner == service:
         return None
     if owner is None:
@@ -266,12 +315,39 @@ def _owner_unknown(ecs: EcsServicesFacts | None, service: str, path: str) -> Sen
     return CannotTell(reason=reason)
 
 
-def owner_of(ecs: EcsServicesFacts | None, groups: Iterable[str]) -> str | None:
-    """The service whose tasks register with one of these target groups, None where none does."""
-    wanted = set(groups)
-    if ecs is None:
-        return None
-    return next((name for name, s in ecs.services.items() if wanted & set(s.target_groups)), None)
+def owners_of(
+    ecs: EcsServicesFacts | None, groups: Iterable[str], known: TargetGroupsFacts | None = None
+) -> tuple[str, ...] | None:
+    """Who gets what is sent to these target groups: services, or nobody; None: one of them is not known.
+
+    A group is a service's when ECS registers its tasks there, or when somebody else registered the same
+    addresses. A group without any target is nobody's, as long as each service has one of its own.
+    """
+    found = tuple(_owner(ecs, arn, known) for arn in groups)
+    return None if None in found or not found else tuple(dict.fromkeys(o for o in found if o))
+
+
+def _owner(ecs: EcsServicesFacts | None, arn: str, known: TargetGroupsFacts | None) -> str | None:
+    services = ecs.services if ecs else {}
+    mine = next((name for name, s in services.items() if arn in s.target_groups), None)
+    group = next((g for g in known.groups if g.arn == arn), None) if known else None
+    if mine or known is None or group is None or group.failure is not None:
+        return mine
+    addresses = {t.id for t in group.targets}
+    same = (name for name in services if addresses & {t.id for g in known.of(name) for t in g.targets})
+    settled = services and all(s.target_groups for s in services.values())
+    return next(same, NOBODY if settled and not addresses else None)
+
+
+def owner_of(
+    ecs: EcsServicesFacts | None,
+    groups: Iterable[str],
+    known: TargetGroupsFacts | None = None,
+    right: str = "",
+) -> str | None:
+    """The one who gets what is sent to these target groups, as :func:`owners_of`; of several, not the right."""
+    found = owners_of(ecs, groups, known) or ()
+    return next((one for one in found if one != right), next(iter(found), None))
 
 
 @check(hop="rule.auth")
@@ -296,3 +372,102 @@ def api_rules_lead_to_gateway(
 ) -> Sentence:
     """By its rules the api host sends its paths to the gateway."""
     return _misrouted(facts, ecs, target, "api", "/health")
+
+
+@check(hop="listeners/redirect")
+def plain_http_is_redirected(facts: ListenerRulesFacts, target: Target) -> Sentence:
+    """Each load balancer sends plain http on to https (contract 1), by its rules."""
+    hosts = [h for h in target.hosts.present() if LOAD_BALANCER_OF_HOST[h] in facts.balancers]
+    read = [b for h in hosts if (b := facts.of_host(h)) is not None]
+    bad = "; ".join(f"{b.name} {plain_http(b)}" for b in read if plain_http(b))
+    if bad or not hosts:
+        return bad or NotApplicable(reason="the target names no load balancer of its hosts")
+    return None if len(read) == len(hosts) else CannotTell(reason="not every load balancer could be read")
+
+
+def plain_http(balancer: Balancer) -> str:
+    """What is wrong with a load balancer's port 80, as words that follow its name; empty: nothing is."""
+    listener = balancer.listener(80)
+    if listener is None:
+        return "has no listener on port 80 that would send plain http on to https"
+    if redirects_to_https(listener):
+        return ""
+    return f"answers plain http on port 80 with {_said(listener)} in place of a redirect to https"
+
+
+def _said(listener: Listener) -> str:
+    last = listener.rules[-1].action if listener.rules else Action(type="none")
+    return f"{last.type} {last.redirect or last.status}".strip()
+
+
+class Promise(Frozen):
+    """A path at a host that must lead to one of some services; the first of them is the one it is made for."""
+
+    host: HostName
+    path: str
+    services: tuple[str, ...]
+
+
+def promises(target: Target) -> tuple[Promise, ...]:
+    """What the load balancers must bring where it belongs: contract 2 and 7.1, and the paths of the target.
+
+    MLflow's own prefix may lead to MLflow itself, as it does in the contract's layout.
+    """
+    if target.hosts.auth is None:
+        return ()
+    direct = target.paths.mlflow_direct
+    asked = dict.fromkeys((GATEWAY_PATH, *target.paths.required, *target.paths.public))
+    wanted = [
+        *(("auth", path, ("auth",)) for path in ("/api/v1/keys/validate", "/health")),
+        *(("registry", p, ("gateway", "mlflow") if _below(p, direct) else ("gateway",)) for p in asked),
+        *(("api", path, ("gateway",)) for path in ("/health", GATEWAY_PATH)),
+    ]
+    there = target.hosts.present()
+    return tuple(Promise(host=h, path=p, services=s) for h, p, s in wanted if h in there)
+
+
+def _below(path: str, prefix: str | None) -> bool:
+    return bool(prefix) and (path == prefix or path.startswith(f"{prefix}/"))
+
+
+@check(hop="listeners/rules")
+def promised_paths_are_routed(
+    facts: ListenerRulesFacts,
+    ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
+    target: Target,
+) -> Sentence:
+    """By the rules each path that clients need leads to the service that it belongs to.
+
+    Beside the looks at single paths: these are all of them, on all hosts, also where nobody asks.
+    """
+    if not promises(target):
+        return NotApplicable(reason="the target is a plain server, as far as we know")
+    said = [(p, _led(p, facts, ecs, groups, target)) for p in promises(target)]
+    wrong = [text for _, text in said if isinstance(text, str)]
+    open_ones = [f"{p.host} {p.path}" for p, text in said if isinstance(text, CannotTell)]
+    if wrong or not open_ones:
+        return "; ".join(dict.fromkeys(wrong)) or None
+    return CannotTell(reason=f"where these lead is not known: {', '.join(open_ones)}")
+
+
+def _led(
+    promise: Promise,
+    facts: ListenerRulesFacts,
+    ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
+    target: Target,
+) -> str | CannotTell | None:
+    balancer = facts.of_host(promise.host)
+    listener = balancer.listener(443) if balancer else None
+    rule = route(listener, host_name(target, promise.host), promise.path) if listener else None
+    if rule is None:
+        return CannotTell(reason="not known")
+    where = f"rule {rule.priority} of the {promise.host} host"
+    if rule.action.type != "forward":
+        return f"{where} answers {promise.path} with {rule.action.type} {rule.action.status}".rstrip()
+    owners = owners_of(ecs, rule.action.target_groups, groups)
+    if owners is None:
+        return CannotTell(reason="not known")
+    strangers = [owner for owner in owners if owner not in promise.services]
+    return f"{where} sends {promise.path} to the target group of {strangers[0]}" if strangers else None

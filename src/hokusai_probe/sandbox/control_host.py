@@ -29,13 +29,17 @@ class ControlHost:
         host: Its host name.
         faults_path: The table of faults.
         time_scale: How many times faster than the platform; a fault's ``delay_s`` is divided by it.
+        clock: The platform's; a scenario puts the prober's clock wrong and nobody else's.
 
     """
 
-    def __init__(self, ip: str, host: str, faults_path: Path, time_scale: float) -> None:
+    def __init__(
+        self, ip: str, host: str, faults_path: Path, time_scale: float, clock: PlatformClock | None = None
+    ) -> None:
         self._host = host
         self._faults = FaultTable(faults_path)
         self._time_scale = time_scale
+        self._clock = clock or PlatformClock()
         self._front = Front(ip, "", 0)
 
     async def start(self) -> str:
@@ -71,11 +75,17 @@ class ControlHost:
         if fault is not None and fault.status is None:
             return await cut_off(request, silent_s=_SILENT_S if fault.drop else 0.0)
         await asyncio.sleep(effect.delay_s / self._time_scale)
-        answer = _dated(_own(request) if fault is None else made_answer(fault))
+        answer = self._dated(_own(request) if fault is None else made_answer(fault))
         try:
             return await relay(request, await edited(answer, effect.edits))
         except ConnectionError:
             return await cut_off(request)
+
+    def _dated(self, answer: Answer) -> Answer:
+        """The answer with the true time, unless a fault gave it another."""
+        if "Date" in answer.headers:
+            return answer
+        return dataclasses.replace(answer, headers=self._clock.dated(answer.headers))
 
 
 def _seen(request: web.BaseRequest) -> Seen:
@@ -92,10 +102,3 @@ def _seen(request: web.BaseRequest) -> Seen:
 def _own(request: web.BaseRequest) -> Answer:
     status, body = (200, b"ok") if request.rel_url.path == "/" else (404, b"Not Found")
     return whole(status, {"Content-Type": "text/plain", "Content-Length": str(len(body))}, body)
-
-
-def _dated(answer: Answer) -> Answer:
-    """The answer with this machine's time, unless a fault gave it another."""
-    if "Date" in answer.headers:
-        return answer
-    return dataclasses.replace(answer, headers=PlatformClock().dated(answer.headers))

@@ -231,7 +231,7 @@ async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
         database = await _start_database(plane, early, resolver, stack)
         health = _health(plane, early, resolver, stack)
         authority = _authority(scenario, early)
-        surroundings = await surround(early, authority, plane.extra_addresses, stack)
+        surroundings = await surround(early, authority, plane.extra_addresses, stack, aws.clock)
         layout = Layout(endpoint, early.identity, early.places, authority)
         reconciler = _reconciler(plane, early, aws.storage_url, resolver)
         stack.push_async_callback(asyncio.to_thread, reconciler.close)

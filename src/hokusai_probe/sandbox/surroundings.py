@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from hokusai_probe.sandbox.certificates import Authority
+from hokusai_probe.sandbox.clock import PlatformClock
 from hokusai_probe.sandbox.control_host import ControlHost
 from hokusai_probe.sandbox.early import TIME_SCALE, Early
 from hokusai_probe.sandbox.site import Site, webhook_secret
@@ -31,7 +32,11 @@ class Surroundings:
 
 
 async def surround(
-    early: Early, authority: Authority, addresses: MutableMapping[str, str], stack: AsyncExitStack
+    early: Early,
+    authority: Authority,
+    addresses: MutableMapping[str, str],
+    stack: AsyncExitStack,
+    clock: PlatformClock,
 ) -> Surroundings:
     """Start both, and have their names lead to them.
 
@@ -40,6 +45,7 @@ async def surround(
         authority: Who issues the website's certificate.
         addresses: The names that the DNS server knows beside the control plane's.
         stack: What closes them.
+        clock: What time it is there.
 
     """
     apex = early.identity.public_zone
@@ -47,7 +53,7 @@ async def surround(
     stack.push_async_callback(site.close)
     webhook_url = await site.start(authority.issue(apex))
     name = f"control.{apex}"
-    control = ControlHost(early.ip(_CONTROL_HOST), name, early.runtime.faults, TIME_SCALE)
+    control = ControlHost(early.ip(_CONTROL_HOST), name, early.runtime.faults, TIME_SCALE, clock)
     stack.push_async_callback(control.close)
     control_url = await control.start()
     addresses.update({apex: early.ip(_SITE_HOST), name: early.ip(_CONTROL_HOST)})
