@@ -120,6 +120,5 @@ def _elsewhere(stores: MlflowStoresFacts | None, bucket: str) -> bool:
     """MLflow's destination is another bucket, or is not to be seen."""
     if stores is None or DESTINATION_FLAG in stores.flags or any(n in stores.hidden for n in DESTINATION):
         return True
-    return bool(
-        stores.destination and stores.destination.startswith("s3:") and not kept_under(stores, bucket)
-    )
+    in_s3 = stores.destination is not None and stores.destination.startswith("s3:")
+    return in_s3 and not kept_under(stores, bucket)

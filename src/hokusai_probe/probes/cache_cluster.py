@@ -10,6 +10,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, NotApplicable
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 ANSWERS = frozenset({"available", "modifying", "snapshotting"})
 SILENT = frozenset(
@@ -118,3 +119,28 @@ def cache_is_available(facts: CacheClusterFacts) -> Sentence:
     if facts.available is None:
         return CannotTell(reason=f"{facts.name} is {facts.status!r}, which says nothing of connections")
     return None if facts.available else f"{facts.name} is {facts.status}"
+
+
+def url_complaint(url: str, facts: CacheClusterFacts) -> str | None:
+    """Why this address cannot be that of the cache, whatever host it names; None where it can."""
+    scheme, divided, _ = url.partition("://")
+    if not divided:
+        return "has no scheme, and redis-py takes none without redis:// or rediss://"
+    if scheme not in {"redis", "rediss"}:
+        return f"has the scheme {scheme}, which is none of Redis's"
+    if scheme == "redis" and facts.tls and not facts.tls_preferred:
+        return "speaks plain text to a cache with transit encryption"
+    if scheme == "rediss" and facts.tls is False:
+        return "speaks TLS to a cache without transit encryption"
+    return None
+
+
+@check(hop="gateway-to-cache/url")
+def redis_url_fits_the_cache(facts: CacheClusterFacts, definitions: TaskDefinitionsFacts) -> Sentence:
+    """The gateway's REDIS_URL has a scheme, and the one that the cache's encryption asks for."""
+    gateway = definitions.of("gateway")
+    url = gateway.addresses.get("REDIS_URL") if gateway else None
+    if url is None:
+        return CannotTell(reason="the gateway has no REDIS_URL that could be read")
+    complaint = url_complaint(url, facts)
+    return f"REDIS_URL is {url}, which {complaint}" if complaint else None

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
@@ -109,8 +110,7 @@ def between(events: Sequence[tuple[str, str]], mark: str) -> tuple[int, ...] | N
     known = [place for place in places if place is not None]
     if len(streams) != 1 or len(known) != CALLS + 1 or known != sorted(known):
         return None
-    gaps = zip(known, known[1:], strict=False)
-    return tuple(sum(VALIDATES in text for text in lines[a:b]) for a, b in gaps)
+    return tuple(sum(VALIDATES in text for text in lines[a:b]) for a, b in pairwise(known))
 
 
 @check(hop="gateway-to-cache/effect", behaviour="cache-off")

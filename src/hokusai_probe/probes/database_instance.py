@@ -19,7 +19,8 @@ MOST_EVENTS = 20
 # "Viewing Amazon RDS DB instance status", RDS user guide
 ANSWERS = frozenset({
     "available", "backing-up", "configuring-activity-stream", "configuring-enhanced-monitoring",
-    "configuring-iam-database-auth", "configuring-log-exports", "converting-to-vpc", "maintenance", "modifying",
+    "configuring-iam-database-auth", "configuring-log-exports", "converting-to-vpc", "maintenance",
+    "modifying",
     "moving-to-vpc", "renaming", "resetting-master-credentials", "storage-config-upgrade",
     "storage-initialization", "storage-optimization", "upgrading",
 })  # fmt: skip

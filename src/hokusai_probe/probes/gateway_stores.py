@@ -45,7 +45,7 @@ def database_trouble(text: str) -> DatabaseTrouble:
 
 
 class GatewayStoresFacts(Facts):
-    """What the gateway said last. ``cache``: healthy or unhealthy in its own words, None where it says nothing.
+    """What the gateway said last. ``cache``: healthy or unhealthy in its own words, None: it says nothing.
 
     ``database``: whether it reaches its database, None where it does not say or contradicts itself;
     ``database_error`` its words, ``database_settings`` (host, port, user, primary_db, fallback_db as text)
@@ -89,15 +89,10 @@ def _complains(health: Answer) -> bool:
 
 
 def _hiccup(ready: Answer) -> bool:
-    """The database did not answer. What a server answered, "password authentication failed" say, is no hiccup."""
+    """The database did not answer. A refusal that a server speaks, of a password say, is no hiccup."""
     found = _database_check(ready)
-    said = str(found.get("error") or "")
-    return found.get("passed") is False and database_trouble(said) in {
-        "silent",
-        "refused",
-        "no-name",
-        "other",
-    }
+    trouble = database_trouble(str(found.get("error") or ""))
+    return found.get("passed") is False and trouble in {"silent", "refused", "no-name", "other"}
 
 
 def stores_seen(health: Answer, ready: Answer, *, asked_again: bool = False) -> GatewayStoresFacts:
