@@ -111,12 +111,12 @@ def stored_artifact_is_in_the_bucket(
         return CannotTell(reason=f"s3:ListBucketVersions: {facts.failure.kind}")
     if facts.versions is None:
         return CannotTell(reason="the bucket keeps no versions, or cannot be read: nothing is left to see")
-    if facts.versions or _elsewhere(stores, bucket.name):
+    if facts.versions or elsewhere(stores, bucket.name):
         return None if facts.versions else CannotTell(reason="MLflow is told to keep artifacts elsewhere")
     return f"the artifact came back from MLflow, and {bucket.name} has never had it"
 
 
-def _elsewhere(stores: MlflowStoresFacts | None, bucket: str) -> bool:
+def elsewhere(stores: MlflowStoresFacts | None, bucket: str) -> bool:
     """MLflow's destination is another bucket, or is not to be seen."""
     if stores is None or DESTINATION_FLAG in stores.flags or any(n in stores.hidden for n in DESTINATION):
         return True
