@@ -43,7 +43,7 @@ def heard_from_s3(
     registration: RegistrationFacts | None,
     durability: ArtifactDurabilityFacts | None,
 ) -> Claim | None:
-    """A telling claim that S3 said one of these words to MLflow: in an answer, or in its log; None: it did not."""
+    """A telling claim that S3 said one of these words to MLflow, in an answer or its log; None: not heard."""
     for place in ("upload", "download"):
         answer: Answer | None = getattr(registration, place) if registration else None
         if answer is not None and (answer.status or 0) >= 400 and _says(answer.body, words):

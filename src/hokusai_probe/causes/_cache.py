@@ -41,7 +41,7 @@ def elsewhere(gateway: TaskDefinition | None, cache: CacheClusterFacts | None) -
 
 
 def right_url(cache: CacheClusterFacts | None) -> str | None:
-    """The address of the cache as the gateway should have it; None where it needs a token, or is not known."""
+    """The address of the cache as the gateway should have it; None: it needs a token, or is not known."""
     if cache is None or not cache.hosts or cache.token:
         return None
     return f"{'rediss' if cache.tls else 'redis'}://{cache.hosts[0]}:{cache.port or 6379}/0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from shlex import quote
 
 from hokusai_probe.answers import error_code, responder
 from hokusai_probe.causes._revision import set_variable
@@ -41,7 +42,7 @@ class Complaint(Frozen):
 def mlflow_complains(
     api: MlflowApiFacts | None, registration: RegistrationFacts | None
 ) -> Iterator[Complaint]:
-    """Answers in which MLflow itself speaks of its database: 5xx with the driver's words (field: 503 JSON)."""
+    """Answers in which MLflow itself speaks of its database: 5xx with the driver's words."""
     if api is not None:
         yield from _spoken(MlflowApiFacts, {"search": api.search, "unknown_model": api.unknown_model})
     if registration is not None:
@@ -113,8 +114,9 @@ def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
 
 def describe_instance(name: str | None) -> str:
     """The AWS CLI call that shows the state of the database, or of all of them."""
-    which = f" --db-instance-identifier {name}" if name else ""
-    return f"aws rds describe-db-instances{which} --query 'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]'"
+    which = f" --db-instance-identifier {quote(name)}" if name else ""
+    columns = "'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]'"
+    return f"aws rds describe-db-instances{which} --query {columns}"
 
 
 def set_variables(

@@ -105,7 +105,7 @@ def _thaw(bucket: ArtifactBucketFacts) -> Remedy:
     named = not any(sid.startswith("statement ") for sid in sids)
     return Remedy(
         kind="automatic" if only or named else "needs-value",
-        summary=f"Take {', '.join(sids)} out of the policy of {bucket.name}, once it is clear why it was put there.",
+        summary=f"Take {', '.join(sids)} out of the policy of {bucket.name}, once it is clear why it is there.",
         before=(read,),
         aws_cli=(f"aws s3api delete-bucket-policy --bucket {name}",) if only else (filtered, put),
         after=(f"aws s3api get-bucket-policy-status --bucket {name}",),
@@ -129,8 +129,8 @@ def _allow(bucket: str, definitions: TaskDefinitionsFacts | None) -> Remedy:
     put = f"aws iam put-role-policy {named} --policy-document {policy}"
     return Remedy(
         kind="automatic" if role else "needs-value",
-        summary=f"Allow MLflow's task role {role or '(see its task definition)'} to use {bucket}. Where it has "
-        "the rights already, an explicit deny speaks against it: in a bucket policy, a boundary, or the key's.",
+        summary=f"Allow MLflow's task role {role or '(see its task definition)'} to use {bucket}. Where "
+        "it has the rights already, an explicit deny is against it: in a bucket policy, a boundary, a key's.",
         before=(f"aws iam list-role-policies --role-name {quote(role)}",) if role else (),
         aws_cli=(put,) if role else (),
         after=(f"aws iam get-role-policy {named}",) if role else (),

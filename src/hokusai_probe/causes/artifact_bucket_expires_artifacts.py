@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from shlex import quote
 
+from pydantic import JsonValue
+
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts, kept_under, said_of
@@ -60,7 +62,7 @@ def _expires(bucket: ArtifactBucketFacts, number: int) -> Claim:
 
 def _none(bucket: ArtifactBucketFacts) -> Claim:
     text = "a rule of the bucket removes current artifacts"
-    rules = [rule.model_dump(mode="json") for rule in bucket.rules or ()]
+    rules: JsonValue = [rule.model_dump(mode="json") for rule in bucket.rules or ()]
     return claim(text, holds=False, by=ArtifactBucketFacts, fact="rules", value=rules)
 
 
@@ -88,7 +90,7 @@ def _remedy(bucket: ArtifactBucketFacts, found: tuple[int, ...]) -> Remedy | Non
         aws_cli=(change, f"{put} --lifecycle-configuration file://lifecycle.json"),
         terraform=f"{versions}{bucket.name}{rule}{noncurrent}",
         after=(_read(bucket),),
-        also_touches="The bucket grows: what the rule was to tidy up needs another way. Objects that it removed "
-        "from a versioned bucket can be brought back by deleting their delete markers.",
+        also_touches="The bucket grows: what the rule was to tidy up needs another way. Objects that it "
+        "removed from a versioned bucket can be brought back by deleting their delete markers.",
         verify="hokusai-probe verify artifact-bucket-expires-artifacts",
     )

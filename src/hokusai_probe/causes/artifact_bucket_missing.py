@@ -50,7 +50,7 @@ def artifact_bucket_missing(
 
 
 def _gone(bucket: ArtifactBucketFacts | None, spoken: Claim | None) -> Claim:
-    """S3's own word. Where MLflow is told otherwise, it keeps artifacts in another bucket than the target's."""
+    """S3's own word. Where MLflow is told otherwise, its bucket is another than the target's."""
     exists = bucket.exists if bucket else None
     name = bucket.name if bucket and bucket.name else "the artifact bucket"
     known = exists is not None
@@ -76,8 +76,8 @@ def _remedy(bucket: ArtifactBucketFacts | None, target: Target) -> Remedy | None
     closed = "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
     return Remedy(
         kind="automatic",
-        summary=f"Make {bucket.name} again, closed and versioned. What was in it is lost, unless a replica or "
-        "a backup has it: look there first.",
+        summary=f"Make {bucket.name} again, closed and versioned. What was in it is lost, unless a "
+        "replica or a backup has it: look there first.",
         before=(f"aws s3api head-bucket --bucket {name}", "aws s3api list-buckets --query 'Buckets[].Name'"),
         aws_cli=(
             f"aws s3api create-bucket --bucket {name} --region {quote(region)}{placed}",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from shlex import quote
 
+from pydantic import JsonValue
+
 from hokusai_probe.causes._cache import (
     HOST_VARIABLE,
     PLACE,
@@ -31,7 +33,7 @@ from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinition
     entails=("auth-cache-off",),
     look_alikes={
         "security-group-blocks-cache": "there the cache's security group does not admit the gateway",
-        "cache-url-lacks-scheme-or-tls": "there /health, which reads other variables, says that redis is well",
+        "cache-url-lacks-scheme-or-tls": "there /health reads other variables, and says that redis is well",
         "auth-cache-off": "there /health says that redis is well, and no call is spared",
         "auth-service-slow": "there validating itself is slow; here there is only more of it",
     },
@@ -65,10 +67,11 @@ def cache_unreachable(
 
 
 def _symptom(stores: GatewayStoresFacts, effect: CacheEffectFacts | None, wrong: tuple[str, ...]) -> Claim:
-    """The gateway says so; or keys are not remembered, and they are kept at an address that is not Redis's."""
+    """The gateway says so; or keys are not remembered, and are kept at an address that is not Redis's."""
     lost = VARIABLE in wrong and effect is not None and effect.effective is False
     if lost and effect is not None and stores.cache != "unhealthy":
-        text, value = "no key is remembered", list(effect.validations or ())
+        text: str = "no key is remembered"
+        value: JsonValue = list(effect.validations or ())
         return claim(text, holds=True, by=CacheEffectFacts, fact="validations", value=value)
     unwell = None if stores.cache is None else stores.cache == "unhealthy"
     word = "cache" if stores.cache else ""
@@ -129,8 +132,8 @@ def _remedy(
     events = f" --source-identifier {quote(name)} --source-type replication-group" if name else ""
     return Remedy(
         kind="needs-value",
-        summary="See what ElastiCache says of the cache and its nodes, and restore it if it is gone; if it is "
-        "available, look at the way from the gateway's tasks to its port.",
+        summary="See what ElastiCache says of the cache and its nodes, and restore it if it is gone; if it "
+        "is available, look at the way from the gateway's tasks to its port.",
         before=(describe_cache(cache), f"aws elasticache describe-events{events} --duration 1440"),
         also_touches="The gateway works without a cache; the auth service bears every call meanwhile.",
         verify=verify,

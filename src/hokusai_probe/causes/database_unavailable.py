@@ -24,7 +24,7 @@ from hokusai_probe.probes.model_registration import RegistrationFacts
     effort="minutes",
     entails=("mlflow-down",),
     look_alikes={
-        "security-group-blocks-database": "there RDS is available and a security group does not admit the caller",
+        "security-group-blocks-database": "there RDS is available and a group does not admit the caller",
         "mlflow-database-unreachable": "there RDS is available and the gateway reaches it",
         "database-settings-wrong": "there the server answers, and refuses the user or the name",
         "database-connections-exhausted": "there the server says 'too many clients'",

@@ -80,8 +80,8 @@ def _remedy(bucket: str, definitions: TaskDefinitionsFacts | None, ecs: EcsServi
         ecs,
         "mlflow",
         (DESTINATION[0], quote(place)),
-        summary=f"Set {DESTINATION[0]} to {place} for MLflow, and deploy it. First save what is on the running "
-        "task's disk, through MLflow itself: it is gone with the task.",
+        summary=f"Set {DESTINATION[0]} to {place} for MLflow, and deploy it. First save what is on the "
+        "running task's disk, through MLflow itself: it is gone with the task.",
         verify="hokusai-probe verify mlflow-artifacts-on-task-disk",
     )
     variable = f'# environment of the container\n{{ name = "{DESTINATION[0]}", value = "{place}" }}\n'

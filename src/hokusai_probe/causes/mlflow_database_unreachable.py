@@ -39,7 +39,7 @@ _NO_CONNECTION = (
     entails=("tasks-crash-at-start", "ecs-service-short-of-tasks", "target-group-empty", "mlflow-down"),
     look_alikes={
         "database-unavailable": "there RDS itself is not available",
-        "security-group-blocks-database": "there a security group does not admit MLflow, and connects time out",
+        "security-group-blocks-database": "there a group does not admit MLflow, and connects time out",
         "mlflow-database-password-wrong": "there the server answers and refuses the password",
         "database-connections-exhausted": "there the server answers 'too many clients'",
         "gateway-proxy-timeout-too-short": "there MLflow finishes what the gateway gave up; here it hangs",

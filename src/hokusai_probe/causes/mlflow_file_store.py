@@ -61,7 +61,7 @@ def _remedy(
     instance: DatabaseInstanceFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Remedy:
-    """The address is RDS's; the password comes from a secret, which a person must name. Data are saved first."""
+    """The address is RDS's; the password comes from a secret that a person must name."""
     uri = None
     if instance is not None and instance.host and instance.database:
         uri = f"postgresql://{instance.master}@{instance.host}:{instance.port}/{instance.database}"
