@@ -105,7 +105,7 @@ def _thaw(bucket: ArtifactBucketFacts) -> Remedy:
     named = not any(sid.startswith("statement ") for sid in sids)
     return Remedy(
         kind="automatic" if only or named else "needs-value",
-        summary=f"Take {', '.join(sids)} out of the policy of {bucket.name}, once it is clear why it is there.",
+        summary=f"Take {', '.join(sids)} out of the policy of {bucket.name}, once it is clear whose it is.",
         before=(read,),
         aws_cli=(f"aws s3api delete-bucket-policy --bucket {name}",) if only else (filtered, put),
         after=(f"aws s3api get-bucket-policy-status --bucket {name}",),

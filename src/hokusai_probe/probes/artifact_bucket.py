@@ -26,7 +26,7 @@ class LifecycleRule(Frozen):
     ``noncurrent_days``: when old versions go. ``tagged``: only objects with certain tags; MLflow sets none.
     """
 
-    id: str
+    id: str = ""
     prefix: str = ""
     tagged: bool = False
     days: int | None = None
