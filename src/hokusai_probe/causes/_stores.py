@@ -1,0 +1,152 @@
+"""What the causes at database, cache and bucket share: who complains of the database, and the commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from shlex import quote
+
+from hokusai_probe.answers import error_code, responder
+from hokusai_probe.causes._revision import set_variable
+from hokusai_probe.causes._words import readiness
+from hokusai_probe.declare import Claim, claim
+from hokusai_probe.http import Answer
+from hokusai_probe.model import Facts, Frozen, Remedy
+from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.gateway_stores import DatabaseTrouble, GatewayStoresFacts, database_trouble
+from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition
+from hokusai_probe.text import clean
+
+UNREACHED: frozenset[DatabaseTrouble] = frozenset({"refused", "no-name", "silent"})
+LOGIN = r"password authentication failed|role \S+ does not exist|no pg_hba\.conf entry"
+_OF_DATABASE = re.compile(r"psycopg|OperationalError|sqlalche|FATAL:|postgres", re.IGNORECASE)
+_STAGES = ("experiment", "run", "logged", "run_read", "model", "version", "models_found", "version_read")
+_LATELY = timedelta(minutes=10)
+
+
+class Complaint(Frozen):
+    """Words about the database: whose look heard them, where they stand, and what they come to."""
+
+    by: type[Facts]
+    fact: str
+    value: str | int | None
+    words: str
+    trouble: DatabaseTrouble
+
+
+def mlflow_complains(
+    api: MlflowApiFacts | None, registration: RegistrationFacts | None
+) -> Iterator[Complaint]:
+    """Answers in which MLflow itself speaks of its database: 5xx with the driver's words."""
+    if api is not None:
+        yield from _spoken(MlflowApiFacts, {"search": api.search, "unknown_model": api.unknown_model})
+    if registration is not None:
+        yield from _spoken(RegistrationFacts, {s: getattr(registration, s) for s in _STAGES})
+
+
+def _spoken(by: type[Facts], answers: Mapping[str, Answer | None]) -> Iterator[Complaint]:
+    for place, answer in answers.items():
+        if answer is not None and _speaks_of_database(answer):
+            yield Complaint(
+                by=by,
+                fact=f"{place}.status",
+                value=answer.status,
+                words=clean(answer.body, 200),
+                trouble=database_trouble(answer.body),
+            )
+
+
+def _speaks_of_database(answer: Answer) -> bool:
+    by_mlflow = (answer.status or 0) >= 500 and responder(answer) == "mlflow" and bool(error_code(answer))
+    return by_mlflow and bool(_OF_DATABASE.search(answer.body))
+
+
+def gateway_complains(stores: GatewayStoresFacts | None) -> Iterator[Complaint]:
+    """What the gateway says of its own database, if it cannot use it."""
+    if stores is not None and stores.database is False and stores.database_error:
+        yield Complaint(
+            by=GatewayStoresFacts,
+            fact="database_error",
+            value=stores.database_error,
+            words=stores.database_error,
+            trouble=database_trouble(stores.database_error),
+        )
+
+
+def logged_lately(logs: LogTailsFacts | None, service: str, pattern: str) -> tuple[str, LogLine] | None:
+    """The newest line of a service that matches, with its place; not one that is long behind the newest."""
+    found = logs.matching(service, pattern) if logs else None
+    if logs is None or found is None:
+        return None
+    newest = logs.logs[service].lines[-1].at
+    return found if newest - found[1].at <= _LATELY else None
+
+
+def heard(text: str, found: Complaint | None, otherwise: object = None, *, telling: bool = False) -> Claim:
+    """A claim that somebody complains so; ``otherwise`` is what holds when nobody does."""
+    if found is None:
+        return claim(text, otherwise, by=GatewayStoresFacts, fact="database")
+    said = f"{text}: {found.words}"
+    return claim(said, holds=True, by=found.by, fact=found.fact, value=found.value, telling=telling)
+
+
+def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
+    """RDS says that the database takes connections; not known without AWS, or where none is named."""
+    seen = instance is not None and instance.status is not None
+    named = instance.name if instance else None
+    gone = instance is not None and instance.missing
+    return claim(
+        f"RDS says that {named} is {instance.status}"
+        if instance and seen
+        else "RDS says that it is available",
+        instance.available if instance else None,
+        by=DatabaseInstanceFacts,
+        fact="status" if seen else "failure.kind" if gone else "",
+        value=instance.status if instance and seen else "not-found" if gone else None,
+        aws_cli=describe_instance(named),
+    )
+
+
+def describe_instance(name: str | None) -> str:
+    """The AWS CLI call that shows the state of the database, or of all of them."""
+    which = f" --db-instance-identifier {quote(name)}" if name else ""
+    columns = "'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]'"
+    return f"aws rds describe-db-instances{which} --query {columns}"
+
+
+def set_variables(
+    definition: TaskDefinition | None,
+    ecs: EcsServicesFacts | None,
+    service: str,
+    variables: Mapping[str, str],
+    *,
+    summary: str,
+    verify: str,
+) -> Remedy:
+    """One revision with several variables changed, and its deployment. Values are words of a command."""
+    each = [
+        set_variable(definition, ecs, service, pair, summary=summary, verify=verify)
+        for pair in variables.items()
+    ]
+    steps = [next(line for line in one.aws_cli if " | python3 " in line) for one in each]
+    filters = [step.partition(" | ")[2].rpartition(" > ")[0] for step in steps]
+    whole = " | ".join((steps[0].partition(" | ")[0], *filters)) + f" > {service}.json"
+    blanks = dict.fromkeys(line for one in each for line in one.aws_cli if not _is_command(line))
+    commands = (whole, *(line for line in each[0].aws_cli if _is_command(line) and line not in steps))
+    listed = "".join(f'{{ name = "{n}", value = "{v.strip(chr(39))}" }}\n' for n, v in variables.items())
+    return each[0].model_copy(
+        update={
+            "kind": "needs-value" if blanks else readiness(*commands),
+            "aws_cli": (*blanks, *commands),
+            "terraform": f"# environment of the container\n{listed}",
+        }
+    )
+
+
+def _is_command(line: str) -> bool:
+    return line.startswith(("aws ", "curl "))

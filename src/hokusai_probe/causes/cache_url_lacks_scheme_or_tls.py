@@ -1,0 +1,81 @@
+"""REDIS_URL does not fit the cache: no scheme, or the wrong one for its encryption."""
+
+from collections.abc import Iterator
+from shlex import quote
+
+from hokusai_probe.causes._cache import (
+    PLACE,
+    VARIABLE,
+    address,
+    describe_gateway,
+    gateway_of,
+    right_url,
+)
+from hokusai_probe.causes._stores import set_variables
+from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.model import Remedy
+from hokusai_probe.probes.cache_cluster import CacheClusterFacts, url_complaint
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
+
+
+@cause(
+    component="gateway",
+    priority="medium",
+    effort="minutes",
+    entails=("auth-cache-off",),
+    look_alikes={
+        "auth-cache-off": "there REDIS_URL is right, and the gateway does not use it",
+        "cache-unreachable": "there Redis does not answer, whatever the address looks like",
+        "parameter-missing": "there the parameter that REDIS_URL comes from does not exist",
+    },
+    source="INC-26, INC-39, L-03; redis-py: Redis.from_url takes redis://, rediss:// and unix://",
+)
+def cache_url_lacks_scheme_or_tls(
+    definitions: TaskDefinitionsFacts, cache: CacheClusterFacts | None, ecs: EcsServicesFacts | None
+) -> Iterator[Case]:
+    """The gateway's REDIS_URL is a bare host name, or speaks plain text where TLS is on (or the reverse).
+
+    ``ValueError: Redis URL must specify one of the following schemes (redis://, rediss://, unix://)`` in its
+    log, once, at the start. Then there is no cache: every call is validated at the auth service, while
+    /health, which reads REDIS_HOST and REDIS_PORT, says that redis is healthy.
+    """
+    gateway = gateway_of(definitions)
+    url = address(gateway, VARIABLE)
+    if url is None:
+        return
+    complaint = url_complaint(url, cache or CacheClusterFacts())
+    yield Case(
+        subject="gateway",
+        breaks=("gateway-to-cache/url", "gateway-to-cache/effect"),
+        claims=(
+            claim(
+                f"{VARIABLE} is {url}, which {complaint or 'does not fit the cache'}",
+                complaint is not None,
+                by=TaskDefinitionsFacts,
+                fact=f"{PLACE}.{VARIABLE}",
+                value=url,
+                telling=True,
+                aws_cli=describe_gateway(gateway),
+            ),
+        ),
+        remedy=_remedy(gateway, cache, ecs),
+    )
+
+
+def _remedy(
+    gateway: TaskDefinition | None, cache: CacheClusterFacts | None, ecs: EcsServicesFacts | None
+) -> Remedy:
+    """With a token the address holds a secret, which no command of ours writes down."""
+    verify = "hokusai-probe verify cache-url-lacks-scheme-or-tls"
+    url = right_url(cache)
+    if url is None:
+        scheme = "rediss" if cache and cache.tls else "redis"
+        return Remedy(
+            kind="needs-value",
+            summary=f"Write the cache's whole address, {scheme}://:TOKEN@HOST:6379/0 with its auth token, "
+            "into a secret; let the gateway's REDIS_URL come from it, and deploy.",
+            verify=verify,
+        )
+    summary = f"Set {VARIABLE} to {url} for the gateway, and deploy it."
+    return set_variables(gateway, ecs, "gateway", {VARIABLE: quote(url)}, summary=summary, verify=verify)

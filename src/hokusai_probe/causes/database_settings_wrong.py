@@ -1,0 +1,135 @@
+"""The gateway asks for a user or a database that the server does not have."""
+
+from collections.abc import Iterator, Mapping
+from shlex import quote
+
+from hokusai_probe.causes._stores import (
+    LOGIN,
+    Complaint,
+    gateway_complains,
+    heard,
+    instance_is_available,
+    logged_lately,
+    set_variables,
+)
+from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.model import Remedy
+from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
+from hokusai_probe.probes.log_tails import LogTailsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
+
+_VARIABLES = {"host": "DB_HOST", "port": "DB_PORT", "user": "DB_USER", "primary_db": "DB_NAME"}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@cause(
+    component="database",
+    priority="high",
+    effort="minutes",
+    look_alikes={
+        "database-unavailable": "there no server answers; here one answers and refuses",
+        "security-group-blocks-database": "there connecting times out",
+        "mlflow-database-password-wrong": "there MLflow is refused, in its own log",
+        "task-definition-lacks-secret": "there the revision has no DB_PASSWORD at all",
+    },
+    source="INC-21; PostgreSQL: error codes 28P01 invalid_password, 3D000 invalid_catalog_name",
+)
+def database_settings_wrong(
+    stores: GatewayStoresFacts,
+    instance: DatabaseInstanceFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    logs: LogTailsFacts | None,
+    ecs: EcsServicesFacts | None,
+) -> Iterator[Case]:
+    """The user, password, name or host that the gateway is given does not match the database.
+
+    The server answers: ``password authentication failed for user "postgres"``, ``database "mlflow" does
+    not exist``, ``role does not exist``. /health is 200 degraded with postgres unhealthy, /ready 503;
+    registering models goes on, because the proxy does not need the database.
+    """
+    said = next(gateway_complains(stores), None)
+    wrong = _differing(stores.database_settings, instance)
+    yield Case(
+        subject="gateway",
+        breaks=("gateway-to-database",),
+        claims=(
+            _refused(stores, said, wrong),
+            _shared(said, logs),
+            *(_differs(stores, name, instance) for name in wrong),
+            instance_is_available(instance),
+        ),
+        remedy=_remedy(definitions, ecs, wrong, instance),
+    )
+
+
+def _refused(stores: GatewayStoresFacts, said: Complaint | None, wrong: Mapping[str, str]) -> Claim:
+    """A server that refuses, or an address that is nobody's: neither comes of a firewall."""
+    elsewhere = stores.database_settings.get("host") in _LOOPBACK or "host" in wrong
+    refused = said is not None and said.trouble in {"login", "no-database"}
+    astray = said is not None and said.trouble in {"refused", "no-name"} and elsewhere
+    told = said if refused or astray else None
+    return heard("the database refuses the gateway", told, False if stores.database else None, telling=True)
+
+
+def _shared(said: Complaint | None, logs: LogTailsFacts | None) -> Claim:
+    """MLflow is not refused in the same words: then it is the password of both, and not these settings."""
+    found = logged_lately(logs, "mlflow", LOGIN) if said and said.trouble == "login" else None
+    alike = said is not None and found is not None and _user(found[1].text) == _user(said.words)
+    if not alike or found is None:
+        return claim("MLflow is not refused as the same user", None, by=LogTailsFacts)
+    text = "MLflow is not refused as the same user"
+    return claim(text, holds=False, by=LogTailsFacts, fact=found[0], value=found[1].text)
+
+
+def _user(words: str) -> str:
+    return words.partition('for user "')[2].partition('"')[0]
+
+
+def _differing(settings: Mapping[str, str], instance: DatabaseInstanceFacts | None) -> dict[str, str]:
+    """Settings of the gateway that are not RDS's, with RDS's value."""
+    if instance is None or instance.status is None:
+        return {}
+    right = {
+        "host": instance.host,
+        "port": str(instance.port or ""),
+        "user": instance.master,
+        "primary_db": instance.database,
+    }
+    return {n: v for n, v in right.items() if v and n in settings and settings[n].lower() != v.lower()}
+
+
+def _differs(stores: GatewayStoresFacts, name: str, instance: DatabaseInstanceFacts | None) -> Claim:
+    """One setting beside RDS's. A user or database made later would differ too: it never decides alone."""
+    right = _differing(stores.database_settings, instance)[name]
+    return claim(
+        f"the gateway's {_VARIABLES[name]} is {stores.database_settings[name]}, RDS has {right}",
+        True if stores.database is False else None,
+        by=GatewayStoresFacts,
+        fact=f"database_settings.{name}",
+        value=stores.database_settings[name],
+    )
+
+
+def _remedy(
+    definitions: TaskDefinitionsFacts | None,
+    ecs: EcsServicesFacts | None,
+    wrong: Mapping[str, str],
+    instance: DatabaseInstanceFacts | None,
+) -> Remedy:
+    verify = "hokusai-probe verify database-settings-wrong"
+    if not wrong:
+        return Remedy(
+            kind="needs-value",
+            summary="User, host and database are RDS's own, so it is the password: put the one that RDS has "
+            "into the secret that DB_PASSWORD comes from, and deploy the gateway again.",
+            verify=verify,
+        )
+    values = {_VARIABLES[name]: quote(value) for name, value in wrong.items()}
+    named = ", ".join(f"{n} to {v}" for n, v in values.items())
+    summary = (
+        f"Set {named} for the gateway, as {instance.name if instance else 'RDS'} has them, and deploy it."
+    )
+    gateway = definitions.of("gateway") if definitions else None
+    return set_variables(gateway, ecs, "gateway", values, summary=summary, verify=verify)
