@@ -22,9 +22,10 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
     source="INC-18; contract 2: an expired key is answered like an unknown one",
 )
 def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts | None) -> Iterator[Case]:
-    """The auth service does not know the key, or it has expired: it refuses it for every service.
+    """The auth service does not know the key, or it is expired or revoked: it refuses it for every service.
 
-    Nothing is wrong with the platform. Keys issued before a migration may not have survived it (INC-18).
+    Nothing is wrong with the platform. Keys issued before a migration may not have survived it (INC-18). An
+    unknown and an expired key are 401 in the same words; a revoked one is 200 with ``is_valid`` false.
     """
     yield Case(
         subject="key",
