@@ -39,8 +39,8 @@ def account_out_of_balance(
             seen(
                 "the account of the key has no balance"
                 + (f": {unpaid[0][2].path}: {said(unpaid[0][2])}" if unpaid else ""),
-                True if unpaid else (False if well else None),
                 unpaid[0] if unpaid else None,
+                holds=True if unpaid else (False if well else None),
                 telling=True,
             ),
         ),

@@ -50,8 +50,8 @@ def auth_database_schema_missing(
         claims=(
             seen(
                 "auth fails when it validates a key" + (f": {said(failing[2], 'auth')}" if failing else ""),
-                True if failing else (False if any(_judged(a) for _, _, a in asked) else None),
                 failing,
+                holds=True if failing else (False if any(_judged(a) for _, _, a in asked) else None),
             ),
             _names_a_table(failing, logs, definitions),
         ),
@@ -82,7 +82,7 @@ def _names_a_table(
 ) -> Claim:
     """Said in the answer or in the log. A line of the log counts while auth fails: it may be an old one."""
     if failing is not None and re.search(_NO_TABLE, failing[2].body, re.IGNORECASE):
-        return seen("its answer names a table that does not exist", True, failing, telling=True)  # noqa: FBT003
+        return seen("its answer names a table that does not exist", failing, holds=True, telling=True)
     line = logs.matching("auth", _NO_TABLE) if logs and failing else None
     silent = bool(logs and logs.read("auth") and failing)
     return claim(

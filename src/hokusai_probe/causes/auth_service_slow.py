@@ -67,7 +67,7 @@ def _late(hosts: HostsFacts, validation: KeyValidationFacts, wait_s: float, *, t
         holds = _is_auths(hosts, validation) or None
         return direct(text, validation, "for_platform", holds, telling=True)
     in_time = validation.by_auth and validation.quickest_s <= wait_s and not timed_out
-    unknown = f"validating a key takes auth longer than the gateway waits"
+    unknown = "validating a key takes auth longer than the gateway waits"
     return direct(unknown, validation, "for_platform", holds=False if in_time else None)
 
 

@@ -89,7 +89,7 @@ def _address(
     *,
     unheard: bool,
 ) -> Claim:
-    """``unheard``: auth is well and the gateway does not hear it: an address of another host is not auth's."""
+    """``unheard``: auth is well and the gateway does not hear it, so another host is not auth."""
     named = variable(gateway, ADDRESS)
     where = leads(named[1], target, discovery, definitions) if named else "unknown"
     holds = {"to-auth": False, "astray": True, "elsewhere": True if unheard else None, "unknown": None}

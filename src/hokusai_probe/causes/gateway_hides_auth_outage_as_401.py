@@ -48,8 +48,8 @@ def gateway_hides_auth_outage_as_401(
         claims=(
             seen(
                 f"the gateway answers with 401 what is not wrong with the key{text}",
-                True if hidden else None,
                 hidden,
+                holds=True if hidden else None,
                 telling=True,
             ),
         ),

@@ -22,7 +22,7 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts, accepted
     sensitive=True,
     look_alikes={
         "public-path-requires-key": "there it is the other way round",
-        "listener-rule-wrong-target-group": "there the path leads past the gateway, and nobody asks for a key",
+        "listener-rule-wrong-target-group": "there the path leads past the gateway",
     },
     source="L-02, L-15; contract 3.3",
 )

@@ -30,10 +30,8 @@ def key_not_admin(api: MlflowApiFacts, registration: RegistrationFacts | None) -
     A rule of the platform since 2026-06-30 and no fault of it. An admin is who is marked so, who has a scope
     such as `registry:admin`, or whose e-mail address is among REGISTRY_ADMIN_USER_EMAILS.
     """
-    refused = next(
-        (s for s in with_key(None, api, registration) if s[2].status == 403 and error_code(s[2]) == CODE),
-        None,
-    )
+    heard = with_key(None, api, registration)
+    refused = next((s for s in heard if s[2].status == 403 and error_code(s[2]) == CODE), None)
     yield Case(
         subject="key",
         breaks=("mlflow-api",),
@@ -41,8 +39,8 @@ def key_not_admin(api: MlflowApiFacts, registration: RegistrationFacts | None) -
             seen(
                 "the registry admits admins only"
                 + (f": {refused[2].path}: {said(refused[2])}" if refused else ""),
-                True if refused else (False if api.works else None),
                 refused or (MlflowApiFacts, "search", api.search),
+                holds=True if refused else (False if api.works else None),
                 telling=True,
             ),
         ),

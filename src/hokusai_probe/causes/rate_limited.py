@@ -53,8 +53,8 @@ def rate_limited(
             seen(
                 "requests are refused for being too many"
                 + (f": {limited[0][2].path}: {said(limited[0][2])}" if limited else ""),
-                True if limited else None,
                 limited[0] if limited else None,
+                holds=True if limited else None,
                 telling=True,
             ),
         ),
