@@ -63,12 +63,26 @@ def refused(answer: Answer) -> bool | None:
     return refused_as_unknown(answer) if answer.status in {200, 401} else None
 
 
-def auth_accepts(validation: KeyValidationFacts) -> Claim:
-    """Auth accepts the key for the platform when it is asked directly; hidden where it does not."""
+def refused_though_good(forms: KeyFormsFacts | None, validation: KeyValidationFacts) -> tuple[Claim, Claim]:
+    """The gateway refuses the key, and auth accepts it for the platform when asked directly.
+
+    Each speaks for a fault of the gateway only beside the other: else it is the key, or something nearer.
+    """
+    refuses = gateway_refuses(forms)
     good = validation.by_auth and accepted(validation.for_platform)
-    return direct(
-        "auth accepts the key for the platform when asked directly", validation, "for_platform", good or None
-    )
+    accepts = direct("auth accepts it when asked directly", validation, "for_platform", good or None)
+    return together(refuses, accepts)
+
+
+def together(one: Claim, other: Claim) -> tuple[Claim, Claim]:
+    """Two claims of which neither counts without the other; what refutes, refutes alone."""
+    if one.holds and other.holds:
+        return one, other
+    return _unless_refuted(one), _unless_refuted(other)
+
+
+def _unless_refuted(one: Claim) -> Claim:
+    return one.model_copy(update={"holds": None}) if one.holds else one
 
 
 # --- what the gateway says to whoever sends a key -----------------------------------------------------

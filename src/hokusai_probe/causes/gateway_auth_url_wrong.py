@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._auth_address import ADDRESS, leads, variable
-from hokusai_probe.causes._keys import auth_judges, gateway_has_no_verdict, refused_by_gateway, seen
+from hokusai_probe.causes._keys import (
+    auth_judges,
+    gateway_has_no_verdict,
+    refused_by_gateway,
+    seen,
+    together,
+)
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._words import one_line, word
 from hokusai_probe.declare import Case, Claim, cause, claim
@@ -48,8 +54,7 @@ def gateway_auth_url_wrong(
     if target.hosts.auth is None:
         return
     gateway = definitions.of("gateway") if definitions else None
-    symptom = _symptom(validation, forms, invalid)
-    judges = auth_judges(validation, invalid)
+    symptom, judges = together(_symptom(validation, forms, invalid), auth_judges(validation, invalid))
     yield Case(
         subject="gateway",
         breaks=("gateway-to-auth",),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._auth_address import ADDRESS, SERVICE_ID, leads, variable
-from hokusai_probe.causes._keys import auth_accepts, gateway_refuses
+from hokusai_probe.causes._keys import refused_though_good
 from hokusai_probe.causes._words import one_line, previous_revision, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy, Target
@@ -41,16 +41,18 @@ def gateway_sends_key_where_auth_does_not_look(
     """
     gateway = definitions.of("gateway") if definitions else None
     url = variable(gateway, ADDRESS)
+    refuses, accepts = refused_though_good(forms, validation)
+    seen = bool(refuses.holds and accepts.holds)
     known = url is not None and leads(url[1], target, discovery, definitions) == "to-auth"
-    own = validation.service_id or PLATFORM
+    own = (variable(gateway, SERVICE_ID) or ("", ""))[1] == (validation.service_id or PLATFORM)
     yield Case(
         subject="gateway",
         breaks=("gateway-auth",),
         claims=(
-            gateway_refuses(forms),
-            auth_accepts(validation),
-            _is_right(gateway, SERVICE_ID, right=(variable(gateway, SERVICE_ID) or ("", ""))[1] == own),
-            _is_right(gateway, ADDRESS, right=known),
+            refuses,
+            accepts,
+            _is_right(gateway, SERVICE_ID, right=seen and own),
+            _is_right(gateway, ADDRESS, right=seen and known),
         ),
         remedy=Remedy(
             kind="outside-aws",

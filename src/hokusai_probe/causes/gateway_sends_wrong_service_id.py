@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._auth_address import SERVICE_ID, variable
-from hokusai_probe.causes._keys import auth_accepts, gateway_refuses
+from hokusai_probe.causes._keys import refused_though_good
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._words import one_line, word
 from hokusai_probe.declare import Case, Claim, cause, claim
@@ -39,14 +39,14 @@ def gateway_sends_wrong_service_id(
     (INC-04), since then it is AUTH_SERVICE_ID.
     """
     gateway = definitions.of("gateway") if definitions else None
-    refuses, accepts = gateway_refuses(forms), auth_accepts(validation)
+    refuses, accepts = refused_though_good(forms, validation)
     yield Case(
         subject="gateway",
         breaks=("gateway-auth",),
         claims=(
             refuses,
             accepts,
-            _asked_for(gateway, validation, seen=refuses.holds is True and accepts.holds is True),
+            _asked_for(gateway, validation, seen=bool(refuses.holds and accepts.holds)),
         ),
         remedy=_remedy(gateway, ecs),
     )

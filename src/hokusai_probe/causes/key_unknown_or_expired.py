@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._keys import direct, gateway_refuses, refused
-from hokusai_probe.declare import Case, cause
+from hokusai_probe.declare import Case, Claim, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.key_forms import KeyFormsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
@@ -31,7 +31,7 @@ def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts 
         subject="key",
         breaks=("key",),
         claims=(
-            gateway_refuses(forms),
+            _gateway_refuses(forms),
             direct(
                 "auth refuses the key for the platform",
                 validation,
@@ -56,3 +56,9 @@ def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts 
             verify="hokusai-probe verify key-unknown-or-expired",
         ),
     )
+
+
+def _gateway_refuses(forms: KeyFormsFacts | None) -> Claim:
+    """That it lets the key in denies nothing: its cache is older (L-15), or it does not heed auth (L-02)."""
+    found = gateway_refuses(forms)
+    return found if found.holds else found.model_copy(update={"holds": None})
