@@ -19,7 +19,7 @@ from hokusai_probe.model import Target
 
 KeyForm = Literal[
     "bearer", "apikey", "x-api-key", "bearer-lower", "bearer-two-blanks", "raw", "basic",
-    "bearer-no-blank", "query-fake",
+    "bearer-no-blank", "x-api-key-lower", "x-api-key-upper", "query-fake",
 ]  # fmt: skip
 
 _PORTS = {"http": 80, "https": 443}
@@ -161,6 +161,8 @@ _KEY_HEADERS: Mapping[KeyForm, tuple[str, str]] = {
     "raw": ("Authorization", "{}"),
     "basic": ("Authorization", "Basic {}"),
     "bearer-no-blank": ("Authorization", "Bearer{}"),
+    "x-api-key-lower": ("x-api-key", "{}"),
+    "x-api-key-upper": ("X-API-KEY", "{}"),
 }
 
 

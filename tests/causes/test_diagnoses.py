@@ -111,13 +111,13 @@ def registration(
 
 # --- a whole platform behind one broken thing -----------------------------------------------------------
 
-DEAD_AUTH = refusal(401, "Authentication service error")
+DEAD_AUTH = refusal(503, "Authentication service error")
 UNREACHED = refusal(502, "Failed to connect to MLflow server at http://x:5000", path=SEARCH)
 NOBODY_KNOWS = refusal(401, "Invalid or expired API key")
 
 
 def behind_auth(health: Answer, **more: Facts) -> dict[str, Facts]:
-    """The auth host answers so, and the gateway of 2025-08 makes 401 of it for every key."""
+    """The auth host answers so, and the gateway has no verdict on any key."""
     return outside(
         hosts=hosts_facts(auth=health),
         invalid_keys=invalid_facts(DEAD_AUTH),
@@ -509,7 +509,7 @@ def test_the_auth_host_led_to_the_gateway(real: Catalogue, later: tuple[Rule, ..
     Where a narrower rule for the auth service comes after it that one is shadowed; else the rule is wrong.
     """
     stray = rule("80", forward("gateway"), path_pattern=("/api/*",))
-    late = refusal(401, "Authentication service timeout")
+    late = refusal(503, "Authentication service timeout")
     facts = behind_auth(late, hosts=hosts_facts())
     facts["key_validation"] = validation_facts(late, unknown=refusal(401, "API key required"))
     found = concluded(

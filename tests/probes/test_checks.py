@@ -278,6 +278,54 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (validation_facts(answer(body={"is_valid": False})),),
         failing(f"{VALIDATE}: 200 from an unknown sender (application/json)"),
     ),
+    ("validation-is-in-time", (validation_facts(),), PASS),
+    (
+        "validation-is-in-time",
+        (validation_facts(refusal(401, "API key not found or invalid", elapsed_s=6.0)),),
+        failing(
+            f"{VALIDATE}: 401 from the auth service ('API key not found or invalid') took 6.0 s; "
+            "the gateway waits 5 s"
+        ),
+    ),
+    (
+        "validation-is-in-time",  # everything is as slow: our machine or the way
+        (
+            validation_facts(
+                refusal(401, "unknown", elapsed_s=6.0), unknown=refusal(404, "Not Found", elapsed_s=5.5)
+            ),
+        ),
+        PASS,
+    ),
+    (
+        "validation-is-in-time",
+        (validation_facts(bad_gateway()),),
+        skipped(
+            "blocked",
+            f"{VALIDATE}: 502 from the load balancer itself (text/html), so there is no verdict whose time "
+            "could be taken",
+        ),
+    ),
+    ("refusals-are-about-the-key", (no_key_facts(), form_facts(), invalid_facts()), PASS),
+    (
+        "refusals-are-about-the-key",
+        (no_key_facts(), form_facts(refusal(401, "Authentication service timeout"))),
+        failing("/health: 401 from the gateway ('Authentication service timeout')"),
+    ),
+    (
+        "refusals-are-about-the-key",
+        (no_key_facts(), invalid_facts(refusal(401, "Rate limit exceeded"))),
+        failing("/health: 401 from the gateway ('Rate limit exceeded')"),
+    ),
+    (
+        "refusals-are-about-the-key",
+        (no_key_facts(), form_facts(refusal(503, "Authentication service timeout"))),
+        PASS,
+    ),
+    (
+        "refusals-are-about-the-key",
+        (no_key_facts(),),
+        skipped("cannot-tell", "no request with a key was sent"),
+    ),
     # MLflow's API
     ("experiments-can-be-searched", (api_facts(),), PASS),
     ("experiments-can-be-searched", (api_facts(answer(body={})),), PASS),

@@ -111,7 +111,7 @@ _STOP = '[[step]]\nkind = "service"\naction = "stop"\n'
             _HEAD + '[given]\nkey = "stale"\n',
             (
                 ":4: given: key: Input should be 'valid', 'admin', 'read-only', 'other-service', 'unknown',"
-                " 'expired' or 'none', not 'stale'"
+                " 'expired', 'malformed' or 'none', not 'stale'"
             ),
         ),
         (_HEAD + "given.clock_offset_s = true\n", ":3: given: clock_offset_s: must be a number"),

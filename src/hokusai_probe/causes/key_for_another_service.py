@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._keys import accepted, direct, gateway_refuses
+from hokusai_probe.causes._keys import direct, gateway_refuses
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.key_forms import KeyFormsFacts
-from hokusai_probe.probes.key_validation import KeyValidationFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts, accepted
 
 
 @cause(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._keys import direct, gateway_refuses, refused
-from hokusai_probe.declare import Case, cause
+from hokusai_probe.declare import Case, Claim, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.key_forms import KeyFormsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
@@ -22,15 +22,16 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
     source="INC-18; contract 2: an expired key is answered like an unknown one",
 )
 def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts | None) -> Iterator[Case]:
-    """The auth service does not know the key, or it has expired: it refuses it for every service.
+    """The auth service does not know the key, or it is expired or revoked: it refuses it for every service.
 
-    Nothing is wrong with the platform. Keys issued before a migration may not have survived it (INC-18).
+    Nothing is wrong with the platform. Keys issued before a migration may not have survived it (INC-18). An
+    unknown and an expired key are 401 in the same words; a revoked one is 200 with ``is_valid`` false.
     """
     yield Case(
         subject="key",
         breaks=("key",),
         claims=(
-            gateway_refuses(forms),
+            _gateway_refuses(forms),
             direct(
                 "auth refuses the key for the platform",
                 validation,
@@ -55,3 +56,9 @@ def key_unknown_or_expired(validation: KeyValidationFacts, forms: KeyFormsFacts 
             verify="hokusai-probe verify key-unknown-or-expired",
         ),
     )
+
+
+def _gateway_refuses(forms: KeyFormsFacts | None) -> Claim:
+    """That it lets the key in denies nothing: its cache is older (L-15), or it does not heed auth (L-02)."""
+    found = gateway_refuses(forms)
+    return found if found.holds else found.model_copy(update={"holds": None})

@@ -11,22 +11,46 @@ from hokusai_probe.http import Answer, KeyForm
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes.key_forms import UNKNOWN_PATH
+from hokusai_probe.probes.key_validation import PATH, PLATFORM
 
 FAKES: Mapping[str, str] = {
     "unknown": "hk_test_nobody-was-ever-given-this-key",
+    "expired": "hk_live_20200101-this-one-was-over-before-it-began",
+    "truncated": "hk_test_",
     "no-prefix": "nobody-was-ever-given-this-key-either",
 }
+ROUGH: Mapping[str, str] = {
+    "empty": "",
+    "over-long": "hk_test_" + "0123456789abcdef" * 250,
+    "odd": "hk_test_'\"<b>;--%00\\\u00fc",
+}
 MALFORMED: tuple[KeyForm, ...] = ("raw", "bearer-lower", "bearer-no-blank", "basic")
+_NOT_LET_IN = frozenset({400, 401, 403, 431})
 
 
 class InvalidKeysFacts(Facts):
-    """Answers to made-up keys, by the name of the fake, and to a made-up key in no valid form."""
+    """Answers to made-up keys by the name of the fake, and to a made-up key in no valid form.
+
+    ``rough``: keys that a request can hardly carry. ``query``: a made-up key as ``?api_key=``, which some
+    versions read (contract 3.2). ``direct``: what the auth service itself says of one.
+    """
 
     fakes: Mapping[str, Answer]
     malformed: Mapping[KeyForm, Answer]
+    rough: Mapping[str, Answer] = {}
+    query: Answer | None = None
+    direct: Answer | None = None
+
+    @property
+    def places(self) -> Mapping[str, Answer]:
+        """The gateway's answers, by where they lie in these facts."""
+        query = {"query": self.query} if self.query else {}
+        fakes = {f"fakes.{name}": a for name, a in self.fakes.items()}
+        rough = {f"rough.{name}": a for name, a in self.rough.items()}
+        return {**fakes, **rough, **{f"malformed.{form}": a for form, a in self.malformed.items()}, **query}
 
 
-@probe(area="authentication", safety="hostile", needs=("auth-host",), cost=6)
+@probe(area="authentication", safety="hostile", needs=("auth-host",), cost=13)
 async def invalid_keys(look: Look) -> InvalidKeysFacts:
     """Whether the gateway keeps out who has an invalid key.
 
@@ -34,10 +58,20 @@ async def invalid_keys(look: Look) -> InvalidKeysFacts:
     (contract 10.4). Here the text must say that auth looked and refused. A bare key, lower-case
     ``bearer``, no blank, or Basic are no valid forms (contract 3.2). No real key is sent.
     """
-    fakes = await asyncio.gather(*(_send(look, "bearer", fake) for fake in FAKES.values()))
-    malformed = await asyncio.gather(*(_send(look, form, FAKES["unknown"]) for form in MALFORMED))
+    one = FAKES["unknown"]
+    fakes, rough, malformed, query, direct = await asyncio.gather(
+        asyncio.gather(*(_send(look, "bearer", fake) for fake in FAKES.values())),
+        asyncio.gather(*(_send(look, "bearer", fake) for fake in ROUGH.values())),
+        asyncio.gather(*(_send(look, form, one) for form in MALFORMED)),
+        _send(look, "query-fake", one),
+        look.http.send("POST", "auth", PATH, key="bearer", key_value=one, json={"service_id": PLATFORM}),
+    )
     return InvalidKeysFacts(
-        fakes=dict(zip(FAKES, fakes, strict=True)), malformed=dict(zip(MALFORMED, malformed, strict=True))
+        fakes=dict(zip(FAKES, fakes, strict=True)),
+        malformed=dict(zip(MALFORMED, malformed, strict=True)),
+        rough=dict(zip(ROUGH, rough, strict=True)),
+        query=query,
+        direct=direct,
     )
 
 
@@ -45,11 +79,14 @@ async def _send(look: Look, form: KeyForm, fake: str) -> Answer:
     return await look.http.send("GET", "registry", UNKNOWN_PATH, key=form, key_value=fake)
 
 
-@check(hop="gateway-auth")
+@check(hop="gateway-auth/refusal")
 def invalid_keys_are_refused(facts: InvalidKeysFacts) -> Sentence:
     """A made-up key is refused because the auth service does not know it, not because nobody asked."""
     for name, answer in facts.fakes.items():
         if answer.status != 401 or "invalid or expired" not in detail(answer).lower():
+            return Wrong(reason=f"a made-up key ({name}) gets {said(answer)}", reproduce=answer.curl())
+    for name, answer in {**facts.rough, **({"in the query": facts.query} if facts.query else {})}.items():
+        if answer.status not in _NOT_LET_IN:
             return Wrong(reason=f"a made-up key ({name}) gets {said(answer)}", reproduce=answer.curl())
     return None
 

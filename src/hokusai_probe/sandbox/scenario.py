@@ -156,7 +156,9 @@ class Given(_Part):
 
     """
 
-    key: Literal["valid", "admin", "read-only", "other-service", "unknown", "expired", "none"] = "valid"
+    key: Literal[
+        "valid", "admin", "read-only", "other-service", "unknown", "expired", "malformed", "none"
+    ] = "valid"
     aws: Literal["full", "none", "missing", "refused"] = "full"
     clock_offset_s: float = Field(default=0.0, ge=-_TEN_YEARS_S, le=_TEN_YEARS_S, strict=True)
 

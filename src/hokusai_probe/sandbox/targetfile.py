@@ -168,10 +168,15 @@ def _key(draw: random.Random, kind: str) -> dict[str, object]:
 
 
 def given_key(kind: str, known: Mapping[str, Mapping[str, object]], seed: int) -> str:
-    """The key that the prober is given; "" for none. An unknown key is one that auth never issued."""
+    """The key that the prober is given; "" for none.
+
+    An unknown key is one that auth never issued; a malformed one the valid key with its quotes.
+    """
     if kind == "none":
         return ""
     if kind == "unknown":
         draw = random.Random(f"unknown {seed}")  # noqa: S311 - as above
         return f"hk_test_{draw.getrandbits(128):032x}"
+    if kind == "malformed":
+        return f"'{known['valid']['key']}'"
     return str(known[kind]["key"])
