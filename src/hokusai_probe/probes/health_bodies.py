@@ -257,7 +257,7 @@ def breaker_is_closed(facts: HealthBodiesFacts) -> Sentence:
 
 @check(hop="gateway/readiness", behaviour="ready-200-when-not")
 def ready_code_agrees_with_body(facts: HealthBodiesFacts) -> Sentence:
-    """/ready is 200 only where its body says that the gateway is ready."""
+    """The code of /ready is 200 only where its body says that the gateway is ready."""
     answer = facts.answers.get("/ready")
     if answer is None or facts.ready is None:
         return CannotTell(reason=f"/ready: {said(answer) if answer else 'not asked'}")
@@ -268,7 +268,7 @@ def ready_code_agrees_with_body(facts: HealthBodiesFacts) -> Sentence:
 
 @check(hop="gateway/health-status", behaviour="health-status-500")
 def health_status_answers(facts: HealthBodiesFacts) -> Sentence:
-    """/health/status and /health?detailed=true do not end in an error of their own, twice asked."""
+    """The long forms of /health do not end in an error of their own, twice asked."""
     asked = [facts.answers[path] for path in STATUS_PATHS if path in facts.answers]
     if not any(body_of(a) and a.status != 404 for a in asked):
         return CannotTell(reason="the gateway does not answer there")
