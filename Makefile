@@ -40,6 +40,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# The manual pages that are made from docstrings.
+docs: setup
+	$(BIN)/python -m hokusai_probe.cli.manual docs
+
 lock: setup
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.lock

@@ -116,7 +116,7 @@ def _rollout(service: Mapping[str, Any]) -> str:
     """What of a service is under way. ECS gives up by itself: FAILED is an end."""
     deployments = service.get("deployments", ())
     states = {str(d.get("rolloutState", "COMPLETED")) for d in deployments}
-    primary = next((d for d in deployments if d.get("status") == "PRIMARY"), {})
+    primary: Mapping[str, Any] = next((d for d in deployments if d.get("status") == "PRIMARY"), {})
     if service.get("status") == "INACTIVE" or primary.get("rolloutState") == "FAILED":
         return ""
     if "IN_PROGRESS" in states or int(service.get("pendingCount") or 0):

@@ -113,12 +113,6 @@ HOPS: Mapping[str, Hop] = {
         "gateway",
         ("public.registry", "gateway-to-mlflow", "artifact-route"),
     ),
-    "cache-health": Hop(
-        "the gateway's own view of its cache", "cache", ("public.registry", "gateway-to-cache")
-    ),
-    "database-health": Hop(
-        "the gateway's own view of the database", "database", ("public.registry", "gateway-to-database")
-    ),
     "artifacts": Hop(
         "storing and fetching artifacts",
         "mlflow",

@@ -208,38 +208,6 @@ def _database(body: Mapping[str, JsonValue]) -> dict[str, object]:
 # --- checks -----------------------------------------------------------------------------------------
 
 
-def _service_word(facts: HealthBodiesFacts, names: tuple[str, ...], title: str) -> Sentence:
-    """What /health says of a dependency, under the names that stand for it."""
-    said_of = {name: facts.services[name] for name in names if name in facts.services}
-    if not said_of:
-        return CannotTell(reason=f"the body of /health says nothing of {title}")
-    bad = [f"{name} {word}" for name, word in said_of.items() if word == "unhealthy"]
-    if not bad:
-        return None
-    return Wrong(reason=f"/health: {', '.join(bad)}", reproduce=facts.answers["/health"].curl())
-
-
-@check(hop="cache-health")
-def gateway_says_cache_is_well(facts: HealthBodiesFacts) -> Sentence:
-    """The gateway's /health says that its cache is well, twice asked where it does not."""
-    return _service_word(facts, ("redis", "message_queue"), "the cache")
-
-
-@check(hop="database-health")
-def gateway_says_database_is_well(facts: HealthBodiesFacts) -> Sentence:
-    """The gateway's /ready and /health say that the database is well, twice asked where they do not.
-
-    /ready tries longer than /health; where only the impatient one complains, nothing is said.
-    """
-    if facts.database_error is not None:
-        ready = facts.answers["/ready"]
-        return Wrong(reason=f"/ready: database: {facts.database_error}", reproduce=ready.curl())
-    said_of = _service_word(facts, ("postgres",), "the database")
-    if isinstance(said_of, Wrong) and facts.ready:
-        return CannotTell(reason=f"{said_of.reason}, and /ready says that the gateway is ready")
-    return said_of
-
-
 @check(hop="mlflow-health/breaker")
 def breaker_is_closed(facts: HealthBodiesFacts) -> Sentence:
     """The gateway's circuit breaker for MLflow is closed.
