@@ -47,16 +47,27 @@ def circuit_breaker_open(
                 "answers./health/mlflow",
                 by=HealthBodiesFacts,
             ),
-            answered(
-                f"MLflow answers through the gateway: {said(api.search)}",
-                True if api.works else _refuted(api.search),
-                api.search,
-                "search",
-                by=MlflowApiFacts,
-            ),
+            _well(bodies, api),
             _stuck(bodies, api),
         ),
         remedy=_remedy(ecs, target),
+    )
+
+
+def _well(bodies: HealthBodiesFacts, api: MlflowApiFacts) -> Claim:
+    """That MLflow is well: it answers a search of ours or, where our key is refused, the gateway's own."""
+    refuted = _refuted(api.search)
+    if bodies.experiments and not api.works and refuted is None:
+        text = "MLflow answers the gateway's own search"
+        return claim(
+            text, bodies.experiments, by=HealthBodiesFacts, fact="experiments", value=bodies.experiments
+        )
+    return answered(
+        f"MLflow answers through the gateway: {said(api.search)}",
+        True if api.works else refuted,
+        api.search,
+        "search",
+        by=MlflowApiFacts,
     )
 
 
@@ -69,7 +80,7 @@ def _stuck(bodies: HealthBodiesFacts, api: MlflowApiFacts) -> Claim:
     """That the breaker alone is at fault: the gateway's own search works, and nothing failed lately."""
     alone = bodies.experiments and not any(not v.well and not v.by_breaker for v in bodies.views)
     lately = bodies.breaker_rested_s is not None and bodies.breaker_rested_s < RECOVERY_S
-    proven = bool(bodies.breaker_open() and api.works and alone and not lately)
+    proven = bool(bodies.breaker_open() and alone and not lately)
     return claim(
         "the gateway's own search of MLflow works, and no failure of late keeps the breaker open",
         False if bodies.experiments is False and api.works else (True if proven else None),
