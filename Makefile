@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SWEEP := out/sweep
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: setup demo test sweep lint types docs lock endurance clean
+.PHONY: setup demo test sweep lint types docs lock endurance bench clean
 
 setup: $(READY)
 
@@ -43,6 +43,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# The manual pages that are made from docstrings.
+docs: setup
+	$(BIN)/python -m hokusai_probe.cli.manual docs
+
 lock: setup
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.lock
@@ -50,6 +54,10 @@ lock: setup
 # A hundred sandboxes started and killed at random moments: half a minute a round on a busy machine, 8 s on a quiet one.
 endurance: setup
 	$(BIN)/python tests/endurance.py $(or $(ROUNDS),100)
+
+# How long a run takes on the healthy sandbox, and which looks it waits for.
+bench: setup
+	$(BIN)/python tests/bench.py $(or $(RUNS),5)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out dist build

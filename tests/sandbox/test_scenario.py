@@ -242,6 +242,7 @@ def test_the_behaviours_are_those_of_the_contract() -> None:
     """No more, no less."""
     behaviours = {
         "outage-as-401", "cache-off", "health-status-500", "breaker-open-500", "breaker-stuck-open",
+        "breaker-reset-open",
         "is-valid-ignored", "invalid-key-accepted", "mlflow-open-from-outside", "public-paths-need-key",
         "preflight-needs-key", "no-scope-check", "admin-only", "route-missing", "artifact-path-untranslated",
         "api-2.0-mount-strips-prefix", "auth-header-dropped", "key-sent-in-body", "event-loop-blocked",

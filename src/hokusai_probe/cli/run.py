@@ -137,6 +137,13 @@ def bare_environment() -> dict[str, str]:
 )
 @click.option("--reports", metavar="DIR", help="Write the report's documents here.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0, max=3600),
+    default=0.0,
+    metavar="SECONDS",
+    help="First wait until no rollout is under way.",
+)
 @click.option("--trigger", type=click.Choice(["schedule", "deploy", "manual"]), default="manual")
 @click.option("--fail-on", type=click.Choice(["failure", "trouble", "never"]), default="failure",
               help="What makes the exit code other than 0.")  # fmt: skip
@@ -154,6 +161,7 @@ def run(
     allow: tuple[SafetyClass, ...],
     reports: str | None,
     json_file: str | None,
+    settle: float,
     trigger: Trigger,
     fail_on: answer.FailOn,
     seed: int | None,
@@ -168,16 +176,19 @@ def run(
     sinks = Sinks(reports, json_file)
     sinks.try_writing()
     with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:
-        report = looked(where, options, quiet=quiet)
+        report = looked(where, options, quiet=quiet, settle_s=settle)
     ctx.exit(emit(report, sinks, fail_on))
 
 
-def looked(where: Place, options: Options, *, quiet: bool) -> Report:
-    """Carry out a run, with progress, ending in good order on SIGINT and SIGTERM."""
-    return asyncio.run(_looked(where, options, quiet=quiet))
+def looked(where: Place, options: Options, *, quiet: bool, settle_s: float = 0.0) -> Report:
+    """Carry out a run, with progress, ending in good order on SIGINT and SIGTERM.
+
+    ``settle_s``: how long at most to wait first for rollouts that are under way.
+    """
+    return asyncio.run(_looked(where, options, quiet=quiet, settle_s=settle_s))
 
 
-async def _looked(where: Place, options: Options, *, quiet: bool) -> Report:
+async def _looked(where: Place, options: Options, *, quiet: bool, settle_s: float) -> Report:
     shown = progress(quiet=quiet)
     control = Control(note=lambda text: say(terminal(f"note: {text}"), err=True))
     if shown is not None:
@@ -185,7 +196,21 @@ async def _looked(where: Place, options: Options, *, quiet: bool) -> Report:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, control, number)
+    if settle_s:
+        await _settled(where, control, settle_s, aws=options.aws)
     return await carry_out(where.target, options, control=control, environment=where.environment)
+
+
+async def _settled(where: Place, control: Control, seconds: float, *, aws: bool) -> None:
+    """Wait for rollouts, and say what for. Without AWS there is no telling when one is through."""
+    from hokusai_probe.aws import AwsDoor
+    from hokusai_probe.settling import settle
+
+    if where.target.aws is None or not aws:
+        control.note("--settle waits for nothing: AWS is not looked at")
+        return
+    async with AwsDoor(where.target.aws, redactor(), where.environment) as door:
+        control.note(str(await settle(door, where.target.aws, seconds, control.stop, note=control.note)))
 
 
 def _stop(control: Control, number: signal.Signals) -> None:

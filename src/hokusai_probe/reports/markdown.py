@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hokusai_probe import text
 from hokusai_probe.model import AreaScore, Diagnosis, Report, Verdict
-from hokusai_probe.reports import answer
+from hokusai_probe.reports import answer, changes
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -91,6 +91,7 @@ def _root(report: Report, number: int, root: answer.Root) -> str:
         section("Evidence", evidence(found.evidence), level=4),
         remedy(found.remedy, answer.verify_command(report, found.cause), 4),
         section("What it explains", _explained(report, found.explains), level=4),
+        section("What changed there lately", changes.beside(report, found), level=4),
         section("What follows from it", bullets(consequence(d) for d in root.consequences), level=4),
         level=3,
     )

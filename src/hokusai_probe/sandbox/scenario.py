@@ -54,6 +54,7 @@ BEHAVIOURS = frozenset(
         "artifacts-disabled",
         "artifacts-on-task-disk",
         "auth-header-dropped",
+        "breaker-reset-open",
         "breaker-stuck-open",
         "event-loop-blocked",
         "file-store",

@@ -208,6 +208,13 @@ class Gateway:
             return self._made_wire(faults, None)
         return self._wire
 
+    def _health_url(self) -> str:
+        """MLflow's address for those looks: with settings of their own they insist on TLS (INC-47)."""
+        url = self._environment.mlflow_url
+        if "health-uses-other-tls" in self._behaviours and url.startswith("http://"):
+            return url.replace("http://", "https://", 1)
+        return url
+
     def _cache(self, url: str, faults: FaultTable) -> KeyCache | None:
         """The cache, None when the setting makes no sense: then every call goes to auth (L-03)."""
         try:
@@ -220,7 +227,7 @@ class Gateway:
         breaker = BreakerSettings(environment.breaker_threshold, environment.breaker_recovery_s / scale)
         return Health(
             Neighbours(
-                environment.mlflow_url,
+                self._health_url(),
                 self._health_wire,
                 self._cache(environment.redis_check_url, faults),
                 Database(environment.database, self._wire, scale),

@@ -55,10 +55,15 @@ def public_prefixes(behaviours: frozenset[str]) -> tuple[str, ...]:
 
 
 def needs_key(method: str, path: str, behaviours: frozenset[str]) -> bool:
-    """Whether a request must bring a key. Repaired: so must the breaker's reset, whose prefix is public."""
+    """Whether a request must bring a key. Repaired: so must the breaker's reset, whose prefix is public.
+
+    The behaviour ``breaker-reset-open`` leaves the reset to the prefix, as on the platform (L-10).
+    """
     if method == "OPTIONS":
         return "preflight-needs-key" in behaviours
-    return path == RESET_PATH or not path.startswith(public_prefixes(behaviours))
+    if path == RESET_PATH and "breaker-reset-open" not in behaviours:
+        return True
+    return not path.startswith(public_prefixes(behaviours))
 
 
 def is_write(method: str, path: str) -> bool:

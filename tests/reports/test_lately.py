@@ -1,0 +1,82 @@
+"""What changed lately is said beside the diagnosis that it concerns, and nowhere else."""
+
+from datetime import timedelta
+
+import made
+import pytest
+
+from hokusai_probe.model import Diagnosis, Evidence, Observation, Remedy, Report
+from hokusai_probe.probes.changes import Change, ChangesFacts
+from hokusai_probe.reports import changes, markdown
+
+CLUSTER = "hokusai-development"
+
+
+def change(*things: str, minutes: int = 0, **more: str) -> Change:
+    """A change of these things, so many minutes before the run."""
+    given = {"call": "elasticloadbalancing:ModifyRule", "who": "eve"} | more
+    return Change(at=made.WHEN - timedelta(minutes=minutes), things=things, **given)
+
+
+def diagnosed(*lines: str) -> Diagnosis:
+    """A diagnosis whose remedy types these lines."""
+    evidence = (Evidence(probe="p", fact="f", value=9000, text="t"),)
+    remedy = Remedy(kind="automatic", summary="s", aws_cli=lines)
+    return Diagnosis(
+        cause="target-port-mismatch", component="load-balancer", status="present", because="b",
+        evidence=evidence, remedy=remedy, priority="high", effort="minutes",
+    )  # fmt: skip
+
+
+def seen(*found: Change) -> Report:
+    """A report with these changes."""
+    look = Observation(
+        probe="changes",
+        started_at=made.WHEN,
+        duration_s=0.1,
+        status="seen",
+        facts=ChangesFacts(changes=found, since=made.WHEN - timedelta(days=3)),
+    )
+    report = made.two_causes()
+    return report.model_copy(update={"observations": (*report.observations, look)})
+
+
+def test_a_change_of_what_the_remedy_touches() -> None:
+    """By its ARN or by the name in it."""
+    report = seen(change(made.ARN, minutes=5), change("something-else"))
+    line = f"- 2025-08-05 09:22 UTC: `elasticloadbalancing:ModifyRule` by eve (`{made.ARN}`)"
+
+    assert changes.beside(report, diagnosed(f"aws elbv2 x --target-group-arn {made.ARN}")) == line
+    assert changes.beside(report, diagnosed("aws elbv2 x --names auth")) == line
+
+
+@pytest.mark.parametrize("thing", ["other", CLUSTER, f"arn:aws:ecs:us-east-1:1:cluster/{CLUSTER}"])
+def test_what_is_everywhere_tells_nothing(thing: str) -> None:
+    """Another thing is not there, and the cluster is in every command of ECS."""
+    found = diagnosed(f"aws ecs update-service --cluster {CLUSTER} --service x-y-z")
+
+    assert changes.beside(seen(change(thing)), found) == ""
+
+
+def test_a_refusal_is_said_and_five_are_enough() -> None:
+    """The newest five, each with AWS's refusal where there was one."""
+    many = [change("svc-a", minutes=n, error="AccessDenied") for n in range(9)]
+    lines = changes.beside(seen(*many), diagnosed("aws ecs y --service svc-a")).splitlines()
+
+    assert len(lines) == 5
+    assert "refused: `AccessDenied`" in lines[0]
+
+
+def test_the_report_has_its_section_and_hostile_names_stay_inert() -> None:
+    """Whatever a caller calls itself, it is text."""
+    report = seen(change(made.ARN, who="<script>alert(1)</script>"))
+    text = markdown.render(report)
+
+    assert ("#### What changed there lately" in text, "<script>" in text) == (True, False)
+
+
+def test_a_recorded_report_says_the_same() -> None:
+    """Facts that were read from JSON are the same facts."""
+    report = seen(change("svc-a"))
+
+    assert changes.recorded(Report.read(report.to_json())) == changes.recorded(report)

@@ -1,0 +1,117 @@
+"""docs/coverage.md has a row for each item that the platform's documents ask for, and names what exists."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from hokusai_probe.declare import Catalogue
+
+PAGE = (Path(__file__).parent.parent / "docs" / "coverage.md").read_text(encoding="utf-8")
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if re.match(r"\| \d", line)
+]
+
+# the last letter of each numbered section
+TASKS = {
+    "000": dict(enumerate("eeededfdeeedeee", 1)),
+    "001": dict(enumerate("effffgfffffffff", 1)),
+    "004": {1: "d", 2: "d", 3: "d", 4: "d", 5: "d", 6: "d", 7: "g"},
+}
+# how many items without letters
+NUMBERED = {
+    "002": 22,
+    "003": 29,
+    "9.1": 11,
+    "9.2": 9,
+    "9.3": 6,
+    "9.4": 5,
+    "9.5": 5,
+    "9.6": 3,
+    "9.7": 3,
+    "9.8": 8,
+}
+MORE = tuple(f"004-{number}" for number in range(8, 17))
+
+# what the page names ahead of the code: empty this set when all of it is there
+COMING = frozenset(
+    {
+        "alarms",
+        "artifact-bucket",
+        "artifact-bucket-expires-artifacts",
+        "artifact-durability",
+        "artifact-sizes",
+        "auth-cache-off",
+        "auth-database-schema-missing",
+        "auth-service-slow",
+        "aws-credentials-refused",
+        "cache-cluster",
+        "cache-effect",
+        "control-host",
+        "database-connections-exhausted",
+        "database-instance",
+        "database-settings-wrong",
+        "deployment-had-no-effect",
+        "ecs-service-scaled-to-zero",
+        "ecs-tasks",
+        "gateway-auth-url-wrong",
+        "gateway-hides-auth-outage-as-401",
+        "gateway-proxy-timeout-too-short",
+        "gateway-sends-wrong-service-id",
+        "gateway-stores",
+        "health-check-matcher-too-narrow",
+        "health-check-path-wrong",
+        "hostile-requests",
+        "key-shape",
+        "key-spellings",
+        "latency",
+        "load-balancer-idle-timeout-too-short",
+        "load-balancer-metrics",
+        "mlflow-database-password-wrong",
+        "mlflow-routes",
+        "mlflow-stores",
+        "network-acls",
+        "rate-limited",
+        "revisions",
+        "secrets-and-parameters",
+        "security-group-blocks-load-balancer",
+        "security-groups",
+        "service-discovery-name-missing",
+        "service-ids",
+        "task-definition-lacks-secret",
+        "task-definition-lacks-variable",
+        "tls",
+        "versions",
+        "webhook-log",
+    }
+)
+
+
+def wanted() -> Iterator[str]:
+    """Every item's name."""
+    for document, sections in TASKS.items():
+        for number, last in sections.items():
+            yield from (f"{document}-{number}{chr(code)}" for code in range(ord("a"), ord(last) + 1))
+    for document, count in NUMBERED.items():
+        yield from (f"{document}-{number}" for number in range(1, count + 1))
+    yield from MORE
+
+
+def test_every_item_has_one_row() -> None:
+    """No item is missing, none is there twice, and none is made up."""
+    assert sorted(row[0] for row in ROWS) == sorted(wanted())
+
+
+def test_every_row_says_what_answers_it_or_why_nothing_does() -> None:
+    """One of the last two cells has something in it."""
+    assert [row[0] for row in ROWS if len(row) != 4 or not (row[2] or row[3])] == []
+
+
+def test_everything_named_exists(real: Catalogue) -> None:
+    """Each slug is a look, a check or a cause of this version, or known to be coming."""
+    known = {*real.probes, *real.checks, *real.causes}
+    named = {slug for row in ROWS for slug in re.findall(r"`([^`]+)`", row[2])}
+
+    assert sorted(named - known - COMING) == []
+    assert sorted(COMING & known) == [], "these have come: take them out of COMING"
