@@ -26,7 +26,10 @@ class TargetSeen(Frozen):
 
 
 class Group(Frozen):
-    """One target group. ``service`` is the platform's name for whose tasks register here, if known."""
+    """One target group. ``service`` is the platform's name for whose tasks register here, if known.
+
+    ``load_balancers``: names of those that forward to it.
+    """
 
     arn: str
     name: str
@@ -35,6 +38,7 @@ class Group(Frozen):
     matcher: str
     attached: bool
     service: str | None
+    load_balancers: tuple[str, ...] = ()
     targets: tuple[TargetSeen, ...] = ()
     failure: AwsFailure | None = None
 
@@ -48,6 +52,10 @@ class TargetGroupsFacts(Facts):
     def of(self, service: str) -> tuple[Group, ...]:
         """The attached groups that a service's tasks register with."""
         return tuple(g for g in self.groups if g.service == service and g.attached)
+
+    def balancers(self, service: str) -> frozenset[str]:
+        """The names of the load balancers that forward to a service."""
+        return frozenset(name for g in self.of(service) for name in g.load_balancers)
 
 
 @probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=8)
@@ -75,10 +83,17 @@ async def _group(aws: AwsDoor, item: Mapping[str, object], ecs: EcsServicesFacts
         health_path=str(item.get("HealthCheckPath", "")),
         matcher=str(matcher.get("HttpCode", "")) if isinstance(matcher, Mapping) else "",
         attached=bool(item.get("LoadBalancerArns")),
+        load_balancers=_names(item.get("LoadBalancerArns")),
         service=_service(arn, port, ecs),
         targets=tuple(_target(t) for t in health.data["TargetHealthDescriptions"]) if health.data else (),
         failure=health.failure,
     )
+
+
+def _names(arns: object) -> tuple[str, ...]:
+    """The names in ARNs of load balancers: ``...:loadbalancer/app/NAME/ID``."""
+    listed = [str(arn) for arn in arns] if isinstance(arns, list) else []
+    return tuple(dict.fromkeys(arn.split("/")[2] for arn in listed if arn.count("/") > 1))
 
 
 def _service(arn: str, port: int, ecs: EcsServicesFacts) -> str | None:
