@@ -62,6 +62,7 @@ BLANKS: Mapping[str, str] = {
     "SUBNETS": "ids of the private subnets, separated by commas",
     "MLFLOW_URL": "private address of MLflow with its static prefix, such as http://HOST:5000/mlflow",
     **{f"{h.upper()}_LISTENER": f"ARN of the port 443 listener of the {h} host" for h in HOSTS},
+    "HEALTH_PATH": "path on which the service says that it is well",
     "HOSTED_ZONE": "id of the Route 53 hosted zone that holds the name",
     "ALIAS_ZONE": "canonical hosted zone id of the load balancer",
     **{f"{h.upper()}_ALIAS": f"DNS name of the load balancer of the {h} host" for h in HOSTS},

@@ -42,13 +42,14 @@ def security_group_blocks_database(
         "gateway": says_unwell(health, "postgres", "the gateway says of the database"),
         "mlflow": database_fails_mlflow(api),
     }
+    along = {"gateway": takes_the_gateway_along(health)}
     for service, symptom in symptoms.items():
         edges = facts.between(service, "database") if facts else ()
         yield Case(
             subject="database",
             breaks=(
                 f"{service}-to-database",
-                *(takes_the_gateway_along(health) if service == "gateway" else ()),
+                *along.get(service, ()),
             ),
             claims=(
                 symptom,

@@ -150,10 +150,9 @@ def _span(entry: AclEntry) -> tuple[int, int]:
 def _without(ports: Iterable[tuple[int, int]], entry: AclEntry) -> list[tuple[int, int]]:
     """Ranges of ports less those that a rule is for."""
     low, high = _span(entry)
-    kept = [
-        part for start, end in ports for part in ((start, min(end, low - 1)), (max(start, high + 1), end))
-    ]
-    return [(start, end) for start, end in kept if start <= end]
+    below = [(start, min(end, low - 1)) for start, end in ports]
+    above = [(max(start, high + 1), end) for start, end in ports]
+    return [(start, end) for start, end in (*below, *above) if start <= end]
 
 
 def _holds(protocol: str, span: tuple[int | None, int | None], ports: tuple[int, int]) -> bool:
