@@ -18,6 +18,7 @@ from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES
 
+MISMATCH = "Target.ResponseCodeMismatch"
 _CODE = re.compile(r"\[\s*(\d{3})")
 
 
@@ -38,13 +39,16 @@ class Refused:
 
 
 def refused(groups: TargetGroupsFacts | None, service: str) -> Refused | None:
-    """The first group of a service whose targets all answer, and none as the matcher wants."""
-    for group in groups.of(service) if groups else ():
+    """The first group of a service whose targets all answer, and none as the matcher wants.
+
+    Its newest target speaks for it: while a deployment is under way the others are of the last revision.
+    """
+    for number, group in enumerate(groups.groups if groups else ()):
         serving = [(n, t) for n, t in enumerate(group.targets) if t.state != "draining"]
-        codes = [_CODE.search(t.description) for _, t in serving if t.reason == "Target.ResponseCodeMismatch"]
-        if groups and serving and len(codes) == len(serving) and codes[0] is not None:
-            place = f"groups[{groups.groups.index(group)}]"
-            return Refused(group, place, serving[0][0], int(codes[0][1]))
+        codes = [_CODE.search(t.description) for _, t in serving if t.reason == MISMATCH]
+        mine = group.service == service and group.attached and group.failure is None
+        if mine and serving and len(codes) == len(serving) and codes[-1] is not None:
+            return Refused(group, f"groups[{number}]", serving[-1][0], int(codes[-1][1]))
     return None
 
 
@@ -75,8 +79,13 @@ def not_accepted(
     )
 
 
-def works(hosts: HostsFacts, api: MlflowApiFacts | None, service: str) -> Claim:
-    """The service itself does its work; refuted by an error of its own."""
+def works(
+    hosts: HostsFacts, api: MlflowApiFacts | None, groups: TargetGroupsFacts | None, service: str
+) -> Claim:
+    """The service itself does its work; refuted by an error of its own.
+
+    It speaks for nothing where no health check was refused: that a service works is what is always so.
+    """
     if service in HOST_OF_SERVICE:
         host = HOST_OF_SERVICE[service]
         answer, place = hosts.health(host), f"hosts.{host}.health"
@@ -88,6 +97,7 @@ def works(hosts: HostsFacts, api: MlflowApiFacts | None, service: str) -> Claim:
         well = bool(api and api.works)
     sick = own and answer is not None and (answer.status or 0) >= 500
     text = f"the {NAMES[service]} works" + (f": {said(answer)}" if answer else "")
+    well = well and refused(groups, service) is not None
     return answered(text, True if well else (False if sick else None), answer, place, by=by)
 
 

@@ -35,7 +35,7 @@ def health_check_matcher_too_narrow(
     if hosts.bare:
         return
     for service in SERVICES:
-        found, working = refused(groups, service), works(hosts, api, service)
+        found, working = refused(groups, service), works(hosts, api, groups, service)
         lives = found is not None and (found.code < 400 or found.code == 401)
         yield Case(
             subject=service,

@@ -51,7 +51,7 @@ def health_check_path_wrong(
     if hosts.bare:
         return
     for service in SERVICES:
-        found, working = refused(groups, service), works(hosts, api, service)
+        found, working = refused(groups, service), works(hosts, api, groups, service)
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),

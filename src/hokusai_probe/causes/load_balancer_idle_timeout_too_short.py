@@ -107,7 +107,7 @@ def _remedy(
         aws_cli=(f"{change} Key={IDLE},Value={wanted}",),
         terraform=f'# in aws_lb "{one.name}"\nidle_timeout = {wanted}\n',
         rollback=f"{change} Key={IDLE},Value={idle_s:g}",
-        also_touches="Every connection through this load balancer. A target must keep connections alive longer "
-        "than that, or requests end in 502.",
+        also_touches="Every connection through this load balancer. A target has to keep connections alive "
+        "longer than that, or requests end in 502.",
         verify="hokusai-probe verify load-balancer-idle-timeout-too-short",
     )
