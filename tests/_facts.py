@@ -9,6 +9,7 @@ from hokusai_probe.aws import AwsFailure
 from hokusai_probe.failures import Failure, FailureKind
 from hokusai_probe.http import Answer, Resolution
 from hokusai_probe.model import Facts, Hosts, Target
+from hokusai_probe.probes._firewall import AclEntry, GroupRule, Part, SecurityGroup
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.hosts import HostSeen, HostsFacts
@@ -23,9 +24,12 @@ from hokusai_probe.probes.listener_rules import (
     ListenerRulesFacts,
     Rule,
 )
+from hokusai_probe.probes.load_balancer_attributes import LoadBalancerAttributesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts, is_search_result
+from hokusai_probe.probes.network_acls import Acl, NetworkAclsFacts
 from hokusai_probe.probes.no_key import NoKeyFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.security_groups import Edge, SecurityGroupsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -327,6 +331,72 @@ def rules_facts(**changed: Balancer) -> ListenerRulesFacts:
     return ListenerRulesFacts(balancers=healthy | changed)
 
 
+VPC, ANYWHERE = "10.0.0.0/16", "0.0.0.0/0"
+CIDRS = {"subnet-p": "10.0.101.0/24", "subnet-a": "10.0.1.0/24", "subnet-b": "10.0.2.0/24"}
+PARTS = {
+    "load-balancer.auth": Part(groups=("sg-lb",), subnets=("subnet-p",), balancer=True),
+    "load-balancer.registry": Part(groups=("sg-lb",), subnets=("subnet-p",), balancer=True),
+    "load-balancer.main": Part(groups=("sg-lb",), subnets=("subnet-p",), balancer=True),
+    "auth": Part(groups=("sg-auth",), subnets=("subnet-a",), port=8000),
+    "gateway": Part(groups=("sg-gateway",), subnets=("subnet-a",), port=8001),
+    "mlflow": Part(groups=("sg-mlflow",), subnets=("subnet-b",), port=5000),
+    "cache": Part(groups=("sg-cache",), subnets=("subnet-b",), port=6379),
+    "database": Part(groups=("sg-database",), subnets=("subnet-a",), port=5432),
+}
+EDGES = (
+    ("load-balancer.auth", "auth"),
+    ("load-balancer.registry", "gateway"),
+    ("load-balancer.main", "gateway"),
+    ("load-balancer.registry", "mlflow"),
+    ("gateway", "mlflow"),
+    ("gateway", "cache"),
+    ("gateway", "database"),
+    ("mlflow", "database"),
+)
+
+
+def security_group(*admitted: tuple[str, int], out: bool = True) -> SecurityGroup:
+    """A security group that admits these groups on these ports, and lets everything out."""
+    outwards = (GroupRule(protocol="-1", cidrs=(ANYWHERE,)),) if out else ()
+    ingress = (
+        GroupRule(protocol="tcp", from_port=port, to_port=port, groups=(peer,)) for peer, port in admitted
+    )
+    return SecurityGroup(name="sg", ingress=tuple(ingress), egress=outwards)
+
+
+def security_facts(**changed: SecurityGroup) -> SecurityGroupsFacts:
+    """Groups that admit who needs it, some changed: ``cache=security_group()`` admits nobody."""
+    healthy = {
+        "lb": security_group(),
+        "auth": security_group(("sg-lb", 8000)),
+        "gateway": security_group(("sg-lb", 8001)),
+        "mlflow": security_group(("sg-lb", 5000), ("sg-gateway", 5000)),
+        "cache": security_group(("sg-gateway", 6379)),
+        "database": security_group(("sg-gateway", 5432), ("sg-mlflow", 5432)),
+    }
+    return SecurityGroupsFacts(
+        parts=PARTS,
+        groups={f"sg-{name}": one for name, one in (healthy | changed).items()},
+        edges=tuple(Edge(source=s, target=t, port=PARTS[t].port or 0) for s, t in EDGES),
+        cidrs=CIDRS,
+    )
+
+
+ALL_IN = AclEntry(number=100, allow=True, egress=False, protocol="-1", cidr=ANYWHERE)
+ALL_OUT = ALL_IN.model_copy(update={"egress": True})
+DENIED_IN = ALL_IN.model_copy(update={"number": 32767, "allow": False})
+DENIED_OUT = DENIED_IN.model_copy(update={"egress": True})
+
+
+def acl_facts(**changed: Iterable[AclEntry]) -> NetworkAclsFacts:
+    """An open ACL for each subnet, some with these rules before their last ones: ``a=[...]``."""
+    rules = dict.fromkeys("pab", (ALL_IN, ALL_OUT)) | changed
+    return NetworkAclsFacts(
+        acls={f"acl-{k}": Acl(name=k, entries=(*r, DENIED_IN, DENIED_OUT)) for k, r in rules.items()},
+        of_subnet={f"subnet-{k}": f"acl-{k}" for k in rules},
+    )
+
+
 def outside(**changed: Facts) -> dict[str, Facts]:
     """What outside eyes see of a healthy platform, by look, some facts changed."""
     healthy: dict[str, Facts] = {
@@ -350,5 +420,10 @@ def inside(**changed: Facts) -> dict[str, Facts]:
         "listener_rules": rules_facts(),
         "service_discovery": discovery_facts(),
         "task_definitions": definition_facts(),
+        "security_groups": security_facts(),
+        "network_acls": acl_facts(),
+        "load_balancer_attributes": LoadBalancerAttributesFacts(
+            idle_s=dict.fromkeys(("auth", "registry"), 60)
+        ),
     }
     return healthy | changed

@@ -79,6 +79,7 @@ HOPS: Mapping[str, Hop] = {
     "site": Hop("the website that is told of registrations", "site"),
     "client": Hop("the settings and versions of the client", "client"),
     "cache": Hop("the cache", "cache"),
+    "subnets": Hop("the network ACLs of the platform's subnets", "network"),
     "mlflow-to-database": Hop("MLflow reaches its database", "database", ("database",)),
     "mlflow-to-storage": Hop("MLflow reaches the artifact store", "storage", ("storage",)),
     "mlflow": Hop("MLflow's process", "mlflow", ("ecs.mlflow", "mlflow-to-database")),

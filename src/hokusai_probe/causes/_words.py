@@ -67,6 +67,7 @@ BLANKS: Mapping[str, str] = {
         f"{h.upper()}_CERTIFICATE": f"ARN of a certificate for the {h} host, issued and in date"
         for h in HOSTS
     },
+    "HEALTH_PATH": "path on which the service says that it is well",
     "HOSTED_ZONE": "id of the Route 53 hosted zone that holds the name",
     "ALIAS_ZONE": "canonical hosted zone id of the load balancer",
     **{f"{h.upper()}_ALIAS": f"DNS name of the load balancer of the {h} host" for h in HOSTS},

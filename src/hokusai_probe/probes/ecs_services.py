@@ -26,6 +26,8 @@ class EcsService(Frozen):
     container_port: int | None = None
     target_groups: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
 
     @property
     def gone(self) -> bool:
@@ -76,7 +78,18 @@ def _service(item: Mapping[str, object]) -> EcsService:
         container_port=_number(first["containerPort"]) if "containerPort" in first else None,
         target_groups=tuple(str(b["targetGroupArn"]) for b in balancers if "targetGroupArn" in b),
         events=tuple(str(e["message"]) for e in _list(item.get("events"))[:5] if isinstance(e, Mapping)),
+        **_network(item.get("networkConfiguration")),
     )
+
+
+def _network(configuration: object) -> dict[str, tuple[str, ...]]:
+    """Where the service's tasks may be placed, and with which security groups."""
+    found = configuration.get("awsvpcConfiguration") if isinstance(configuration, Mapping) else None
+    inner = found if isinstance(found, Mapping) else {}
+    return {
+        "subnets": tuple(str(s) for s in _list(inner.get("subnets"))),
+        "security_groups": tuple(str(g) for g in _list(inner.get("securityGroups"))),
+    }
 
 
 def _list(value: object) -> list[object]:

@@ -28,7 +28,7 @@ class ServiceDiscoveryFacts(Facts):
     def leads(self, url: str) -> Leads:
         """Where the host of an address leads by these names; ``unknown`` for public names and for IPs."""
         host = (urlsplit(url).hostname or "").rstrip(".")
-        if self.failure is not None or not host or _is_ip(host):
+        if self.failure is not None or not host or is_ip(host):
             return "unknown"
         if host in self.names:
             return "somewhere" if self.names[host] else "to-nothing"
@@ -37,7 +37,8 @@ class ServiceDiscoveryFacts(Facts):
         return "no-such-zone" if host.endswith(PRIVATE_ENDINGS) else "unknown"
 
 
-def _is_ip(host: str) -> bool:
+def is_ip(host: str) -> bool:
+    """Whether a host is an address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

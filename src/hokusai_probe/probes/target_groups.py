@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
@@ -11,6 +11,8 @@ from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.listener_rules import ListenerRulesFacts
+from hokusai_probe.topology import SERVICE_OF_HOST
 
 PORTS = {8000: "auth", 8001: "gateway", 5000: "mlflow"}  # the containers' ports, the same in every era
 
@@ -26,7 +28,10 @@ class TargetSeen(Frozen):
 
 
 class Group(Frozen):
-    """One target group. ``service`` is the platform's name for whose tasks register here, if known."""
+    """One target group. ``service`` is the platform's name for whose tasks register here, if known.
+
+    ``load_balancers``: names of those that forward to it.
+    """
 
     arn: str
     name: str
@@ -35,6 +40,7 @@ class Group(Frozen):
     matcher: str
     attached: bool
     service: str | None
+    load_balancers: tuple[str, ...] = ()
     targets: tuple[TargetSeen, ...] = ()
     failure: AwsFailure | None = None
 
@@ -48,6 +54,14 @@ class TargetGroupsFacts(Facts):
     def of(self, service: str) -> tuple[Group, ...]:
         """The attached groups that a service's tasks register with."""
         return tuple(g for g in self.groups if g.service == service and g.attached)
+
+    def detached(self, service: str) -> tuple[Group, ...]:
+        """The groups that a service's tasks register with and no load balancer uses."""
+        return tuple(g for g in self.groups if g.service == service and not g.attached)
+
+    def balancers(self, service: str) -> frozenset[str]:
+        """The names of the load balancers that forward to a service."""
+        return frozenset(name for g in self.of(service) for name in g.load_balancers)
 
 
 @probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=8)
@@ -75,10 +89,17 @@ async def _group(aws: AwsDoor, item: Mapping[str, object], ecs: EcsServicesFacts
         health_path=str(item.get("HealthCheckPath", "")),
         matcher=str(matcher.get("HttpCode", "")) if isinstance(matcher, Mapping) else "",
         attached=bool(item.get("LoadBalancerArns")),
+        load_balancers=_names(item.get("LoadBalancerArns")),
         service=_service(arn, port, ecs),
         targets=tuple(_target(t) for t in health.data["TargetHealthDescriptions"]) if health.data else (),
         failure=health.failure,
     )
+
+
+def _names(arns: object) -> tuple[str, ...]:
+    """The names in ARNs of load balancers: ``...:loadbalancer/app/NAME/ID``."""
+    listed = [str(arn) for arn in arns] if isinstance(arns, list) else []
+    return tuple(dict.fromkeys(arn.split("/")[2] for arn in listed if arn.count("/") > 1))
 
 
 def _service(arn: str, port: int, ecs: EcsServicesFacts) -> str | None:
@@ -100,10 +121,32 @@ def _target(item: Mapping[str, Mapping[str, object]]) -> TargetSeen:
     )
 
 
-def _unwell(facts: TargetGroupsFacts, service: str) -> Sentence:
+def forsaken_for(facts: TargetGroupsFacts, rules: ListenerRulesFacts | None, service: str) -> Group | None:
+    """The group without targets that a service's load balancers forward to, in place of the service's own.
+
+    No ECS service registers with it. None: the service's own group is in use, or nothing forwards so.
+    """
+    if facts.of(service) or not facts.detached(service) or rules is None:
+        return None
+    hosts = [host for host, name in SERVICE_OF_HOST.items() if name == service] or ["registry"]
+    forwarded = {arn for host in hosts for arn in _forwarded(rules, host)}
+    empty = (g for g in facts.groups if g.service is None and all(t.state == "draining" for t in g.targets))
+    return next((g for g in empty if g.arn in forwarded), None)
+
+
+def _forwarded(rules: ListenerRulesFacts, host: str) -> Iterator[str]:
+    """The groups that a host's load balancer forwards to."""
+    balancer = rules.of_host(host)
+    for listener in balancer.listeners if balancer else ():
+        yield from (arn for rule in listener.rules for arn in rule.action.target_groups)
+
+
+def _unwell(facts: TargetGroupsFacts, service: str, rules: ListenerRulesFacts | None) -> Sentence:
     if facts.failure is not None:
         return CannotTell(reason=f"elasticloadbalancing:DescribeTargetGroups: {facts.failure.kind}")
-    groups = facts.of(service)
+    groups, detached = facts.of(service), facts.detached(service)
+    if not groups and detached:
+        return _unused(detached[0], forsaken_for(facts, rules, service))
     if not groups:
         return NotApplicable(reason=f"no ECS service registers {service} with a target group")
     unread = next((g for g in groups if g.failure is not None), None)
@@ -111,6 +154,14 @@ def _unwell(facts: TargetGroupsFacts, service: str) -> Sentence:
         return CannotTell(reason=f"{unread.name}: targets could not be read ({unread.failure.kind})")
     bad = [text for g in groups if (text := _group_unwell(g))]
     return "; ".join(bad) or None
+
+
+def _unused(group: Group, forsaken: Group | None) -> Sentence:
+    """Nobody checks targets that no load balancer uses; whether that is a defect, the rules say."""
+    said = f"{group.name} belongs to no load balancer"
+    if forsaken is None:
+        return CannotTell(reason=f"{said}, so nobody checks its targets")
+    return f"{said}; requests go to {forsaken.name}, which has no target"
 
 
 def _group_unwell(group: Group) -> str:
@@ -124,18 +175,18 @@ def _group_unwell(group: Group) -> str:
 
 
 @check(hop="target-group.auth")
-def auth_targets_healthy(facts: TargetGroupsFacts) -> Sentence:
+def auth_targets_healthy(facts: TargetGroupsFacts, rules: ListenerRulesFacts | None) -> Sentence:
     """The auth target group has a healthy target."""
-    return _unwell(facts, "auth")
+    return _unwell(facts, "auth", rules)
 
 
 @check(hop="target-group.gateway")
-def gateway_targets_healthy(facts: TargetGroupsFacts) -> Sentence:
+def gateway_targets_healthy(facts: TargetGroupsFacts, rules: ListenerRulesFacts | None) -> Sentence:
     """The gateway's target group has a healthy target."""
-    return _unwell(facts, "gateway")
+    return _unwell(facts, "gateway", rules)
 
 
 @check(hop="target-group.mlflow")
-def mlflow_targets_healthy(facts: TargetGroupsFacts) -> Sentence:
+def mlflow_targets_healthy(facts: TargetGroupsFacts, rules: ListenerRulesFacts | None) -> Sentence:
     """MLflow's target group has a healthy target."""
-    return _unwell(facts, "mlflow")
+    return _unwell(facts, "mlflow", rules)

@@ -3,8 +3,9 @@
 What moto 5.2 lacks is added by subclasses that `install` puts in moto's place:
 
 * `ServedTargetGroup`: DescribeTargetHealth tells what the health checks saw (moto: always healthy), two ports
-  of one address are two targets, as the API reference of RegisterTargets has it (moto: one per Id), and a
-  target that is deregistered drains first (moto: gone at once).
+  of one address are two targets, as the API reference of RegisterTargets has it (moto: one per Id), a target
+  that is deregistered drains first (moto: gone at once), and DescribeTargetGroups names the load balancers
+  that forward to the group now (moto: one entry for each rule that ever did).
 * `served_cache`: ModifyReplicationGroup moves the cache into other security groups (moto: ignored).
 * `served_ecs.ServedEcs`: tasks that exist and deployments that the reconciler carries out.
 
@@ -71,6 +72,17 @@ class ServedTargetGroup(FakeTargetGroup):
     health_of: ClassVar[HealthOf]
     time_scale: ClassVar[float] = 1.0
     clock: ClassVar[Callable[[], float]] = time.monotonic
+
+    @property
+    def load_balancer_arns(self) -> list[str]:
+        """The load balancers with a listener or rule that forwards to this group, as they are now."""
+        account, region = self.arn.split(":")[4], self.arn.split(":")[3]
+        balancers = list(elbv2_backends[account][region].load_balancers.values())
+        return [balancer.arn for balancer in balancers if self.arn in _forwarded_to(balancer)]
+
+    @load_balancer_arns.setter
+    def load_balancer_arns(self, arns: list[str]) -> None:
+        """What moto notes down is not kept: it would outlive the rule."""
 
     @property
     def targets(self) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,7 @@ from hokusai_probe.sandbox.ecs_plan import Seen, Wish
 from hokusai_probe.sandbox.ecs_publish import Publisher
 from hokusai_probe.sandbox.identity import PORTS, REGION, Identity
 from hokusai_probe.sandbox.log_shipping import Tail, stream_of, write
+from hokusai_probe.sandbox.placement import placed_in
 from hokusai_probe.sandbox.served_ecs import ContainerRecord, TaskRecord
 from hokusai_probe.sandbox.state import Health
 from hokusai_probe.sandbox.tasks import FIRST_TASK_HOST, LAST_TASK_HOST, Runtime, Warm
@@ -233,11 +234,18 @@ class Tasks:
                     last_status="PENDING",
                 ),
             ),
-            attachments=(_interface(self._random, self._new_ip()),),
+            attachments=(_interface(self._random, self._new_ip(), self._subnet(wish.name)),),
             created_at=self._now(),
             cpu=revision.cpu,
             memory=revision.memory,
         )
+
+    def _subnet(self, service: str) -> str:
+        """The subnet that a service's tasks are placed in; empty where the service names none."""
+        found = self._publisher.service(service)
+        configuration = (found.network_configuration if found else None) or {}
+        subnets = configuration.get("awsvpcConfiguration", {}).get("subnets", ())
+        return placed_in(subnets, self._account, self._runtime.services.get(service, ""))
 
     def _at_work(self, record: TaskRecord, digest: str | None) -> TaskRecord:
         """The record of a task whose container has started."""
@@ -454,12 +462,14 @@ def _stopped(record: TaskRecord, ending: Ending, now: datetime) -> TaskRecord:
     )
 
 
-def _interface(ids: random.Random, ip: str) -> dict[str, object]:
+def _interface(ids: random.Random, ip: str, subnet: str) -> dict[str, object]:
+    placed = [{"name": "subnetId", "value": subnet}] if subnet else []
     return {
         "id": f"{ids.getrandbits(64):016x}",
         "type": "ElasticNetworkInterface",
         "status": "ATTACHED",
         "details": [
+            *placed,
             {"name": "networkInterfaceId", "value": f"eni-{ids.getrandbits(68):017x}"},
             {"name": "privateIPv4Address", "value": ip},
         ],

@@ -21,6 +21,7 @@ from moto.ssm.models import ssm_backends
 
 from hokusai_probe.sandbox.identity import REGION, Identity
 from hokusai_probe.sandbox.layout_network import tag_list, tags
+from hokusai_probe.sandbox.placement import HOME
 
 _T = TypeVar("_T")
 
@@ -97,6 +98,9 @@ def lay_cache(identity: Identity, names: Mapping[str, str]) -> str:
     }
     shown: CacheCluster = _call(cache.create_cache_cluster, placed | node)
     groups = [{"security_group_id": names["security_group.cache"], "status": "active"}]
+    zone = f"{REGION}{HOME['cache']}"
+    shown.preferred_availability_zone = zone
+    made.node_groups[0]["node_group_members"][0]["preferred_availability_zone"] = zone
     shown.security_groups = groups  # type: ignore[attr-defined]  # moto keeps the ids and shows none
     return str(made.node_groups[0]["primary_endpoint_address"])
 

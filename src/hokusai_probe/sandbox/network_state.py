@@ -2,9 +2,7 @@
 
 The reader looks at moto's security groups and network ACLs in this process, at the load balancers' and the
 stores' groups, and at the tasks that run, with the groups and subnets of their services. Where AWS would
-place a part in one of two subnets, it is here: auth, gateway and database in a, MLflow and cache in b, so
-that MLflow and the stores lie across a subnet's boundary from who uses them most; load balancers have a node
-in each of their subnets.
+place a part in one of two subnets, `placement` says which; load balancers have a node in each of theirs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +37,7 @@ from hokusai_probe.sandbox.network import (
     outside,
     write_network,
 )
+from hokusai_probe.sandbox.placement import HOME
 from hokusai_probe.sandbox.served_ecs import TaskRecord
 from hokusai_probe.sandbox.state import Endpoint
 from hokusai_probe.sandbox.tasks import Runtime
@@ -51,7 +50,6 @@ INNER_OFFSET = 10
 
 SITE_HOST, STORAGE_HOST, DATABASE_HOST = 6, 22, 30
 
-_HOME = {"auth": "a", "gateway": "a", "mlflow": "b", DATABASE: "a", CACHE: "b"}
 _SITE_ADDRESS, _STORAGE_ADDRESS = "203.0.113.6", "203.0.113.22"
 
 Fronts = Mapping[str, Mapping[int, Endpoint]]
@@ -126,7 +124,7 @@ class NetworkWatch:
 
     def _task(self, service: str, record: TaskRecord) -> Part:
         configuration = self._awsvpc(record.group.removeprefix("service:"))
-        subnet = self._one_of(configuration.get("subnets", ()), _HOME[service])
+        subnet = self._one_of(configuration.get("subnets", ()), HOME[service])
         return Part(
             name=f"{service}/{record.ip}",
             nodes=(self._node(record.ip, subnet),),
@@ -164,7 +162,7 @@ class NetworkWatch:
         yield self._store(DATABASE, DATABASE_HOST, self._database_groups())
 
     def _store(self, name: str, host: int, groups: Sequence[str]) -> Part:
-        node = self._node(f"{self._network}.{host}", self._names.get(f"subnet.{_HOME[name]}", ""))
+        node = self._node(f"{self._network}.{host}", self._names.get(f"subnet.{HOME[name]}", ""))
         own = groups or [self._names.get(f"security_group.{name}", "")]
         return Part(name, (node,), frozenset(own))
 

@@ -1,0 +1,134 @@
+"""What the causes about health checks share: the code not accepted, and whether the service works."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from shlex import quote
+from urllib.parse import urlsplit
+
+from hokusai_probe.answers import responder, said
+from hokusai_probe.causes._symptoms import HOST_OF_SERVICE
+from hokusai_probe.causes._words import answered, ready, word
+from hokusai_probe.declare import Claim, claim
+from hokusai_probe.model import Remedy, RemedyKind
+from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
+from hokusai_probe.topology import NAMES
+
+MISMATCH = "Target.ResponseCodeMismatch"
+_CODE = re.compile(r"\[\s*(\d{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A group whose every target answers the health check with a code that is not accepted, and where."""
+
+    group: Group
+    place: str
+    number: int
+    code: int
+
+    @property
+    def text(self) -> str:
+        """As a sentence."""
+        asked = f"{self.group.name} asks {self.group.health_path}"
+        return f"{asked}, accepts {self.group.matcher} and gets {self.code}"
+
+
+def refused(groups: TargetGroupsFacts | None, service: str) -> Refused | None:
+    """The first group of a service whose targets all answer, and none as the matcher wants.
+
+    Its newest target speaks for it: while a deployment is under way the others are of the last revision.
+    """
+    for number, group in enumerate(groups.groups if groups else ()):
+        serving = [(n, t) for n, t in enumerate(group.targets) if t.state != "draining"]
+        codes = [_CODE.search(t.description) for _, t in serving if t.reason == MISMATCH]
+        mine = group.service == service and group.attached and group.failure is None
+        if mine and serving and len(codes) == len(serving) and codes[-1] is not None:
+            return Refused(group, f"groups[{number}]", serving[-1][0], int(codes[-1][1]))
+    return None
+
+
+def known_well(groups: TargetGroupsFacts | None, service: str) -> bool:
+    """Whether it was seen that health checks of a service succeed, or fail in another way."""
+    found = groups.of(service) if groups and groups.failure is None else ()
+    return bool(found) and all(g.failure is None for g in found) and refused(groups, service) is None
+
+
+def not_accepted(
+    groups: TargetGroupsFacts | None, service: str, *, holds: bool | None, telling: bool
+) -> Claim:
+    """A code that is not accepted, which says what ``holds`` says; refuted where none was refused."""
+    found = refused(groups, service)
+    if found is None:
+        return claim(
+            f"health checks of the {NAMES[service]} get an answer that is not accepted",
+            False if known_well(groups, service) else None,
+            by=TargetGroupsFacts,
+        )
+    return claim(
+        found.text,
+        holds,
+        by=TargetGroupsFacts,
+        fact=f"{found.place}.targets[{found.number}].description",
+        value=found.group.targets[found.number].description,
+        telling=telling,
+    )
+
+
+def works(
+    hosts: HostsFacts, api: MlflowApiFacts | None, groups: TargetGroupsFacts | None, service: str
+) -> Claim:
+    """The service itself does its work; refuted by an error of its own.
+
+    It speaks for nothing where no health check was refused: that a service works is what is always so.
+    """
+    if service in HOST_OF_SERVICE:
+        host = HOST_OF_SERVICE[service]
+        answer, place = hosts.health(host), f"hosts.{host}.health"
+        own, by = answer is not None and responder(answer) == EXPECTED[host], HostsFacts
+        well = own and answer is not None and answer.status == 200
+    else:
+        answer, place, by = (api.search if api else None), "search", MlflowApiFacts  # type: ignore[assignment]
+        own = answer is not None and responder(answer) == "mlflow"
+        well = bool(api and api.works)
+    sick = own and answer is not None and (answer.status or 0) >= 500
+    text = f"the {NAMES[service]} works" + (f": {said(answer)}" if answer else "")
+    well = well and refused(groups, service) is not None
+    return answered(text, True if well else (False if sick else None), answer, place, by=by)
+
+
+# --- mending --------------------------------------------------------------------------------------------
+
+
+def good_path(definitions: TaskDefinitionsFacts | None, service: str) -> str | None:
+    """A path that says whether the service lives; MLflow's is behind its static prefix (since 3.x)."""
+    if service != "mlflow":
+        return "/health"
+    gateway = definitions.of("gateway") if definitions else None
+    url = gateway.addresses.get("MLFLOW_SERVER_URL") if gateway else None
+    return f"{urlsplit(url).path.rstrip('/')}/health" if url else None
+
+
+def change(found: Refused, option: str, before: str, *, summary: str, attribute: str, verify: str) -> Remedy:
+    """One setting of a target group's health check changed; ``option`` is the CLI's, with its value."""
+    arn = quote(found.group.arn)
+    kind: RemedyKind = "needs-value" if "$" in option else "automatic"
+    return Remedy(
+        kind=kind,
+        summary=summary,
+        before=(f"aws elbv2 describe-target-groups --target-group-arns {arn}",),
+        aws_cli=ready(f"aws elbv2 modify-target-group --target-group-arn {arn} {option}"),
+        terraform=f'# in aws_lb_target_group "{found.group.name}"\nhealth_check {{\n  {attribute}\n}}\n',
+        rollback=f"aws elbv2 modify-target-group --target-group-arn {arn} {before}",
+        also_touches="ECS stops replacing the tasks once they count as healthy.",
+        verify=f"hokusai-probe verify {verify}",
+    )
+
+
+def path_option(path: str | None) -> str:
+    """The CLI's option for a health check's path; without one a person says which."""
+    return f"--health-check-path {word(path, 'HEALTH_PATH')}"

@@ -1,0 +1,127 @@
+"""Cloud Map has lost the private name."""
+
+from collections.abc import Iterator
+from shlex import quote
+from urllib.parse import urlsplit
+
+from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
+from hokusai_probe.causes._words import update_service, wait_for
+from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
+from hokusai_probe.probes.task_definitions import LEADS, TaskDefinitionsFacts
+
+VARIABLE = "MLFLOW_SERVER_URL"
+
+
+@cause(
+    component="network",
+    priority="critical",
+    effort="minutes",
+    entails=("mlflow-down",),
+    look_alikes={
+        "gateway-mlflow-url-wrong": "there the name never was MLflow's",
+        "security-group-blocks-mlflow": "there the name resolves and connecting times out",
+        "ecs-service-scaled-to-zero": "there no task runs, so that none is registered",
+        "gateway-mlflow-address-stale": "there the address is a fixed one",
+    },
+    source="INC-23, INC-28; AWS: Cloud Map, DNS names of services without instances have no records",
+)
+def service_discovery_name_missing(
+    api: MlflowApiFacts,
+    paths: PublicPathsFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    discovery: ServiceDiscoveryFacts | None,
+    ecs: EcsServicesFacts | None,
+) -> Iterator[Case]:
+    """MLflow's private name is gone from Cloud Map, or has no instance, while MLflow runs.
+
+    The gateway uses the right name and cannot resolve it: JSON 502 ``Failed to connect to MLflow server``,
+    ``Name or service not known`` in its log. A service that was created again without ``serviceRegistries``
+    does not register its tasks.
+    """
+    gateway = definitions.of("gateway") if definitions else None
+    url = gateway.addresses.get(VARIABLE) if gateway else None
+    yield Case(
+        subject="mlflow",
+        breaks=("discovery",),
+        claims=(
+            gateway_cannot_reach_mlflow(api, paths),
+            _lost(url, discovery),
+            _runs(ecs),
+        ),
+        remedy=_remedy(url, discovery, ecs),
+    )
+
+
+def _lost(url: str | None, discovery: ServiceDiscoveryFacts | None) -> Claim:
+    """The name is there and empty, or the zone is there and nothing in it could have been meant."""
+    leads = discovery.leads(url) if url and discovery else "unknown"
+    empty = leads == "to-nothing"
+    host = (urlsplit(url or "").hostname or "").rstrip(".")
+    return claim(
+        f"{VARIABLE} is {url}, which leads {LEADS[leads]}" if leads in LEADS else "MLflow's name is lost",
+        None if leads == "unknown" else empty or (leads == "no-such-name" and _was_right(host, discovery)),
+        by=ServiceDiscoveryFacts,
+        fact="names" if discovery and leads in LEADS else "",
+        value={n: list(ips) for n, ips in discovery.names.items()} if discovery and leads in LEADS else None,
+        telling=True,
+        aws_cli="aws servicediscovery list-services",
+    )
+
+
+def _was_right(host: str, discovery: ServiceDiscoveryFacts | None) -> bool:
+    """MLflow's name as the platform has it; with another name of MLflow's there, that one is meant."""
+    names = discovery.names if discovery else {}
+    return host.startswith("mlflow.") and not any("mlflow" in name for name in names)
+
+
+def _runs(ecs: EcsServicesFacts | None) -> Claim:
+    """Without a task nothing registers: then the name is empty because MLflow is not there."""
+    one = ecs.services.get("mlflow") if ecs and ecs.failure is None else None
+    return claim(
+        f"MLflow runs {one.running} task(s)" if one else "MLflow runs its tasks",
+        None if one is None else one.running > 0,
+        by=EcsServicesFacts,
+        fact="services.mlflow.running" if one else "",
+        value=one.running if one else None,
+    )
+
+
+def _remedy(
+    url: str | None, discovery: ServiceDiscoveryFacts | None, ecs: EcsServicesFacts | None
+) -> Remedy | None:
+    """A deployment registers the new task where the name is still there; a lost name is made again first."""
+    if url is None or discovery is None:
+        return None
+    deploy = update_service(ecs, "mlflow", "--force-new-deployment")
+    there = discovery.leads(url) == "to-nothing"
+    return Remedy(
+        kind="automatic" if there and "$" not in deploy else "needs-value",
+        summary="Deploy MLflow again: ECS registers its new task under the name."
+        if there
+        else "Create the name in Cloud Map again, have MLflow's ECS service register with it, and deploy.",
+        before=("aws servicediscovery list-namespaces", "aws servicediscovery list-services"),
+        aws_cli=(deploy,) if there else _recreate(url, deploy),
+        terraform='# resource "aws_service_discovery_service" and the service_registries block of the ECS '
+        "service\n",
+        after=(wait_for(ecs, "mlflow"),),
+        rollback="None needed: a deployment of the same revision changes nothing else.",
+        also_touches="MLflow's task is replaced.",
+        verify="hokusai-probe verify service-discovery-name-missing",
+    )
+
+
+def _recreate(url: str, deploy: str) -> tuple[str, ...]:
+    name, _, zone = (urlsplit(url).hostname or "").partition(".")
+    of_zone = f"--query {quote(f'Namespaces[?Name==`{zone}`].Id')} --output text"
+    dns = "RoutingPolicy=MULTIVALUE,DnsRecords=[{Type=A,TTL=10}]"
+    create = f"aws servicediscovery create-service --name {quote(name)} --namespace-id $namespace"
+    return (
+        f"namespace=$(aws servicediscovery list-namespaces {of_zone})",
+        f"registry=$({create} --dns-config {quote(dns)} --query Service.Arn --output text)",
+        f"{deploy} --service-registries registryArn=$registry",
+    )
