@@ -22,7 +22,8 @@ CONSEQUENCES = (
 )  # fmt: skip
 """What follows when the tasks of a service cannot start."""
 
-_OUTSIDE = (502, 503, 504)
+NEVER_THERE, NOW_AND_THEN = (503,), (502, 503, 504)
+"""What the load balancer answers by itself: no target was ever registered, or one that comes and goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Seen:
         return self.ecs.services.get(service) if self.ecs else None
 
     def deaths(self, service: str) -> tuple[tuple[int, StoppedTask], ...]:
-        """Stopped tasks that matter now, newest first, with their places: of what runs, or of what failed to."""
+        """Stopped tasks that matter now, newest first, with their places: of what runs, or failed to."""
         one = self.service(service)
         if one is None or self.tasks is None:
             return ()
@@ -68,12 +69,12 @@ class Seen:
         failed = ("deployments/rollout",) if one.stalled or one.rolled_back is not None else ()
         return (f"ecs.{service}" if one.short else f"ecs.{service}/tasks", *failed)
 
-    def outside(self, service: str) -> tuple[Claim, ...]:
+    def outside(self, service: str, statuses: tuple[int, ...] = NEVER_THERE) -> tuple[Claim, ...]:
         """The symptom that outside eyes see; none is predicted where tasks serve all the same."""
         one = self.service(service)
         if one is not None and one.running:
             return ()
-        return (service_claim(self.hosts, self.api, self.paths, service, _OUTSIDE),)
+        return (service_claim(self.hosts, self.api, self.paths, service, statuses),)
 
     def newest(self, service: str) -> tuple[str, StoppedTask | None]:
         """The newest death with its place in the facts."""

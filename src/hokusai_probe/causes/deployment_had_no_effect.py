@@ -67,7 +67,7 @@ def _by_revision(
             service,
             deploy,
             f"Deploy revision {newest} of {whose(service)} task definition, or deregister it if it is not "
-            f"wanted.",
+            "wanted.",
             one_line(
                 update_service(ecs, service, f"--task-definition {word(one.task_definition, 'FAMILY')}")
             ),
@@ -87,8 +87,7 @@ def _by_image(
             service,
             update_service(ecs, service, "--force-new-deployment"),
             f"Deploy {whose(service)} revision again: new tasks pull what the tag names now. Better, name "
-            f"images by "
-            "digest or by a tag that is never moved.",
+            "images by digest or by a tag that is never moved.",
             "Move the tag back to the image before, and deploy once more.",
         ),
     )

@@ -87,8 +87,7 @@ def _remedy(seen: Seen, service: str) -> Remedy:
     return Remedy(
         kind="needs-value",
         summary="Mend what stopped the tasks of the new revision, as the evidence has it, and deploy "
-        "again. Nothing "
-        "is to be restored: the old revision serves.",
+        "again. Nothing is to be restored: the old revision serves.",
         before=(
             stopped_tasks(seen.ecs, service),
             one_line(

@@ -21,6 +21,11 @@ from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.topology import SERVICES
 
+WHO_DID_IT = (
+    "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=UpdateService "
+    "--max-results 20"
+)
+
 
 @cause(
     component="ecs",
@@ -76,10 +81,7 @@ def _remedy(ecs: EcsServicesFacts | None, service: str) -> Remedy:
     return Remedy(
         kind=readiness(start),
         summary=f"Tell ECS to run a task of {whose(service)} service again; more, if it had more before.",
-        before=(
-            "aws cloudtrail lookup-events "
-            "--lookup-attributes AttributeKey=EventName,AttributeValue=UpdateService --max-results 20",
-        ),
+        before=(WHO_DID_IT,),
         aws_cli=ready(start),
         terraform='# resource "aws_ecs_service"\ndesired_count = 1\n',
         after=(wait_for(ecs, service),),

@@ -80,7 +80,7 @@ def _short(one: EcsService | None, ecs: EcsServicesFacts | None, service: str) -
 
 
 def _nameless(seen: Seen, service: str) -> Claim:
-    """Telling: whatever else can be the matter with tasks is written into the reasons of those that stopped."""
+    """Telling: whatever else can be the matter is written into the reasons of tasks that stopped."""
     one, (place, task) = seen.service(service), seen.newest(service)
     known = seen.tasks is not None and one is not None and service in seen.tasks.services and one.short
     holds = None if not known or (task and task.kind == "health") else task is None or task.kind == "start"

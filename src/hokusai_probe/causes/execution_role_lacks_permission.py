@@ -17,7 +17,15 @@ from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 _REFUSED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+) on resource: (?P<resource>\S+)")
-_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
+_TOGETHER = (
+    (
+        "ecr:GetAuthorizationToken",
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:BatchGetImage",
+    ),
+    ("logs:CreateLogStream", "logs:PutLogEvents"),
+)
 
 
 @cause(
@@ -70,8 +78,7 @@ def _remedy(
     return Remedy(
         kind=readiness(put, deploy) if allow else "needs-value",
         summary="Give the execution role what it was refused, and deploy again. Narrow the policy to what "
-        "the task "
-        "definition names; a secret under a key of its own needs kms:Decrypt as well.",
+        "the task definition names; a secret under a key of its own needs kms:Decrypt as well.",
         before=(stopped_tasks(seen.ecs, service), one_line(f"aws iam list-role-policies --role-name {role}")),
         aws_cli=ready(*((put,) if allow else ()), deploy),
         terraform='# resource "aws_iam_role_policy" of the execution role\n',
@@ -87,20 +94,24 @@ def _name(one: TaskDefinition | None) -> str | None:
 
 
 def _allowed(task: StoppedTask | None) -> list[dict[str, object]]:
-    """The statements that allow what was refused, as far as the stopped reason says what that is."""
+    """The statement that allows what was refused, as far as the stopped reason says what that is.
+
+    ECS asks for one thing after another: what a task mostly needs next to it is allowed along with it.
+    """
     said = f"{task.reason} {task.container_reason}" if task else ""
     found = _REFUSED.search(said)
-    if found is None:
-        pull: dict[str, object] = {"Effect": "Allow", "Action": list(_PULL), "Resource": "*"}
-        return [pull] if "CannotPull" in said else []
-    action, resource = found["action"], found["resource"].rstrip(".,;")
-    wide = resource.partition(":log-stream:")[0] + ":*" if ":log-stream:" in resource else resource
-    return [{"Effect": "Allow", "Action": action, "Resource": _of_its_kind(wide)}]
+    action = found["action"] if found else "ecr:BatchGetImage" if "CannotPull" in said else ""
+    resource = found["resource"].rstrip(".,;") if found and not action.startswith("ecr:") else "*"
+    if not action:
+        return []
+    actions = next((kind for kind in _TOGETHER if action in kind), (action,))
+    return [{"Effect": "Allow", "Action": list(actions), "Resource": _of_its_kind(resource)}]
 
 
 def _of_its_kind(resource: str) -> str:
-    """All secrets or parameters of the account: a task mostly needs several, and is refused one by one."""
+    """All secrets, parameters or streams of the kind: a task mostly needs several."""
     for kind in (":secret:", ":parameter/"):
         if kind in resource:
             return resource.partition(kind)[0] + kind + "*"
-    return resource
+    group, stream, _ = resource.partition(":log-stream:")
+    return f"{group}:*" if stream else resource

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, stopped_tasks
+from hokusai_probe.causes._tasks import CONSEQUENCES, NOW_AND_THEN, Seen, stopped_tasks
 from hokusai_probe.causes._words import ready, update_service, wait_for, whose
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -54,7 +54,7 @@ def health_check_kills_slow_start(
             subject=service,
             breaks=seen.breaks(service),
             claims=(
-                *seen.outside(service),
+                *seen.outside(service, NOW_AND_THEN),
                 seen.died(
                     service, "tasks are stopped for their health checks", "health", many=2, telling=False
                 ),
@@ -88,9 +88,8 @@ def _remedy(seen: Seen, service: str) -> Remedy:
     return Remedy(
         kind="needs-value",
         summary="Let ECS wait five minutes before it counts health checks, raise startPeriod of the "
-        "container's own "
-        "check in the task definition, and find out what the start waits for: connects without a timeout, "
-        "mostly.",
+        "container's own check in the task definition, and find out what the start waits for: connects "
+        "without a timeout, mostly.",
         before=(stopped_tasks(seen.ecs, service),),
         aws_cli=ready(patience),
         terraform='# resource "aws_ecs_service"\nhealth_check_grace_period_seconds = 300\n',

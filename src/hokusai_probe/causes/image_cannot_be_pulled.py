@@ -78,8 +78,7 @@ def _remedy(seen: Seen, images: ImagesFacts | None, service: str) -> Remedy:
     return Remedy(
         kind="needs-value",
         summary="Push the image under the tag that the task definition names, or deploy a revision whose "
-        "image is "
-        "there.",
+        "image is there.",
         before=(stopped_tasks(seen.ecs, service), *((described,) if described else ())),
         aws_cli=ready(update_service(seen.ecs, service, f"--task-definition {revision}")),
         after=(wait_for(seen.ecs, service),),

@@ -37,7 +37,8 @@ def image_wrong_architecture(
 
     ``exec format error`` is all that the log says, with exit code 1 within seconds; or
     ``CannotPullContainerError: image Manifest does not contain descriptor matching platform``. Mostly an
-    ARM64 image from somebody's own machine, on X86_64, which is what Fargate runs unless the revision says ``runtimePlatform``.
+    ARM64 image from somebody's own machine, on X86_64, which is what Fargate runs unless the revision says
+    ``runtimePlatform``.
     """
     seen = Seen(hosts, api, paths, ecs, tasks)
     yield from cases(
@@ -58,8 +59,7 @@ def _remedy(seen: Seen, definitions: TaskDefinitionsFacts | None, service: str) 
     return Remedy(
         kind="needs-value",
         summary=f"Build the image with --platform {processor} (docker buildx build --platform {processor} "
-        f"--push) "
-        "and deploy it; until then deploy the revision before.",
+        "--push) and deploy it; until then deploy the revision before.",
         before=(stopped_tasks(seen.ecs, service),),
         aws_cli=ready(update_service(seen.ecs, service, f"--task-definition {revision}")),
         terraform='# resource "aws_ecs_task_definition"\nruntime_platform {\n  cpu_architecture = '

@@ -100,8 +100,7 @@ def _remedy(seen: Seen, name: str | None, service: str) -> Remedy:
     return Remedy(
         kind="needs-value",
         summary=f"Create the parameter{f' {name}' if name else ''} (as SecureString, if it is a secret), "
-        f"and deploy "
-        "again.",
+        "and deploy again.",
         before=(stopped_tasks(seen.ecs, service),),
         aws_cli=ready(put, update_service(seen.ecs, service, "--force-new-deployment")),
         terraform='# resource "aws_ssm_parameter"\n',

@@ -15,6 +15,8 @@ from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.secrets_and_parameters import SecretsAndParametersFacts, is_secret
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
+_LIST = "aws secretsmanager list-secrets --query 'SecretList[].[Name,ARN,LastChangedDate,DeletedDate]'"
+
 
 @cause(
     component="secrets",
@@ -42,7 +44,8 @@ def secret_missing_or_misnamed(
 
     ``ResourceInitializationError ... unable to retrieve secret from asm ... ResourceNotFoundException:
     Secrets Manager can't find the specified secret``, ``did not contain json key``, ``marked for
-    deletion``; a placeholder such as ``-RANDOM`` at the end of an ARN. Tasks that run already go on without noticing.
+    deletion``; a placeholder such as ``-RANDOM`` at the end of an ARN. Tasks that run already go on without
+    noticing.
     """
     seen = Seen(hosts, api, paths, ecs, tasks)
     for case in cases(
@@ -77,7 +80,7 @@ def _gone(one: TaskDefinition | None, stores: SecretsAndParametersFacts | None, 
         fact=f"definitions.{service}.secret_refs.{name}" if name else "",
         value=one.secret_refs[name] if one and name else None,
         telling=True,
-        aws_cli="aws secretsmanager list-secrets --query 'SecretList[].[Name,ARN,LastChangedDate]'",
+        aws_cli=_LIST,
     )
 
 
@@ -96,8 +99,7 @@ def _remedy(
             service,
             (name, word(right, "SECRET_ARN")),
             summary=f"Register a revision in which {name} comes from {right}, the one secret of that name, "
-            f"and "
-            "deploy it.",
+            "and deploy it.",
             verify="hokusai-probe verify secret-missing-or-misnamed",
         )
     return _create(seen, ref, service)
@@ -109,12 +111,11 @@ def _create(seen: Seen, ref: str, service: str) -> Remedy:
     return Remedy(
         kind="needs-value",
         summary="Create the secret from a file that only you can read (or restore it, if it is only marked "
-        "for "
-        "deletion), and deploy again; its ARN ends in six characters that the task definition may leave out.",
+        "for deletion), and deploy again; its ARN ends in six characters that the task definition may "
+        "leave out.",
         before=(
             stopped_tasks(seen.ecs, service),
-            "aws secretsmanager list-secrets --include-planned-deletion --query "
-            "'SecretList[].[Name,DeletedDate]'",
+            f"{_LIST} --include-planned-deletion",
         ),
         aws_cli=ready(
             f"aws secretsmanager create-secret --name {wanted} --secret-string file://secret.json", deploy

@@ -68,8 +68,7 @@ def _case(
             service,
             (name, word(ref, "SECRET_ARN")),
             summary=f"Register a revision of {whose(service)} task definition in which {name} comes from "
-            f"{ref} again, "
-            "and deploy it.",
+            f"{ref} again, and deploy it.",
             verify="hokusai-probe verify task-definition-lacks-secret",
         ),
     )

@@ -1,6 +1,5 @@
 """A variable that the revision in use does not have any more."""
 
-import re
 from collections.abc import Iterator
 
 from hokusai_probe.causes._revision import set_variable
@@ -66,13 +65,14 @@ def _case(
 
 
 def _lacks(used: TaskDefinition, before: TaskDefinition, place: str, name: str) -> Claim:
-    """Not telling: nobody knows whether it was dropped on purpose."""
+    """Telling only of what a service cannot do without: of others nobody knows whether they were dropped."""
     return claim(
         f"{_short(before)} has {name}, and {_short(used)}, which is in use, does not",
         name not in used.names,
         by=RevisionsFacts,
         fact=f"{place}.names",
         value=list(before.names),
+        telling=name in _HOPS,
         aws_cli=one_line(
             f"aws ecs describe-task-definition --task-definition {word(used.arn, 'DEFINITION')}"
         ),

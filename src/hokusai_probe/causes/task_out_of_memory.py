@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._revision import register
-from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, stopped_tasks
+from hokusai_probe.causes._tasks import CONSEQUENCES, NOW_AND_THEN, Seen, stopped_tasks
 from hokusai_probe.causes._words import whose
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
@@ -45,7 +45,7 @@ def task_out_of_memory(
             subject=service,
             breaks=seen.breaks(service),
             claims=(
-                *seen.outside(service),
+                *seen.outside(service, NOW_AND_THEN),
                 seen.died(service, "container is killed because of the memory that it uses", "memory"),
             ),
             remedy=_remedy(seen, definitions, service),
@@ -62,7 +62,7 @@ def _remedy(seen: Seen, definitions: TaskDefinitionsFacts | None, service: str) 
         service,
         _TWICE,
         summary=f"Give {whose(service)} task twice its memory, and find out what uses it. Fargate knows 2 "
-        f"to 8 GB "
-        "for each whole CPU (up to 4 GB for half, 2 GB for a quarter): beyond that raise cpu as well.",
+        "to 8 GB for each whole CPU (up to 4 GB for half, 2 GB for a quarter): beyond that raise cpu as "
+        "well.",
         verify="hokusai-probe verify task-out-of-memory",
     ).model_copy(update={"kind": "needs-value", "before": (stopped_tasks(seen.ecs, service),)})

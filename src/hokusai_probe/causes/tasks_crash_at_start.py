@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, stopped_tasks
+from hokusai_probe.causes._tasks import CONSEQUENCES, NOW_AND_THEN, Seen, stopped_tasks
 from hokusai_probe.causes._words import previous_revision, ready, update_service, wait_for, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -61,7 +61,7 @@ def tasks_crash_at_start(
             subject=service,
             breaks=seen.breaks(service),
             claims=(
-                *seen.outside(service),
+                *seen.outside(service, NOW_AND_THEN),
                 seen.died(
                     service, "tasks exit by themselves soon after their start", "exit", many=2, telling=False
                 ),
@@ -104,8 +104,7 @@ def _remedy(seen: Seen, service: str, revisions: RevisionsFacts | None) -> Remed
     return Remedy(
         kind="needs-value",
         summary="Read the last lines of the log, mend the program or its settings, build and deploy; until "
-        "then "
-        "deploy the revision before.",
+        "then deploy the revision before.",
         before=(stopped_tasks(seen.ecs, service),),
         aws_cli=ready(update_service(seen.ecs, service, f"--task-definition {revision}")),
         after=(wait_for(seen.ecs, service),),

@@ -19,7 +19,7 @@ STUCK = 2
 
 
 class Rollout(Frozen):
-    """One deployment of a service. ``state``: IN_PROGRESS, COMPLETED or FAILED; ``failed``: tasks in a row."""
+    """One deployment. ``state``: IN_PROGRESS, COMPLETED or FAILED; ``failed``: so many tasks in a row."""
 
     id: str
     status: str = ""

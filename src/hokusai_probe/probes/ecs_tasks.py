@@ -16,7 +16,8 @@ from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinition
 from hokusai_probe.text import clean
 
 Kind = Literal[
-    "denied", "no-secret", "no-parameter", "start", "pull", "architecture", "exit", "memory", "health", "ended"
+    "denied", "no-secret", "no-parameter", "start", "pull", "architecture", "exit", "memory", "health",
+    "ended",
 ]  # fmt: skip
 STAGE: Mapping[Kind, int] = {
     "denied": 0, "no-secret": 0, "no-parameter": 0, "start": 0, "pull": 1, "architecture": 2, "exit": 3,
@@ -202,7 +203,7 @@ async def _tasks_of(aws: AwsDoor, cluster: str, one: EcsService) -> ServiceTasks
 
 
 def sorted_out(tasks: Iterable[Mapping[str, Any]], container: str) -> ServiceTasks:
-    """Tasks as DescribeTasks returns them, those that stopped newest first. ``container``: the one that serves."""
+    """Tasks as DescribeTasks returns them, those that stopped newest first; ``container`` is what serves."""
     running, stopped = [], []
     for task in tasks:
         one = _container(task, container)

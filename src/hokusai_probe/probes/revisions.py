@@ -31,7 +31,7 @@ def number(arn: str) -> int | None:
 
 
 class Family(Frozen):
-    """The revisions of one service's family. ``newest``: the newest that is ACTIVE; ``earlier``: newest first."""
+    """The revisions of one service's family. ``newest``: the newest ACTIVE one; ``earlier``: newest first."""
 
     name: str
     newest: TaskDefinition
@@ -43,13 +43,18 @@ class Family(Frozen):
         return used is not None and newest is not None and newest > used and not self.tried(one)
 
     def tried(self, one: EcsService) -> bool:
-        """Whether ECS deployed, or tried to deploy, something since the newest revision was registered."""
+        """Whether ECS deployed, or tried to deploy, something since the newest revision was registered.
+
+        Where AWS does not say when that was, a deployment that failed is taken for it.
+        """
         since = self.newest.registered_at
         if any(r.revision == self.newest.arn for r in one.rollouts):
             return True
+        if since is None:
+            return one.rolled_back is not None or one.stalled
         deployed = (r.created_at for r in one.rollouts if r.created_at)
         told = (e.at for e in one.history if "deployment" in e.text)
-        return since is not None and any(at >= since for at in (*deployed, *told))
+        return any(at >= since for at in (*deployed, *told))
 
 
 class RevisionsFacts(Facts):
@@ -59,8 +64,7 @@ class RevisionsFacts(Facts):
     failures: Mapping[str, AwsFailure] = {}
 
     def lost(self, service: str, used: TaskDefinition) -> Mapping[str, int]:
-        """Names that an earlier revision had and the one in use lacks, with the place of the one that had
-        it last.
+        """Names that the revision in use lacks, with the place of the earlier one that had it last.
 
         Neither as variable nor as secret, and with no new name in its place. Names whose loss shows itself
         as something else are left to who looks at that.
@@ -77,8 +81,8 @@ class RevisionsFacts(Facts):
 def _replaced(used: TaskDefinition, before: TaskDefinition, name: str) -> bool:
     """The revision in use has a new name that begins or ends like the one that it lost."""
     new = {*used.names, *used.secrets} - {*before.names, *before.secrets}
-    first, last = name.split("_")[0], name.split("_")[-1]
-    return any(one.split("_")[0] == first or one.split("_")[-1] == last for one in new)
+    first, last = name.partition("_")[0], name.rpartition("_")[2]
+    return any(one.partition("_")[0] == first or one.rpartition("_")[2] == last for one in new)
 
 
 @probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=9)

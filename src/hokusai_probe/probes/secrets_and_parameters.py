@@ -9,6 +9,7 @@ from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
+from hokusai_probe.probes.revisions import RevisionsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 _IN_MANAGER = ":secretsmanager:"
@@ -79,12 +80,17 @@ def references(definitions: TaskDefinitionsFacts) -> Iterator[tuple[str, str, st
 
 
 @probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=6)
-async def secrets_and_parameters(look: Look, definitions: TaskDefinitionsFacts) -> SecretsAndParametersFacts:
+async def secrets_and_parameters(
+    look: Look, definitions: TaskDefinitionsFacts, families: RevisionsFacts | None
+) -> SecretsAndParametersFacts:
     """Secrets and parameters by name: secretsmanager:ListSecrets, ssm:DescribeParameters.
 
-    Only if a task definition in use refers to one. What exists and when it was changed, never what is in it.
+    Only if a task definition in use refers to one, or one of the revisions before it did. What exists and when
+    it was changed, never what is in it.
     """
     wanted = {reference for _, _, reference in references(definitions)}
+    earlier = (one for family in (families.families.values() if families else ()) for one in family.earlier)
+    wanted |= {reference for one in earlier for reference in one.secret_refs.values()}
     names = sorted({parameter_name(r) for r in wanted if not is_secret(r)})
     found: dict[str, Any] = {}
     if any(is_secret(r) for r in wanted):
