@@ -55,13 +55,15 @@ def _case(
     name, before = lost
     one = ecs.services.get(service)
     ref = before.secret_refs[name]
+    missing = stores.missing(ref) if stores else None
+    still = None if missing is None else not missing
     return Case(
         subject=service,
         breaks=(
             "deployments/variables",
             f"ecs.{service}" if one and one.short else f"{service}/{name.lower()}",
         ),
-        claims=(_lacks(service, used, lost, place), _exists(ref, stores)),
+        claims=(_lacks(service, used, lost, place, telling=still is not False), _exists(ref, still)),
         remedy=set_secret(
             used,
             ecs,
@@ -74,7 +76,9 @@ def _case(
     )
 
 
-def _lacks(service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition], place: int) -> Claim:
+def _lacks(
+    service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition], place: int, *, telling: bool
+) -> Claim:
     name, before = lost
     return claim(
         f"{_short(before)} fills {name} from a secret, and {_short(used)}, which is in use, does not have it",
@@ -82,22 +86,21 @@ def _lacks(service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition],
         by=RevisionsFacts,
         fact=f"families.{service}.earlier[{place}].secret_refs.{name}",
         value=before.secret_refs[name],
-        telling=True,
+        telling=telling,
         aws_cli=one_line(
             f"aws ecs describe-task-definition --task-definition {word(used.arn, 'DEFINITION')}"
         ),
     )
 
 
-def _exists(ref: str, stores: SecretsAndParametersFacts | None) -> Claim:
-    """A secret that is gone as well was taken away on purpose, more likely than not."""
-    missing = stores.missing(ref) if stores else None
+def _exists(ref: str, still: bool | None) -> Claim:
+    """A secret that is gone as well may have been taken away on purpose: then that is left open."""
     return claim(
         f"{ref} still exists",
-        None if missing is None else not missing,
+        still or None,
         by=SecretsAndParametersFacts,
-        fact="secrets_failure" if missing is not None else "",
-        value=None,
+        fact="truncated" if still else "",
+        value=False if still else None,
     )
 
 

@@ -17,13 +17,13 @@ from hokusai_probe.probes.revisions import RevisionsFacts
 
 SOON = timedelta(minutes=2)
 _NOT_ITS_OWN = re.compile(
-    r"password authentication|operationalerror|connection (refused|reset|timed out)|timed? ?out|too many "
-    "(clients|conn)"
-    r"|could not (connect|translate)|name or service not known|no such host|relation .* does not "
-    "exist|undefinedtable"
-    r"|access ?denied|nosuchbucket|certificate verify failed|exec format error|no space left",
+    r"password authentication|operationalerror|connection (refused|reset|timed out)|timed? ?out"
+    r"|too many (clients|conn)|could not (connect|translate)|name or service not known|no such host"
+    r"|relation .* does not exist|undefinedtable|access ?denied|nosuchbucket|certificate verify failed"
+    r"|exec format error|no space left",
     re.IGNORECASE,
 )
+"""Words with which a program blames a neighbour, or what it was built for."""
 
 
 @cause(

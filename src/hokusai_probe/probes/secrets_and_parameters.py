@@ -85,7 +85,7 @@ async def secrets_and_parameters(
 ) -> SecretsAndParametersFacts:
     """Secrets and parameters by name: secretsmanager:ListSecrets, ssm:DescribeParameters.
 
-    Only if a task definition in use refers to one, or one of the revisions before it did. What exists and when
+    Only if a task definition in use refers to one, or a revision before it did. What exists and when
     it was changed, never what is in it.
     """
     wanted = {reference for _, _, reference in references(definitions)}
