@@ -76,6 +76,8 @@ HOPS: Mapping[str, Hop] = {
     "database": Hop("the database", "database"),
     "storage": Hop("the artifact store", "storage"),
     "secrets": Hop("the secrets and parameters that tasks start with", "secrets"),
+    "deployments": Hop("what was deployed is what runs", "deployment"),
+    "images": Hop("the images that tasks start from", "ecs"),
     "site": Hop("the website that is told of registrations", "site"),
     "client": Hop("the settings and versions of the client", "client"),
     "cache": Hop("the cache", "cache"),

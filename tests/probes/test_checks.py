@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from _deaths import ROLLED_BACK, STALLED, UNDER_WAY
 from _facts import (
     AUTH_RULES,
     BARE,
@@ -437,6 +438,28 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         "aws-knows-us",
         (AwsIdentityFacts(failure=DENIED),),
         ("error", None, "sts:GetCallerIdentity: denied (not authorised)"),
+    ),
+    ("deployments-went-through", (ecs_facts(),), PASS),
+    (
+        "deployments-went-through",
+        (ecs_facts(gateway=ROLLED_BACK),),
+        failing(f"{gone('gateway')['name']} was rolled back: rolling back to deployment ecs-svc/1."),
+    ),
+    (
+        "deployments-went-through",
+        (ecs_facts(auth=STALLED),),
+        failing(f"the deployment ecs-svc/2 of {gone('auth')['name']} fails: 3 failed tasks"),
+    ),
+    ("deployments-went-through", (ecs_facts(mlflow=UNDER_WAY),), PASS),
+    (
+        "deployments-went-through",
+        (EcsServicesFacts(cluster="c", failure=DENIED),),
+        skipped("cannot-tell", "ecs:DescribeServices: denied"),
+    ),
+    (
+        "deployments-went-through",
+        (ecs_facts(auth=gone("auth"), gateway=gone("gateway"), mlflow=gone("mlflow")),),
+        skipped("not-applicable", "there is no ECS service that could be deployed"),
     ),
     *(
         row

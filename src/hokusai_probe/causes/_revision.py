@@ -14,14 +14,20 @@ _READ_ONLY = (
     "taskDefinitionArn revision status requiresAttributes compatibilities registeredAt registeredBy "
     "deregisteredAt"
 )
-_SET = (
-    "import json, sys; container, name, value = sys.argv[1:]; "
+_OPEN = (
+    "import json, sys; container, *given = sys.argv[1:]; "
     f'read_only = "{_READ_ONLY}".split(); '
     "new = {k: v for k, v in json.load(sys.stdin).items() if k not in read_only}; "
     'one = next(c for c in new["containerDefinitions"] if c["name"] == container); '
-    'kept = [e for e in one.get("environment", []) if e["name"] != name]; '
-    'one["environment"] = kept + [{"name": name, "value": value}]; '
-    "json.dump(new, sys.stdout)"
+)
+_CLOSE = "; json.dump(new, sys.stdout)"
+_SET = (
+    'kept = [e for e in one.get("environment", []) if e["name"] != given[0]]; '
+    'one["environment"] = kept + [{"name": given[0], "value": given[1]}]'
+)
+_SET_REFERENCE = (
+    'kept = [e for e in one.get("secrets", []) if e["name"] != given[0]]; '
+    'one["secrets"] = kept + [{"name": given[0], "valueFrom": given[1]}]'
 )
 
 
@@ -38,12 +44,49 @@ def set_variable(
 
     The present definition goes to a file, without what RegisterTaskDefinition does not take.
     """
-    name, value = variable
+    return register(definition, ecs, service, _SET, *variable, summary=summary, verify=verify)
+
+
+def set_secret(
+    definition: TaskDefinition | None,
+    ecs: EcsServicesFacts | None,
+    service: str,
+    secret: tuple[str, str],
+    *,
+    summary: str,
+    verify: str,
+) -> Remedy:
+    """Register a revision that fills one variable from a secret or parameter, and deploy it.
+
+    ``secret``: name and, as a word of a command, where it comes from.
+    """
+    return register(definition, ecs, service, _SET_REFERENCE, *secret, summary=summary, verify=verify)
+
+
+def _family(definition: TaskDefinition | None) -> str | None:
+    """The family, which update-service takes for its newest revision."""
+    return definition.arn.rsplit("/", 1)[-1].partition(":")[0] if definition else None
+
+
+def register(
+    definition: TaskDefinition | None,
+    ecs: EcsServicesFacts | None,
+    service: str,
+    change: str,
+    *words: str,
+    summary: str,
+    verify: str,
+) -> Remedy:
+    """Register a revision with a change, and deploy it.
+
+    ``change``: Python that is given ``new``, the whole definition, ``one``, the container that serves, and
+    ``given``, the words of a command that follow.
+    """
     arn = word(definition.arn if definition else None, f"{service.upper()}_DEFINITION")
     container = word(definition.container if definition else None, f"{service.upper()}_CONTAINER")
     family = word(_family(definition), f"{service.upper()}_FAMILY")
     describe = f"aws ecs describe-task-definition --task-definition {arn}"
-    changed = f"python3 -c {quote(_SET)} {container} {name} {value}"
+    changed = f"python3 -c {quote(_OPEN + change + _CLOSE)} {' '.join((container, *words))}"
     commands = (
         f"{describe} --query taskDefinition --output json | {changed} > {service}.json",
         f"aws ecs register-task-definition --cli-input-json file://{service}.json",
@@ -59,8 +102,3 @@ def set_variable(
         also_touches=f"A deployment replaces the tasks. The file {service}.json is left behind.",
         verify=verify,
     )
-
-
-def _family(definition: TaskDefinition | None) -> str | None:
-    """The family, which update-service takes for its newest revision."""
-    return definition.arn.rsplit("/", 1)[-1].partition(":")[0] if definition else None

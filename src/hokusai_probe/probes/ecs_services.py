@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
-from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
+from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
+
+_TELLS = re.compile(r"deployment|rolling back|unable|failed|unhealthy", re.IGNORECASE)
+MOST_EVENTS = 30
+STUCK = 2
+"""So many failed tasks of a deployment under way are no accident."""
+
+
+class Rollout(Frozen):
+    """One deployment. ``state``: IN_PROGRESS, COMPLETED or FAILED; ``failed``: so many tasks in a row."""
+
+    id: str
+    status: str = ""
+    revision: str = ""
+    state: str = ""
+    why: str = ""
+    failed: int = 0
+    created_at: Utc | None = None
+
+
+class ServiceEvent(Frozen):
+    """One event of a service in the words of ECS, without the service's name in front."""
+
+    at: Utc
+    text: str
 
 
 class EcsService(Frozen):
@@ -28,6 +54,43 @@ class EcsService(Frozen):
     events: tuple[str, ...] = ()
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
+    rollouts: tuple[Rollout, ...] = ()
+    history: tuple[ServiceEvent, ...] = ()
+
+    @property
+    def short(self) -> bool:
+        """It is there and runs fewer tasks than are wanted."""
+        return not self.gone and self.running < self.desired
+
+    @property
+    def primary(self) -> Rollout | None:
+        """The deployment that ECS carries out, or carried out last."""
+        return next((one for one in self.rollouts if one.status == "PRIMARY"), None)
+
+    @property
+    def rolled_back(self) -> int | None:
+        """Place in ``history`` of the event with which the present deployment took a failed one's place.
+
+        A deployment that somebody made after that is another story, and has none.
+        """
+        for place, event in enumerate(self.history):
+            if "rolling back to deployment" in event.text:
+                return place if self._still(event) else None
+        return None
+
+    def _still(self, event: ServiceEvent) -> bool:
+        now = self.primary
+        return now is not None and (
+            now.id in event.text or (now.created_at is not None and now.created_at <= event.at)
+        )
+
+    @property
+    def stalled(self) -> bool:
+        """Its present deployment has failed, or keeps failing."""
+        now = self.primary
+        return now is not None and (
+            now.state == "FAILED" or (now.state != "COMPLETED" and now.failed >= STUCK)
+        )
 
     @property
     def gone(self) -> bool:
@@ -90,6 +153,31 @@ def _network(configuration: object) -> dict[str, tuple[str, ...]]:
         "subnets": tuple(str(s) for s in _list(inner.get("subnets"))),
         "security_groups": tuple(str(g) for g in _list(inner.get("securityGroups"))),
     }
+        rollouts=tuple(_rollout(d) for d in _list(item.get("deployments")) if isinstance(d, Mapping)),
+        history=_history(str(item["serviceName"]), _list(item.get("events"))),
+    )
+
+
+def _rollout(item: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        id=str(item.get("id", "")),
+        status=str(item.get("status", "")),
+        revision=str(item.get("taskDefinition", "")),
+        state=str(item.get("rolloutState", "")),
+        why=str(item.get("rolloutStateReason", "")),
+        failed=_number(item.get("failedTasks")),
+        created_at=item.get("createdAt"),
+    )
+
+
+def _history(name: str, events: Sequence[object]) -> tuple[ServiceEvent, ...]:
+    """The newest events that tell of deployments and of trouble, newest first."""
+    seen = (e for e in events if isinstance(e, Mapping) and _TELLS.search(str(e.get("message", ""))))
+    told = [
+        ServiceEvent(at=e["createdAt"], text=str(e["message"]).removeprefix(f"(service {name}) "))
+        for e in seen
+    ]
+    return tuple(sorted(told, key=lambda e: e.at, reverse=True)[:MOST_EVENTS])
 
 
 def _list(value: object) -> list[object]:
@@ -131,3 +219,25 @@ def gateway_tasks_run(facts: EcsServicesFacts) -> Sentence:
 def mlflow_tasks_run(facts: EcsServicesFacts) -> Sentence:
     """MLflow's ECS service exists and runs the tasks it should."""
     return _short(facts, "mlflow")
+
+
+@check(hop="deployments/rollout")
+def deployments_went_through(facts: EcsServicesFacts) -> Sentence:
+    """The last deployment of each ECS service went through: none failed or was rolled back.
+
+    A service that was rolled back serves as before, so that nothing outside shows it (INC-39, INC-43).
+    """
+    if facts.failure is not None:
+        return CannotTell(reason=f"ecs:DescribeServices: {facts.failure.kind}")
+    there = [one for one in facts.services.values() if not one.gone]
+    if not there:
+        return NotApplicable(reason="there is no ECS service that could be deployed")
+    return "; ".join(said for one in there if (said := _outcome(one))) or None
+
+
+def _outcome(one: EcsService) -> str:
+    if one.rolled_back is not None:
+        return f"{one.name} was rolled back: {one.history[one.rolled_back].text}"
+    if one.stalled and one.primary is not None:
+        return f"the deployment {one.primary.id} of {one.name} fails: {one.primary.failed} failed tasks"
+    return ""

@@ -24,7 +24,8 @@ class TaskDefinition(Frozen):
     """The container that serves. ``addresses`` holds allow-listed variables only; ``names`` all of them.
 
     ``secrets``: names of variables that are filled from a secret or parameter; ``secret_refs`` name -> where
-    from (an ARN or a parameter's name, never a value). ``architecture``: X86_64 or ARM64, "" where it is not
+    from (an ARN or a parameter's name, never a value). ``log_prefix``: what names of its log streams begin
+    with. ``architecture``: X86_64 or ARM64, "" where it is not
     said. ``registered_at``: UTC, None where AWS does not say.
     """
 
@@ -37,6 +38,7 @@ class TaskDefinition(Frozen):
     secrets: tuple[str, ...] = ()
     secret_refs: Mapping[str, str] = {}
     log_group: str = ""
+    log_prefix: str = ""
     architecture: str = ""
     execution_role: str = ""
     task_role: str = ""
@@ -64,12 +66,13 @@ async def task_definitions(look: Look, ecs: EcsServicesFacts) -> TaskDefinitions
     """
     running = {name: s for name, s in ecs.services.items() if s.task_definition and not s.gone}
     found = await asyncio.gather(
-        *(_definition(look.cloud(), s.task_definition, s.container) for s in running.values())
+        *(definition(look.cloud(), s.task_definition, s.container) for s in running.values())
     )
     return TaskDefinitionsFacts(definitions=dict(zip(running, found, strict=True)))
 
 
-async def _definition(aws: AwsDoor, arn: str, container: str) -> TaskDefinition:
+async def definition(aws: AwsDoor, arn: str, container: str) -> TaskDefinition:
+    """One revision by its ARN, or by ``family`` (its newest) or ``family:number``; never raises for AWS."""
     answer = await aws.call("ecs", "describe_task_definition", taskDefinition=arn)
     if answer.failure is not None:
         return TaskDefinition(arn=arn, failure=answer.failure)
@@ -83,6 +86,7 @@ async def _definition(aws: AwsDoor, arn: str, container: str) -> TaskDefinition:
         image=one.get("image", ""),
         ports=tuple(int(p["containerPort"]) for p in one.get("portMappings", ())),
         log_group=logs.get("awslogs-group", ""),
+        log_prefix=logs.get("awslogs-stream-prefix", ""),
         architecture=whole.get("runtimePlatform", {}).get("cpuArchitecture", ""),
         execution_role=whole.get("executionRoleArn", ""),
         task_role=whole.get("taskRoleArn", ""),

@@ -154,6 +154,12 @@ class ServedEcs(EC2ContainerServiceBackend):
         self.stop_requests[stopping.task_arn] = said
         return stopping
 
+    def register_task_definition(self, *args: Any, **kwargs: Any) -> Any:
+        """RegisterTaskDefinition, which says when that was (moto: nothing)."""
+        revision: Any = super().register_task_definition(*args, **kwargs)
+        revision.registered_at = datetime.now(UTC)
+        return revision
+
     def create_service(self, *args: Any, **kwargs: Any) -> Service:
         """CreateService; nothing runs yet."""
         with self.lock:
