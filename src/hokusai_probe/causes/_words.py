@@ -61,6 +61,7 @@ BLANKS: Mapping[str, str] = {
     "CLUSTER": "name of the ECS cluster",
     "SUBNETS": "ids of the private subnets, separated by commas",
     "MLFLOW_URL": "private address of MLflow with its static prefix, such as http://HOST:5000/mlflow",
+    "MLFLOW_HOSTS": "Host headers that MLflow shall answer to, separated by commas, each with its port",
     **{f"{h.upper()}_LISTENER": f"ARN of the port 443 listener of the {h} host" for h in HOSTS},
     "HOSTED_ZONE": "id of the Route 53 hosted zone that holds the name",
     "ALIAS_ZONE": "canonical hosted zone id of the load balancer",
