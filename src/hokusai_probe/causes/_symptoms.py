@@ -59,7 +59,7 @@ def gateway_cannot_reach_mlflow(api: MlflowApiFacts, paths: PublicPathsFacts | N
 
     No: MLflow's own answer came through, be it a refusal such as its Host guard's, or its database's outage.
     Where something nearer hides the answer to a search, the gateway's own health check of MLflow speaks for
-    it. A 504 beside a health check that is well says no more than that an answer took too long.
+    it. A 504 beside a health check that does connect says no more than that an answer took too long.
     """
     answer = api.search
     text = f"the gateway cannot reach MLflow: {said(answer)}"
@@ -70,7 +70,7 @@ def gateway_cannot_reach_mlflow(api: MlflowApiFacts, paths: PublicPathsFacts | N
     if not says and health is not None and _no_connection(health[1]):
         text = f"the gateway's own check of MLflow finds no connection: {said(health[1])}"
         return answered(text, 1, health[1], health[0], by=PublicPathsFacts)
-    late = answer.status == 504 and health is not None and health[1].status == 200
+    late = answer.status == 504 and health is not None and _connects(health[1])
     return answered(text, True if says and not late else None, answer, "search", by=MlflowApiFacts)
 
 
@@ -118,6 +118,10 @@ def _dug(body: JsonValue, *steps: str) -> JsonValue:
     for step in steps:
         body = body.get(step) if isinstance(body, Mapping) else None
     return body
+
+
+def _connects(health: Answer) -> bool:
+    return health.status == 200 or health_errors(health).get("connectivity") == ""
 
 
 def _no_connection(health: Answer) -> bool:

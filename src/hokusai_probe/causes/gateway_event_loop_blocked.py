@@ -16,7 +16,7 @@ from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
     priority="high",
     effort="days",
     look_alikes={
-        "security-group-blocks-load-balancer": "there nothing ever reaches the gateway; here late answers come",
+        "security-group-blocks-load-balancer": "there nothing ever reaches the gateway",
         "auth-service-slow": "there paths that need no key are quick",
         "gateway-down": "there nothing is answered between",
         "auth-service-down": "there the auth host itself does not answer",

@@ -1,6 +1,6 @@
 """The gateway's proxy gives up while MLflow is still at work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hokusai_probe.answers import error_code, responder, said
 from hokusai_probe.causes._mlflow_address import addresses_of_mlflow
@@ -20,9 +20,9 @@ from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
@@ -38,7 +38,7 @@ _BEHIND = r"psycopg|sqlalchemy|OperationalError|TEMPORARILY_UNAVAILABLE|botocore
         "gateway-mlflow-address-stale": "there no request gets through, and the address is nobody's",
         "security-group-blocks-mlflow": "there no request gets through: connecting times out",
         "load-balancer-idle-timeout-too-short": "there the 504 is the load balancer's HTML",
-        "mlflow-database-unreachable": "there MLflow does not finish either, and its log speaks of the database",
+        "mlflow-database-unreachable": "there MLflow does not finish, and its log says why",
         "mlflow-down": "there MLflow's own health check fails as well",
     },
     source="contract 4.1 and 6: the proxy waits 30 s, MLflow's client 120 s",
@@ -46,8 +46,8 @@ _BEHIND = r"psycopg|sqlalchemy|OperationalError|TEMPORARILY_UNAVAILABLE|botocore
 def gateway_proxy_timeout_too_short(
     api: MlflowApiFacts,
     registration: RegistrationFacts | None,
+    routes: MlflowRoutesFacts | None,
     paths: PublicPathsFacts | None,
-    discovery: ServiceDiscoveryFacts | None,
     groups: TargetGroupsFacts | None,
     logs: LogTailsFacts | None,
     ecs: EcsServicesFacts | None,
@@ -58,7 +58,7 @@ def gateway_proxy_timeout_too_short(
     Quick requests work. What a slow one was to create is there when one looks, so that trying again says
     ``RESOURCE_ALREADY_EXISTS``. MLflow's own client would have waited four times as long.
     """
-    asked = tuple(_asked(api, registration))
+    asked = tuple(_asked(api, registration, routes))
     late = next((a for a in asked if a[2].status == 504 and proxy_gave_up(a[2])), None)
     good = next((a for a in asked if _by_mlflow(a[2])), None)
     health = health_of_mlflow(paths)
@@ -69,21 +69,30 @@ def gateway_proxy_timeout_too_short(
         claims=(
             _late(late, api),
             _reached(late, good, health),
-            _one_task(late, groups, discovery) if works else _quiet(late, groups, logs),
+            _one_task(late, groups) if works else _quiet(late, groups, logs),
         ),
         remedy=_remedy(ecs, definitions),
     )
 
 
-def _asked(api: MlflowApiFacts, registration: RegistrationFacts | None) -> Iterator[Asked]:
+def _asked(
+    api: MlflowApiFacts,
+    registration: RegistrationFacts | None,
+    routes: MlflowRoutesFacts | None,
+) -> Iterator[Asked]:
     """Every request to MLflow through the proxy, whatever became of it."""
-    yield MlflowApiFacts, "search", api.search
-    if api.unknown_model is not None:
-        yield MlflowApiFacts, "unknown_model", api.unknown_model
-    for name in type(registration).model_fields if registration else ():
-        answer = getattr(registration, name)
-        if isinstance(answer, Answer):
-            yield RegistrationFacts, name, answer
+    given: tuple[Facts | None, ...] = (api, registration, routes)
+    for facts in (one for one in given if one is not None):
+        for name in type(facts).model_fields:
+            for place, answer in _in(name, getattr(facts, name)):
+                yield type(facts), place, answer
+
+
+def _in(name: str, value: object) -> Iterator[tuple[str, Answer]]:
+    if isinstance(value, Answer):
+        yield name, value
+    elif isinstance(value, Mapping) and name != "tried":
+        yield from ((f"{name}.{key}", one) for key, one in value.items() if isinstance(one, Answer))
 
 
 def _late(late: Asked | None, api: MlflowApiFacts) -> Claim:
@@ -114,12 +123,10 @@ def _by_mlflow(answer: Answer) -> bool:
     return answer.status == 200 or (own and (answer.status or 0) < 500)
 
 
-def _one_task(
-    late: Asked | None, groups: TargetGroupsFacts | None, discovery: ServiceDiscoveryFacts | None
-) -> Claim:
+def _one_task(late: Asked | None, groups: TargetGroupsFacts | None) -> Claim:
     """One address: it cannot be that one of MLflow's tasks is reached and another is not."""
     group, place = group_of(groups, "mlflow")
-    addresses = addresses_of_mlflow(groups, discovery)
+    addresses = addresses_of_mlflow(groups, None)
     number = next((n for n, t in enumerate(group.targets if group else ()) if t.id in addresses), None)
     alone = group is not None and number is not None and len(addresses) == 1
     return claim(
@@ -134,7 +141,7 @@ def _one_task(
 
 
 def _quiet(late: Asked | None, groups: TargetGroupsFacts | None, logs: LogTailsFacts | None) -> Claim:
-    """Where nothing at all comes through in time: MLflow is well, and its log knows of no trouble behind it."""
+    """Where nothing comes through in time: MLflow is well, and its log knows of no trouble behind it."""
     group, place = group_of(groups, "mlflow")
     number = next((n for n, t in enumerate(group.targets if group else ()) if t.state == "healthy"), None)
     troubled = logs is not None and logs.matching("mlflow", _BEHIND) is not None
