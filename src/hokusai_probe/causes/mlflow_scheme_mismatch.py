@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from hokusai_probe.answers import said
 from hokusai_probe.causes._mlflow_address import VARIABLE, Heard, Told, heard, private_url, told
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
-from hokusai_probe.causes._words import beside, one_line, word
+from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow, proxy_gave_up
+from hokusai_probe.causes._words import answered, beside, one_line, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -51,18 +51,27 @@ def mlflow_scheme_mismatch(
     yield Case(
         subject="mlflow",
         breaks=("gateway-to-mlflow",),
-        claims=(symptom, _handshake(symptom, api, how), _schemes(symptom, given, how, definitions)),
+        claims=(symptom, _handshake(api, given, symptom, how), _schemes(symptom, given, how, definitions)),
         remedy=_remedy(given, how, definitions, discovery, ecs),
     )
 
 
-def _handshake(symptom: Claim, api: MlflowApiFacts, how: Heard | None) -> Claim:
+def _handshake(api: MlflowApiFacts, given: Told | None, symptom: Claim, how: Heard | None) -> Claim:
     """The connection is taken and what is said on it is not understood.
 
-    No: the gateway's words speak of the name, of connecting, or of an answer that came late.
+    No: the gateway's words speak of the name, of connecting or of being late; or it speaks http
+    and says that it could not connect, which a server that speaks https does not cause.
     """
     if how is None:
-        return claim(f"speaking to MLflow fails, not connecting: {said(api.search)}", None, by=LogTailsFacts)
+        refused = api.search.status == 502 and proxy_gave_up(api.search)
+        plain = given is not None and given.scheme == "http"
+        return answered(
+            f"speaking to MLflow fails, not connecting: {said(api.search)}",
+            False if refused and plain else None,
+            api.search,
+            "search",
+            by=MlflowApiFacts,
+        )
     return claim(
         f"speaking to MLflow fails, not connecting: {how.words}",
         beside(symptom.holds, fact=how.how in {"tls", "broken"}),
