@@ -155,10 +155,14 @@ class Allow(Frozen):
 
 
 class Budget(Frozen):
-    """Upper bounds for one run: requests sent and bytes received."""
+    """Upper bounds for one run: requests sent and bytes received.
+
+    ``artifact_bytes`` is the size of the large artifact that a run stores and removes again.
+    """
 
     requests: int = Field(300, gt=0)
     bytes: int = Field(64 * 1024 * 1024, gt=0)
+    artifact_bytes: int = Field(1024 * 1024, gt=0, le=256 * 1024 * 1024)
 
 
 class Owner(Frozen):

@@ -351,6 +351,12 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (api_facts(unknown_model=answer(200, NO_MODEL, path="/m")),),
         failing("/m: 200 from MLflow ('RESOURCE_DOES_NOT_EXIST')"),
     ),
+    ("errors-give-nothing-away", (api_facts(),), PASS),
+    (
+        "errors-give-nothing-away",
+        (api_facts(answer(503, "(psycopg2.OperationalError) could not connect", path=SEARCH)),),
+        failing(f"GET {SEARCH}: the error shows SQL or the database driver's words"),
+    ),
     # registering
     ("experiment-can-be-made", (registered_facts(),), PASS),
     (

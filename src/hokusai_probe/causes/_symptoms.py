@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from hokusai_probe.answers import detail, responder, said
+from hokusai_probe.answers import detail, error_code, responder, said
+from hokusai_probe.causes._rules import asks_for_key, keyless
 from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
@@ -23,6 +24,7 @@ PROXY_SAYS = {
     502: "Failed to connect to MLflow server",
     504: "MLflow server request timeout",
 }
+HOST_GUARD_SAYS = "Invalid Host header"
 
 
 def balancer_says(
@@ -55,37 +57,77 @@ def _as_predicted(answer: Answer, host: HostName, statuses: tuple[int, ...]) -> 
 def gateway_cannot_reach_mlflow(api: MlflowApiFacts, paths: PublicPathsFacts | None) -> Claim:
     """The gateway itself says that it could not reach MLflow (contract 4.1).
 
-    Where something nearer hides its answers to a search, its own health check of MLflow speaks for it.
+    No: MLflow's own answer came through, be it a refusal such as its Host guard's, or its database's outage.
+    Where something nearer hides the answer to a search, the gateway's own health check of MLflow speaks for
+    it. A 504 beside a health check that does connect says no more than that an answer took too long.
     """
     answer = api.search
-    words = PROXY_SAYS.get(answer.status or 0)
-    says = words is not None and responder(answer) == "gateway" and detail(answer).startswith(words)
-    hidden = responder(answer) != "gateway" or (answer.status or 0) < 500
-    health = _unwell(paths) if hidden and not api.works else None
-    if health is not None:
+    text = f"the gateway cannot reach MLflow: {said(answer)}"
+    if api.works or mlflow_answered(api, paths):
+        return answered(text, 0, answer, "search", by=MlflowApiFacts)
+    says = proxy_gave_up(answer)
+    health = health_of_mlflow(paths)
+    if not says and health is not None and _no_connection(health[1]):
         text = f"the gateway's own check of MLflow finds no connection: {said(health[1])}"
-        return answered(text, health is not None, health[1], health[0], by=PublicPathsFacts)
-    return answered(
-        f"the gateway cannot reach MLflow: {said(answer)}",
-        False if api.works else (True if says else None),
-        answer,
-        "search",
-        by=MlflowApiFacts,
-    )
+        return answered(text, 1, health[1], health[0], by=PublicPathsFacts)
+    late = answer.status == 504 and health is not None and _connects(health[1])
+    return answered(text, True if says and not late else None, answer, "search", by=MlflowApiFacts)
 
 
-def _unwell(paths: PublicPathsFacts | None) -> tuple[str, Answer] | None:
-    """Place and answer of the gateway's health check of MLflow, if that says that connecting fails."""
+def proxy_gave_up(answer: Answer) -> bool:
+    """Whether this is the gateway's word that it got no answer from MLflow."""
+    words = PROXY_SAYS.get(answer.status or 0)
+    return words is not None and responder(answer) == "gateway" and detail(answer).startswith(words)
+
+
+def host_is_refused(answer: Answer) -> bool:
+    """Whether this is the text with which MLflow 3.5 and later refuses a Host header."""
+    return answer.status == 403 and answer.body.startswith(HOST_GUARD_SAYS)
+
+
+def mlflow_answered(api: MlflowApiFacts, paths: PublicPathsFacts | None) -> bool:
+    """Whether MLflow itself answered the search, and did so through the gateway.
+
+    A listener rule may lead straight to MLflow; then no key is asked for.
+    """
+    answer = api.search
+    own = responder(answer) == "mlflow" and (error_code(answer) != "" or host_is_refused(answer))
+    return own and asks_for_key(keyless(paths, answer.path).answer) is True
+
+
+def health_of_mlflow(paths: PublicPathsFacts | None) -> tuple[str, Answer] | None:
+    """Place and answer of the gateway's own health check of MLflow, if the gateway gave one."""
     for number, answer in enumerate(paths.public if paths else ()):
-        if answer.path == MLFLOW_HEALTH and answer.status == 503 and responder(answer) == "gateway":
-            return (f"public[{number}]", answer) if _no_connection(answer.json()) else None
+        if answer.path == MLFLOW_HEALTH and responder(answer) == "gateway" and answer.status in {200, 503}:
+            return f"public[{number}]", answer
     return None
 
 
-def _no_connection(body: JsonValue) -> bool:
-    for step in ("detail", "checks", "connectivity"):
+def health_errors(answer: Answer) -> dict[str, str]:
+    """What a health check of MLflow says went wrong, by the name of its part; "" where that part is well."""
+    checks = _dug(answer.json(), "detail", "checks") or _dug(answer.json(), "checks")
+    found = checks if isinstance(checks, Mapping) else {}
+    return {
+        name: str(one.get("error") or one.get("status")) if one.get("status") == "unhealthy" else ""
+        for name, one in found.items()
+        if isinstance(one, Mapping)
+    }
+
+
+def _dug(body: JsonValue, *steps: str) -> JsonValue:
+    for step in steps:
         body = body.get(step) if isinstance(body, Mapping) else None
-    return isinstance(body, Mapping) and body.get("status") == "unhealthy"
+    return body
+
+
+def _connects(health: Answer) -> bool:
+    return health.status == 200 or health_errors(health).get("connectivity") == ""
+
+
+def _no_connection(health: Answer) -> bool:
+    """Whether connecting failed. A status that MLflow answered with is an answer."""
+    errors = health_errors(health)
+    return bool(errors.get("connectivity")) and not any(e.startswith("HTTP ") for e in errors.values())
 
 
 def service_claim(

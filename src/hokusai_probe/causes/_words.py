@@ -62,6 +62,7 @@ BLANKS: Mapping[str, str] = {
     "SUBNETS": "ids of the private subnets, separated by commas",
     "MLFLOW_URL": "private address of MLflow with its static prefix, such as http://HOST:5000/mlflow",
     **{f"{h.upper()}_BALANCER": f"ARN of the load balancer of the {h} host" for h in HOSTS},
+    "MLFLOW_HOSTS": "Host headers that MLflow shall answer to, separated by commas, each with its port",
     **{f"{h.upper()}_LISTENER": f"ARN of the port 443 listener of the {h} host" for h in HOSTS},
     **{
         f"{h.upper()}_CERTIFICATE": f"ARN of a certificate for the {h} host, issued and in date"

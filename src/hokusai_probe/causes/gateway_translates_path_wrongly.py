@@ -10,6 +10,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
@@ -33,12 +34,16 @@ def gateway_translates_path_wrongly(
     paths: PublicPathsFacts | None,
     definitions: TaskDefinitionsFacts | None,
     ecs: EcsServicesFacts | None,
+    routes: MlflowRoutesFacts | None,
 ) -> Iterator[Case]:
-    """The gateway hands artifact paths on in a form that MLflow has no route for.
+    """The gateway hands artifact paths, or those under one of its prefixes, on in a form unknown to MLflow.
 
     Experiments, runs and models work; storing or fetching an artifact is 404, MLflow's own, handed on by
-    the gateway. ``log_metric`` works and ``log_model`` fails.
+    the gateway. ``log_metric`` works and ``log_model`` fails. Or everything works under the platform's own
+    prefix, and a client that is given the host alone, which asks at ``/api/2.0/mlflow``, gets 404 for
+    everything: ``The requested resource was not found: /experiments/search``.
     """
+    yield from _own_path(api, routes, _remedy(definitions, ecs))
     upload = registration.upload if registration else None
     no_route = _says_no_route(upload) if upload and api.works else None
     first = keyless(paths, ARTIFACT_PATH)
@@ -75,13 +80,43 @@ def gateway_translates_path_wrongly(
     )
 
 
+def _own_path(api: MlflowApiFacts, routes: MlflowRoutesFacts | None, remedy: Remedy) -> Iterator[Case]:
+    """MLflow's own path is mounted, and something of it is lost on the way (S-06)."""
+    answer = routes.own_path if routes else None
+    if answer is None:
+        return
+    lost = answer.status == 404 and error_code(answer) == "RESOURCE_NOT_FOUND"
+    yield Case(
+        subject=answer.path,
+        breaks=("mlflow-api/own-path",),
+        claims=(
+            answered(
+                f"MLflow's REST calls work under {api.prefix}",
+                api.works or None,
+                api.search,
+                "search",
+                by=MlflowApiFacts,
+            ),
+            answered(
+                f"the same call at MLflow's own path ends in a 404 for the route: {said(answer)}",
+                lost,
+                answer,
+                "own_path",
+                by=MlflowRoutesFacts,
+                telling=True,
+            ),
+        ),
+        remedy=remedy,
+    )
+
+
 def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None) -> Remedy:
     gateway = definitions.of("gateway") if definitions else None
     url = word(gateway.addresses.get("MLFLOW_SERVER_URL") if gateway else None, "MLFLOW_URL")
     return Remedy(
         kind="outside-aws",
-        summary="Mend the gateway's mapping of /mlflow-artifacts paths: at MLflow's own address it is "
-        "the path unchanged behind the server's static prefix. From inside the VPC, MLflow itself shows it.",
+        summary="Mend the gateway's mapping of these paths: at MLflow's own address it is MLflow's path, "
+        "unchanged, behind the server's static prefix. From inside the VPC, MLflow itself shows it.",
         before=(one_line(f"curl -sS -i {url}/api/2.0/mlflow-artifacts/artifacts"),),
         rollback=previous_revision(ecs, "gateway"),
         also_touches="Every artifact upload and download.",
