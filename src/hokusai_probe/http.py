@@ -266,6 +266,14 @@ class HttpDoor:
             return Resolution(name="", failure=trouble.failure)
         return await self._lookups.ask(origin.name)
 
+    def count(self, requests: int) -> None:
+        """Count requests that went to the target by another way, such as a client library's own.
+
+        Raises BudgetExhausted.
+        """
+        for _ in range(requests):
+            self._spend()
+
     async def send(
         self,
         method: str,

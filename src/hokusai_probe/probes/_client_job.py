@@ -1,10 +1,11 @@
 """A job of the worker: register a model with MLflow's own client, set up as a third party would.
 
-The owner's line is the job as JSON: ``url``, ``token`` (or null), ``form`` (how the token goes: bearer or
-x-api-key), ``timeout_s``, ``ca_file``, ``addresses`` (name -> address, where the target has a resolver of its
-own), ``experiment``, ``name``, ``tags``, ``artifact`` (text), ``reading_only``. Each thing done is a line of
-JSON: ``{"step": ..., "error": null or what the client said, "requests": [[method, path, status], ...], "ids":
-{...}}``; the last one is ``{"done": true}``. Nothing of ours is imported.
+It says ``{"client": version}``. The owner's line is the job as JSON: ``url``, ``token`` (or null), ``form``
+(how the token goes: bearer or x-api-key), ``timeout_s``, ``ca_file``, ``addresses`` (name -> address, where
+the target has a resolver of its own), ``experiment``, ``name``, ``tags``, ``artifact`` (text),
+``reading_only``. Each thing done is a line of JSON: ``{"step": ..., "error": null or what the client said,
+"requests": [[method, path, status], ...], "ids": {...}}``; the last one is ``{"done": true}``. Nothing of
+ours is imported.
 """
 
 import json
@@ -25,13 +26,14 @@ def prepare() -> None:
         import_module(name)
 
 
-def work(owner: TextIO, directory: Path, line: str) -> None:
-    """Do the job and tell the owner of each step."""
-    job = json.loads(line)
+def work(owner: TextIO, directory: Path) -> None:
+    """Say that all is loaded, then do the job and tell the owner of each step."""
+    _tell(owner, {"client": import_module("mlflow").__version__})
+    job = json.loads(owner.readline())
     _set_up(job, directory)
     recorder = _Recorder()
     ids: dict[str, str] = {}
-    for name, step in _steps(job, directory, ids):
+    for name, step in _ThirdParty(job, directory, ids).steps():
         said = _tried(step)
         _tell(owner, {"step": name, "error": said, "requests": recorder.taken(), "ids": ids})
         if said is not None:
@@ -87,6 +89,7 @@ class _Recorder:
         import requests
 
         self._seen: list[list[object]] = []
+        self._note_refusals()
         send = requests.Session.send
 
         def recorded(session: Any, request: Any, **kwargs: Any) -> Any:
@@ -98,51 +101,84 @@ class _Recorder:
 
         requests.Session.send = recorded  # type: ignore[method-assign,assignment]
 
+    def _note_refusals(self) -> None:
+        """Without retries a 5xx is an exception that keeps the status to itself."""
+        from urllib3.util import Retry
+
+        increment = Retry.increment
+
+        def noted(retry: Any, *args: Any, **kwargs: Any) -> Any:
+            response = kwargs.get("response")
+            if response is not None and self._seen:
+                self._seen[-1][2] = response.status
+            return increment(retry, *args, **kwargs)
+
+        Retry.increment = noted  # type: ignore[method-assign,assignment]
+
     def taken(self) -> list[list[object]]:
         """What was sent since the last time."""
         seen, self._seen = self._seen, []
         return seen
 
 
-def _steps(
-    job: dict[str, Any], directory: Path, ids: dict[str, str]
-) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What a third party does, in order, by name."""
-    from mlflow import MlflowClient
+class _ThirdParty:
+    """What somebody with a model to register does, step by step."""
 
-    client, name = MlflowClient(), job["name"]
+    def __init__(self, job: dict[str, Any], directory: Path, ids: dict[str, str]) -> None:
+        from mlflow import MlflowClient
 
-    def experiment() -> None:
-        found = client.get_experiment_by_name(job["experiment"])
-        ids["experiment"] = found.experiment_id if found else client.create_experiment(job["experiment"])
+        self.client = MlflowClient()
+        self.job = job
+        self.directory = directory
+        self.ids = ids
 
-    def run() -> None:
-        ids["run"] = client.create_run(ids["experiment"], tags=job["tags"], run_name=name).info.run_id
-        client.log_metric(ids["run"], "accuracy", 0.8725)
-        client.log_param(ids["run"], "alpha", "0.01")
+    def steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """The steps in order, by name."""
+        yield "search", lambda: self.client.search_experiments(max_results=1)
+        if self.job["reading_only"]:
+            return
+        name, tags = self.job["name"], self.job["tags"]
+        yield "experiment", self.experiment
+        yield "run", self.run
+        yield "log", self.log
+        yield "artifact", lambda: self.client.log_text(self.ids["run"], self.job["artifact"], "model.json")
+        yield "model", lambda: self.client.create_registered_model(name, tags=tags)
+        yield "version", self.version
+        yield "retrieval", self.retrieval
+        yield "finish", lambda: self.client.set_terminated(self.ids["run"])
 
-    def model() -> None:
-        client.create_registered_model(name, tags=job["tags"])
-        source = client.get_run(ids["run"]).info.artifact_uri
-        made = client.create_model_version(name, source, ids["run"], await_creation_for=job["timeout_s"])
-        ids["version"] = str(made.version)
-        client.set_registered_model_alias(name, "hkprobe", ids["version"])
+    def experiment(self) -> None:
+        """The one experiment, made where it is not there."""
+        name = self.job["experiment"]
+        found = self.client.get_experiment_by_name(name)
+        self.ids["experiment"] = found.experiment_id if found else self.client.create_experiment(name)
 
-    def retrieval() -> None:
-        found = client.get_model_version_by_alias(name, "hkprobe")
-        _same(str(found.version), ids["version"], "the version that the alias leads to")
-        fetched = client.download_artifacts(ids["run"], "model.json", str(directory))
-        _same(Path(fetched).read_text(), job["artifact"], "the artifact that came back")
+    def run(self) -> None:
+        """A run in it."""
+        made = self.client.create_run(
+            self.ids["experiment"], tags=self.job["tags"], run_name=self.job["name"]
+        )
+        self.ids["run"] = made.info.run_id
 
-    yield "search", lambda: client.search_experiments(max_results=1)
-    if job["reading_only"]:
-        return
-    yield "experiment", experiment
-    yield "run", run
-    yield "artifact", lambda: client.log_text(ids["run"], job["artifact"], "model.json")
-    yield "model", model
-    yield "retrieval", retrieval
-    yield "finish", lambda: client.set_terminated(ids["run"])
+    def log(self) -> None:
+        """A metric and a parameter."""
+        self.client.log_metric(self.ids["run"], "accuracy", 0.8725)
+        self.client.log_param(self.ids["run"], "alpha", "0.01")
+
+    def version(self) -> None:
+        """A version of the model, from the run's artifacts, and an alias for it."""
+        name, run = self.job["name"], self.ids["run"]
+        source = self.client.get_run(run).info.artifact_uri
+        made = self.client.create_model_version(name, source, run, await_creation_for=self.job["timeout_s"])
+        self.ids["version"] = str(made.version)
+        self.client.set_registered_model_alias(name, "hkprobe", self.ids["version"])
+
+    def retrieval(self) -> None:
+        """The version by its alias, and the artifact as it was stored."""
+        found = self.client.get_model_version_by_alias(self.job["name"], "hkprobe")
+        _same(str(found.version), self.ids["version"], "the version that the alias leads to")
+        fetched = self.client.download_artifacts(self.ids["run"], "model.json", str(self.directory))
+        _same(Path(fetched).read_text(), self.job["artifact"], "the artifact that came back")
 
 
 def _same(found: str, wanted: str, what: str) -> None:

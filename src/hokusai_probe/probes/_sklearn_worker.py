@@ -123,7 +123,7 @@ def _work(channel: socket.socket) -> NoReturn:
         task, _, name = owner.readline().removesuffix("\n").partition(" ")
         directory = Path(name)
         if task == "client":
-            _CLIENT.work(owner, directory, owner.readline())
+            _CLIENT.work(owner, directory)
             os._exit(0)
         _say(owner, _train(directory))
         if owner.readline():

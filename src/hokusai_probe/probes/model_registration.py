@@ -218,7 +218,9 @@ class _Registrar:
         self.seen["stage"] = await self.rest.call("POST", "model-versions/transition-stage", body)
 
     async def _by_page(self, name: str) -> None:
-        query, token = [("filter", f"name = '{name}'"), ("max_results", "1")], ""
+        # in an order that nothing changes meanwhile; without one, the version changed last comes first
+        query = [("filter", f"name = '{name}'"), ("max_results", "1"), ("order_by", "version_number")]
+        token = ""
         for _ in range(VERSIONS):
             page = [*query, ("page_token", token)] if token else query
             self.pages += (await self.rest.call("GET", "model-versions/search", query=page),)
