@@ -1,4 +1,4 @@
-"""The journal: what was created is removed, newest first, each once, whatever the platform does."""
+"""The journal: what was created is removed, newest first, whatever the platform does."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.looking import Entry, Journal
+from hokusai_probe.looking import PAUSES_S, Entry, Journal
 
 
 def undo(
@@ -46,11 +46,38 @@ def test_undo_removes_newest_first_and_says_what_stayed() -> None:
         entry("model", removed=False),
         entry("experiment", removed=True),
     )
-    assert log == ["version", "model", "experiment"]
+    assert log == ["version", "model", "experiment", *["model"] * len(PAUSES_S)]
 
 
-def test_each_entry_is_tried_once() -> None:
-    """A second undo has nothing to do, and still lists everything."""
+def test_what_fails_now_and_then_is_removed_in_the_end() -> None:
+    """A platform that refuses every second request keeps nothing."""
+    log: list[str] = []
+    refusals = {"b": 1, "a": 2}
+    found = Journal()
+
+    def sometimes(name: str) -> Callable[[], Awaitable[bool]]:
+        async def remove() -> bool:
+            log.append(name)
+            refusals[name] -= 1
+            return refusals[name] < 0
+
+        return remove
+
+    for name in ("a", "b"):
+        found.will_create("run", name, sometimes(name))
+    assert asyncio.run(found.undo(5)) == (entry("b", removed=True), entry("a", removed=True))
+    assert log == ["b", "a", "b", "a", "a"]
+
+
+def test_nothing_is_tried_again_when_time_is_up() -> None:
+    """A run that is cut short has seconds, and pauses count."""
+    log: list[str] = []
+    assert asyncio.run(journal(log, a=False).undo(PAUSES_S[0] / 2)) == (entry("a", removed=False),)
+    assert log == ["a"]
+
+
+def test_a_second_undo_has_nothing_to_do() -> None:
+    """What is removed or given up stays so, and is still listed."""
     log: list[str] = []
 
     async def twice() -> tuple[Entry, ...]:
@@ -60,7 +87,7 @@ def test_each_entry_is_tried_once() -> None:
         return first
 
     asyncio.run(twice())
-    assert log == ["b", "a"]
+    assert log == ["b", "a", *["b"] * len(PAUSES_S)]
 
 
 @pytest.mark.parametrize("mistake", [KeyError("run_id"), ProbeError("the budget is used up"), OSError("x")])

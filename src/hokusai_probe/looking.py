@@ -25,21 +25,32 @@ class Entry(Frozen):
     removed: bool | None = None
 
 
+PAUSES_S = (0.05, 0.15, 0.45)
+"""Before trying again what could not be removed: an intermittent fault passes, a refusal does not."""
+
+
+@dataclass(slots=True)
+class _Note:
+    entry: Entry
+    undo: Undo
+    tried: int = 0
+
+
 @dataclass(slots=True)
 class Journal:
     """What a look creates on the platform, written down before it is created, and how to remove it.
 
     ``will_create`` comes before the request that creates, so a run cut short in between still knows.
-    ``undo`` runs in reverse order, tries each entry once, and never raises: one that fails is not removed.
+    ``undo`` goes in reverse order and never raises. What fails is tried again, a few times and while there is
+    time, because now and then a request fails on a platform that is ill; then it is not removed.
     Each look has a journal of its own, or the first one done would undo what another is still using.
     """
 
-    _undo: list[tuple[Entry, Undo]] = field(default_factory=list)
-    _done: list[Entry] = field(default_factory=list)
+    _notes: list[_Note] = field(default_factory=list)
 
     def will_create(self, kind: str, name: str, undo: Undo) -> None:
-        """Note what is about to be created. ``undo`` returns whether it is gone; it may be called once."""
-        self._undo.append((Entry(kind=kind, name=name), undo))
+        """Note what is about to be created. ``undo`` returns whether it is gone; it may be called again."""
+        self._notes.append(_Note(Entry(kind=kind, name=name), undo))
 
     async def undo(self, deadline_s: float) -> tuple[Entry, ...]:
         """Remove everything noted, newest first, within ``deadline_s`` seconds.
@@ -48,16 +59,33 @@ class Journal:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
-        while self._undo:
-            entry, undo = self._undo[-1]
-            removed = await _attempt(undo, end - loop.time())
-            self._undo.pop()  # only now: an undo that is cut short is tried again
-            self._done.append(entry.model_copy(update={"removed": removed}))
-        return tuple(self._done)
+        await self._try_all(end)
+        for pause in PAUSES_S:
+            if not self._open() or loop.time() + pause >= end:
+                break
+            await asyncio.sleep(pause)
+            await self._try_all(end)
+        for note in self._open():
+            note.entry = note.entry.model_copy(update={"removed": False})
+        return tuple(note.entry for note in reversed(self._notes))
+
+    def _open(self) -> list[_Note]:
+        """What is neither removed nor given up, newest first."""
+        return [note for note in reversed(self._notes) if note.entry.removed is None]
+
+    async def _try_all(self, end: float) -> None:
+        """Try what is open. One that is cut short here stays open."""
+        loop = asyncio.get_running_loop()
+        for note in self._open():
+            if note.tried and loop.time() >= end:
+                return
+            note.tried += 1
+            if await _attempt(note.undo, end - loop.time()):
+                note.entry = note.entry.model_copy(update={"removed": True})
 
     def entries(self) -> tuple[Entry, ...]:
-        """Everything noted so far; ``removed`` None: not tried yet."""
-        return (*(entry for entry, _ in self._undo), *reversed(self._done))
+        """Everything noted so far, oldest first; ``removed`` None: neither removed nor given up."""
+        return tuple(note.entry for note in self._notes)
 
 
 async def _attempt(undo: Undo, seconds: float) -> bool:

@@ -124,6 +124,7 @@ HOPS: Mapping[str, Hop] = {
         "mlflow",
         ("writes", "artifact-route", "rule.artifacts", "mlflow-to-storage"),
     ),
+    "mlflow-client": Hop("MLflow's own client against the platform", "client", ("artifacts", "client")),
     "webhook": Hop("the website learns of a registration", "site", ("writes", "gateway-to-site")),
     "traffic": Hop(
         "what the load balancers and alarms counted",

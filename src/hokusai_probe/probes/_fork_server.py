@@ -81,9 +81,9 @@ class Job:
             raise RuntimeError(msg)
         return line
 
-    def go_on(self) -> None:
-        """Tell it that what it waits for is there."""
-        self._writer.write(b"\n")
+    def go_on(self, line: str = "") -> None:
+        """Tell it that what it waits for is there, and what it is."""
+        self._writer.write(f"{line}\n".encode())
 
 
 def _last_words(stderr: IO[bytes]) -> str:
@@ -98,8 +98,8 @@ class ForkServer:
 
     The program's stdin ends with its owner. Its argument is the descriptor of a socket; each byte there
     brings three descriptors. On the first, a socket, child and owner talk; the owner's first line is the
-    job's directory. The second, a socket too, ends when the child is to be killed; the server writes a
-    byte to it when the child is gone. The third is the child's stderr.
+    task and the job's directory. The second, a socket too, ends when the child is to be killed; the server
+    writes a byte to it when the child is gone. The third is the child's stderr.
     """
 
     def __init__(self, program: Path, passed_on: Sequence[str], settings: Mapping[str, str]) -> None:
@@ -122,8 +122,8 @@ class ForkServer:
                 running.end()
 
     @asynccontextmanager
-    async def job(self, directory: Path) -> AsyncIterator[Job]:
-        """A child that works in ``directory``. It is gone when the block ends, however that happens.
+    async def job(self, directory: Path, task: str = "model") -> AsyncIterator[Job]:
+        """A child that does a task in ``directory``. It is gone when the block ends, however that happens.
 
         Raises OSError when the server cannot be started.
         """
@@ -132,7 +132,7 @@ class ForkServer:
         with tempfile.TemporaryFile() as stderr, channel, leash:
             with its_channel, its_leash:
                 server = self._ask(its_channel, its_leash, stderr)
-            channel.sendall(f"{directory}\n".encode())
+            channel.sendall(f"{task} {directory}\n".encode())
             reader, writer = await asyncio.open_connection(sock=channel)
             try:
                 yield Job(reader, writer, (stderr, server.stderr))

@@ -1,8 +1,9 @@
 """The program that trains: loads MLflow and scikit-learn once, and forks a child for each job.
 
-``_fork_server`` starts it, by its path, and says how the two talk. A child trains and saves ``DIR/model``,
-writes ``{"predictions": [...]}``, waits for any line, then loads ``DIR/fetched`` and writes its predictions
-on the same rows. Nothing of ours is imported, so that loading costs what the two libraries cost.
+``_fork_server`` starts it, by its path, and says how the two talk. For the task ``model`` a child trains and
+saves ``DIR/model``, writes ``{"predictions": [...]}``, waits for any line, then loads ``DIR/fetched`` and
+writes its predictions on the same rows. For ``client`` it does what ``_client_job`` says. Nothing of ours is
+imported but that file, by its path, so that loading costs what the two libraries cost.
 """
 
 import contextlib
@@ -18,16 +19,32 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn, TextIO
 
 _OWNER, _STDERR = 0, 2
+
+
+def _beside(name: str) -> ModuleType:
+    """A file beside this one as a module; no directory of ours may lend modules to the libraries."""
+    spec = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_CLIENT = _beside("_client_job")
 
 
 def main(control: socket.socket) -> NoReturn:
     """Load, then serve until the owner lets go."""
     warnings.simplefilter("ignore")
     os.nice(10)  # training must not take the processor from the platform, where both share one machine
+    _CLIENT.prepare()
     gc.disable()  # what is loaded stays, and collecting would copy the memory that server and child share
     with tempfile.TemporaryDirectory(prefix="hokusai-probe-") as name, _ending_with_owner(name):
         _rehearse(Path(name))
@@ -103,7 +120,11 @@ def _kill(pid: int, leash: socket.socket) -> None:
 def _work(channel: socket.socket) -> NoReturn:
     """In the child: one job. What goes wrong ends it with a traceback, whose last line the owner reads."""
     with channel.makefile("rw", encoding="utf-8") as owner:
-        directory = Path(owner.readline().removesuffix("\n"))
+        task, _, name = owner.readline().removesuffix("\n").partition(" ")
+        directory = Path(name)
+        if task == "client":
+            _CLIENT.work(owner, directory)
+            os._exit(0)
         _say(owner, _train(directory))
         if owner.readline():
             _say(owner, _load(directory / "fetched"))

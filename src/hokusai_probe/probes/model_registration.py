@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
 
-from hokusai_probe.answers import detail, error_code, said
+from hokusai_probe.answers import said
 from hokusai_probe.declare import Sentence, check, probe
-from hokusai_probe.http import Answer
+from hokusai_probe.http import Answer, strict_json
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import Blocked, Facts, Wrong
+from hokusai_probe.probes._mlflow_rest import EXPERIMENT, PREFIX, TAG, Rest, dig, dig_list, never_made
+from hokusai_probe.probes._removal import Made, Removal
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
-EXPERIMENT = "hokusai-probe"  # one for ever: MLflow keeps the name of a deleted experiment (reliability)
-PREFIX = "hkprobe-"
-TAG = "hkprobe"
 ARTIFACT = b'{"kind": "hokusai-probe", "weights": [0.25, -1.5, 3.0], "note": "safe to delete"}\n'
 METRIC, PARAM = 0.8725, "0.01"
-REST = "/api/2.0/mlflow/"
-STORE = "/api/2.0/mlflow-artifacts/artifacts/"
+ALIAS = "hkprobe"
+VERSIONS = 2
 UNDO_S = 5.0
 
 
@@ -31,10 +31,12 @@ class RegistrationFacts(Facts):
     """What each request of the registration answered; None: it was not sent.
 
     Stage 1 is local and proves nothing about the platform: ``sent_sha256`` is the artifact made there.
-    Stages 2 to 6: experiment, run with metric and parameter and tag, model with a version, retrieval,
-    artifact. ``stopped`` says why the later ones were not tried, ``stopped_in`` which check judges the
-    one that stopped it. ``entries``: what was created, and
-    whether it is gone again; ``leftovers`` what a look afterwards still found.
+    Stages 2 to 6: experiment, run with metric and parameter and tag, model with two versions and an alias,
+    retrieval by name, version, alias and page by page (``pages``: the versions, one a page), artifact.
+    ``stage``: moving the version to a stage, which MLflow has deprecated and a server may refuse.
+    ``stopped`` says why the later ones were not tried, ``stopped_in`` which check judges the one that stopped
+    it. ``entries``: what was created, and whether it is gone again; ``leftovers`` what a look afterwards
+    still found.
     """
 
     name: str
@@ -47,8 +49,14 @@ class RegistrationFacts(Facts):
     run_read: Answer | None = None
     model: Answer | None = None
     version: Answer | None = None
+    second_version: Answer | None = None
+    alias_set: Answer | None = None
+    stage: Answer | None = None
     models_found: Answer | None = None
+    model_read: Answer | None = None
     version_read: Answer | None = None
+    alias_read: Answer | None = None
+    pages: tuple[Answer, ...] = ()
     upload: Answer | None = None
     download: Answer | None = None
     stopped: str | None = None
@@ -57,42 +65,34 @@ class RegistrationFacts(Facts):
     leftovers: tuple[str, ...] = ()
 
 
+def new_name(run_id: str) -> str:
+    """A name for what is made now, which nothing else on the platform has."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{PREFIX}{stamp}-{run_id}-{secrets.token_hex(4)}"
+
+
+def tags_for(name: str) -> dict[str, str]:
+    """The tags that say whose a thing is, and from when on anybody may remove it."""
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    return {
+        TAG: "1",
+        f"{TAG}.journal": name,
+        f"{TAG}.expires_at": expires.isoformat(timespec="seconds"),
+    }
+
+
 class _Registrar:
     """The requests of one registration. Each stage fills in its answers; a dead platform ends it early."""
 
     def __init__(self, look: Look, prefix: str) -> None:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        self.look = look
-        self.prefix = prefix
-        self.name = f"{PREFIX}{stamp}-{look.run_id}-{secrets.token_hex(4)}"
-        expires = datetime.now(UTC) + timedelta(hours=1)
-        self.tags: list[JsonValue] = [
-            {"key": TAG, "value": "1"},
-            {"key": f"{TAG}.journal", "value": self.name},
-            {"key": f"{TAG}.expires_at", "value": expires.isoformat(timespec="seconds")},
-        ]
+        self.rest = Rest(look, prefix)
+        self.made = Made(new_name(look.run_id))
+        self.removal = Removal(self.rest, self.made)
+        self.journal = look.journal
+        tags = tags_for(self.made.name)
+        self.tags: list[JsonValue] = [{"key": key, "value": value} for key, value in tags.items()]
         self.seen: dict[str, Answer] = {}
-        self.experiment_id: str | None = None
-        self.run_id: str | None = None
-
-    # --- requests -----------------------------------------------------------------------------------
-
-    async def rest(
-        self, method: str, call: str, json: JsonValue = None, query: Sequence[tuple[str, str]] = ()
-    ) -> Answer:
-        return await self.look.http.send(
-            method, "registry", self.prefix + REST + call, key=self.look.key_form(), json=json, query=query
-        )
-
-    async def store(self, method: str, path: str, content: bytes | None = None) -> Answer:
-        return await self.look.http.send(
-            method,
-            "registry",
-            self.prefix + STORE + path,
-            key=self.look.key_form(),
-            content=content,
-            hash_body=True,
-        )
+        self.pages: tuple[Answer, ...] = ()
 
     async def register(self) -> tuple[str | None, str | None]:
         """All stages, or as many as get an answer in time: why it stopped, and in which check's stage."""
@@ -110,18 +110,23 @@ class _Registrar:
                 return stopped, check_slug
         return None, None
 
-    # --- stages -------------------------------------------------------------------------------------
+    def _created(self, kind: str, answer: Answer) -> Answer:
+        """Note what became of a creation."""
+        if never_made(answer):
+            self.made.not_made.add(kind)
+        return answer
 
     async def experiment(self) -> None:
         """Stage 2: find the one experiment that this tool uses, or make it."""
-        found = await self.rest("GET", "experiments/get-by-name", query=[("experiment_name", EXPERIMENT)])
+        call = self.rest.call
+        found = await call("GET", "experiments/get-by-name", query=[("experiment_name", EXPERIMENT)])
         if found.status == 404:
-            found = await self.rest("POST", "experiments/create", {"name": EXPERIMENT, "tags": self.tags[:1]})
-        elif _dig(found, "experiment", "lifecycle_stage") == "deleted":
-            await self.rest(
-                "POST", "experiments/restore", {"experiment_id": _dig(found, "experiment", "experiment_id")}
+            found = await call("POST", "experiments/create", {"name": EXPERIMENT, "tags": self.tags[:1]})
+        elif dig(found, "experiment", "lifecycle_stage") == "deleted":
+            await call(
+                "POST", "experiments/restore", {"experiment_id": dig(found, "experiment", "experiment_id")}
             )
-        self.experiment_id = _dig(found, "experiment", "experiment_id") or _dig(found, "experiment_id")
+        self.made.experiment_id = dig(found, "experiment", "experiment_id") or dig(found, "experiment_id")
         self.seen["experiment"] = found
 
     async def run(self) -> None:
@@ -129,162 +134,111 @@ class _Registrar:
 
         Without an experiment of ours the Default one shows whether runs can be logged at all.
         """
-        self.look.journal.will_create("run", self.name, self.delete_run)
-        body: dict[str, JsonValue] = {
-            "experiment_id": self.experiment_id or "0",
-            "run_name": self.name,
-            "tags": self.tags,
-        }
-        created = await self.rest("POST", "runs/create", {**body, "start_time": int(time.time() * 1000)})
-        self.seen["run"] = created
-        self.run_id = _dig(created, "run", "info", "run_id")
-        if self.run_id is None:
-            return
+        call, name = self.rest.call, self.made.name
+        self.journal.will_create("run", name, self.removal.delete_run)
         moment = int(time.time() * 1000)
-        self.seen["logged"] = await self.rest("POST", "runs/log-batch", {
-            "run_id": self.run_id,
+        self.seen["run"] = self._created("run", await call("POST", "runs/create", {
+            "experiment_id": self.made.experiment_id or "0",
+            "run_name": name,
+            "tags": self.tags,
+            "start_time": moment,
+        }))  # fmt: skip
+        run_id = self.made.run_id = dig(self.seen["run"], "run", "info", "run_id")
+        if run_id is None:
+            return
+        self.seen["logged"] = await call("POST", "runs/log-batch", {
+            "run_id": run_id,
             "metrics": [{"key": "accuracy", "value": METRIC, "timestamp": moment, "step": 0}],
             "params": [{"key": "alpha", "value": PARAM}],
         })  # fmt: skip
-        await self.rest(
-            "POST", "runs/update", {"run_id": self.run_id, "status": "FINISHED", "end_time": moment}
-        )
-        self.seen["run_read"] = await self.rest("GET", "runs/get", query=[("run_id", self.run_id)])
+        await call("POST", "runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": moment})
+        self.seen["run_read"] = await call("GET", "runs/get", query=[("run_id", run_id)])
 
     async def artifact(self) -> None:
         """Stage 6: store the artifact and fetch it again."""
-        where = f"{self.folder}/model.json"
-        self.look.journal.will_create("artifact", where, self.delete_artifact)
-        self.seen["upload"] = await self.store("PUT", where, ARTIFACT)
-        self.seen["download"] = await self.store("GET", where)
-
-    @property
-    def folder(self) -> str:
-        return f"{self.experiment_id or '0'}/{self.run_id or self.name}/artifacts"
+        where = f"{self.made.folder}/model.json"
+        self.journal.will_create("artifact", where, self.removal.delete_artifact)
+        self.seen["upload"] = self._created("artifact", await self.rest.store("PUT", where, ARTIFACT))
+        self.seen["download"] = await self.rest.store("GET", where)
 
     async def model(self) -> None:
-        """Stage 4: a registered model with a first version. Tags as an object would be refused: 4.2."""
-        self.look.journal.will_create("registered model", self.name, self.delete_model)
-        self.seen["model"] = await self.rest(
-            "POST", "registered-models/create", {"name": self.name, "tags": self.tags}
+        """Stage 4: a registered model with two versions. Tags as an object would be refused: 4.2."""
+        call, name = self.rest.call, self.made.name
+        self.journal.will_create("registered model", name, self.removal.delete_model)
+        body: JsonValue = {"name": name, "tags": self.tags}
+        self.seen["model"] = self._created(
+            "registered model", await call("POST", "registered-models/create", body)
         )
-        if self.seen["model"].status == 200:
-            root = _dig(self.seen["run"], "run", "info", "artifact_uri") if "run" in self.seen else None
-            # a server may give its runs s3:// (contract 4.2) and refuses a version from elsewhere
-            source = {"source": root or f"mlflow-artifacts:/{self.folder}", "run_id": self.run_id or ""}
-            self.seen["version"] = await self.rest(
-                "POST", "model-versions/create", {"name": self.name, **source}
+        if self.seen["model"].status != 200:
+            return
+        root = dig(self.seen.get("run"), "run", "info", "artifact_uri")
+        # a server may give its runs s3:// (contract 4.2) and refuses a version from elsewhere
+        source = {"source": root or f"mlflow-artifacts:/{self.made.folder}", "run_id": self.made.run_id or ""}
+        self.seen["version"] = await call("POST", "model-versions/create", {"name": name, **source})
+        if self.seen["version"].status == 200:
+            self.seen["second_version"] = await call(
+                "POST", "model-versions/create", {"name": name, **source}
             )
 
     async def retrieval(self) -> None:
-        """Stage 5: find the model by name, and its version."""
-        query = [("filter", f"name = '{self.name}'"), ("max_results", "5")]
-        self.seen["models_found"] = await self.rest("GET", "registered-models/search", query=query)
-        version = _dig(self.seen["version"], "model_version", "version") if "version" in self.seen else None
-        if version is not None:
-            query = [("name", self.name), ("version", str(version))]
-            self.seen["version_read"] = await self.rest("GET", "model-versions/get", query=query)
-
-    # --- removing -----------------------------------------------------------------------------------
-
-    async def delete_run(self) -> bool:
-        """Delete the run, also one whose creation was never answered: it is found by its tag."""
-        ids = [self.run_id] if self.run_id else await self._runs_of_ours()
-        return all([is_gone(await self.rest("POST", "runs/delete", {"run_id": one})) for one in ids])
-
-    async def _runs_of_ours(self) -> list[str]:
-        if never_made(self.seen.get("run")):
-            return []
-        body: JsonValue = {
-            "experiment_ids": [self.experiment_id or "0"],
-            "filter": f"tags.`{TAG}.journal` = '{self.name}'",
-            "max_results": 5,
-        }
-        found = _dig_list(await self.rest("POST", "runs/search", body), "runs")
-        return [str(info["run_id"]) for run in found if isinstance(info := run.get("info"), Mapping)]
-
-    async def delete_artifact(self) -> bool:
-        """Delete the folder; MLflow says 200 also when there is none."""
-        return never_made(self.seen.get("upload")) or is_gone(await self.store("DELETE", self.folder))
-
-    async def delete_model(self) -> bool:
-        """Delete the registered model with its versions."""
-        if never_made(self.seen.get("model")):
-            return True
-        return is_gone(await self.rest("DELETE", "registered-models/delete", {"name": self.name}))
-
-    async def left_behind(self) -> tuple[str, ...]:
-        """What is still there after removing, and what could not be seen: looked up, not assumed."""
-        left = (await self._model_left(), await self._artifact_left(), await self._run_left())
-        return tuple(sentence for sentence in left if sentence)
-
-    async def _model_left(self) -> str:
-        if never_made(self.seen.get("model")):
-            return ""
-        found = await self.rest("GET", "registered-models/get", query=[("name", self.name)])
-        return left(f"the registered model {self.name}", found, gone=is_unknown(found))
-
-    async def _artifact_left(self) -> str:
-        if never_made(self.seen.get("upload")):
-            return ""
-        listed = await self.look.http.send(
-            *("GET", "registry", self.prefix + STORE.rstrip("/")),
-            key=self.look.key_form(),
-            query=[("path", self.folder)],
+        """Stage 5: find the model by its name and its first version by number, by alias and page by page."""
+        name, version = self.made.name, dig(self.seen.get("version"), "model_version", "version")
+        query = [("filter", f"name = '{name}'"), ("max_results", "5")]
+        searching = self._get("models_found", "registered-models/search", query)
+        if version is None:
+            await searching
+            return
+        which = [("name", name), ("version", version)]
+        await asyncio.gather(
+            searching,
+            self._get("model_read", "registered-models/get", which[:1]),
+            self._get("version_read", "model-versions/get", which),
+            self._by_alias(name, version),
+            self._by_stage(name, version),
+            self._by_page(name),
         )
-        return left(f"the artifact {self.folder}/model.json", listed, gone=lists_nothing(listed))
 
-    async def _run_left(self) -> str:
-        if self.run_id is None:
-            return ""
-        found = await self.rest("GET", "runs/get", query=[("run_id", self.run_id)])
-        deleted = _dig(found, "run", "info", "lifecycle_stage") == "deleted"
-        return left(f"the run {self.run_id}", found, gone=deleted or is_unknown(found))
+    async def _get(self, into: str, call: str, query: list[tuple[str, str]]) -> None:
+        self.seen[into] = await self.rest.call("GET", call, query=query)
 
+    async def _by_alias(self, name: str, version: str) -> None:
+        alias: dict[str, JsonValue] = {"name": name, "alias": ALIAS}
+        given = await self.rest.call("POST", "registered-models/alias", {**alias, "version": version})
+        self.seen["alias_set"] = given
+        if given.status == 200:
+            await self._get("alias_read", "registered-models/alias", [("name", name), ("alias", ALIAS)])
 
-def never_made(answer: Answer | None) -> bool:
-    """Whether a creating request certainly created nothing. No answer, or a 5xx, proves nothing.
+    async def _by_stage(self, name: str, version: str) -> None:
+        body: JsonValue = {
+            "name": name,
+            "version": version,
+            "stage": "Staging",
+            "archive_existing_versions": False,
+        }
+        self.seen["stage"] = await self.rest.call("POST", "model-versions/transition-stage", body)
 
-    Two 5xx do: 503 comes before MLflow is asked, and the gateway's "Failed to connect" (contract 4.1).
-    """
-    if answer is None or answer.status is None:
-        return False
-    refused = 400 <= answer.status < 500 or answer.status == 503
-    return refused or (answer.status == 502 and detail(answer).startswith("Failed to connect"))
-
-
-def is_unknown(answer: Answer) -> bool:
-    """MLflow itself says that there is no such thing; a 404 of a missing route would prove nothing."""
-    return answer.status == 404 and error_code(answer) == "RESOURCE_DOES_NOT_EXIST"
-
-
-def is_gone(answer: Answer) -> bool:
-    """A deletion that succeeded, or that was not needed any more."""
-    return answer.status in {200, 204} or is_unknown(answer)
-
-
-def lists_nothing(answer: Answer) -> bool:
-    """A listing of artifacts that is MLflow's own and empty."""
-    body = answer.json()
-    return is_unknown(answer) or (
-        answer.status == 200 and isinstance(body, Mapping) and not body.get("files")
-    )
+    async def _by_page(self, name: str) -> None:
+        # in an order that nothing changes meanwhile; without one, the version changed last comes first
+        query = [("filter", f"name = '{name}'"), ("max_results", "1"), ("order_by", "version_number")]
+        token = ""
+        for _ in range(VERSIONS):
+            page = [*query, ("page_token", token)] if token else query
+            self.pages += (await self.rest.call("GET", "model-versions/search", query=page),)
+            token = next_page(self.pages[-1])
+            if not token:
+                return
 
 
-def left(thing: str, answer: Answer, *, gone: bool) -> str:
-    """A sentence about something of ours that is not certainly gone, or an empty one."""
-    if gone:
-        return ""
-    return (
-        f"{thing} is still there"
-        if answer.status == 200
-        else f"whether {thing} is gone was not seen: {said(answer)}"
-    )
+def next_page(answer: Answer) -> str:
+    """The token of the next page, or nothing. From what was received: a redacted token leads nowhere."""
+    body = strict_json(answer.kept.decode(errors="replace")) if answer.status == 200 else None
+    token = body.get("next_page_token") if isinstance(body, Mapping) else None
+    return token if isinstance(token, str) else ""
 
 
-@probe(area="registration", safety="write", after=("registry-host-answers",), cost=20)
+@probe(area="registration", safety="write", after=("registry-host-answers",), cost=40)
 async def model_registration(look: Look, api: MlflowApiFacts) -> RegistrationFacts:
-    """Registering a model: experiment, run, model and version, retrieval, artifact; then removing it.
+    """Registering a model: experiment, run, model and versions, retrieval, artifact; then removing it.
 
     A small fixed artifact over plain REST, so that it works without the MLflow client. Everything is
     written down before it is created, tagged, and removed at the end, also when the run is cut short.
@@ -294,16 +248,23 @@ async def model_registration(look: Look, api: MlflowApiFacts) -> RegistrationFac
     stopped, stopped_in = await _registered(registrar, api)
     entries = await look.journal.undo(UNDO_S)
     return RegistrationFacts(
-        name=registrar.name,
+        name=registrar.made.name,
         sent_sha256=hashlib.sha256(ARTIFACT).hexdigest(),
-        experiment_id=registrar.experiment_id,
-        run_id=registrar.run_id,
+        experiment_id=registrar.made.experiment_id,
+        run_id=registrar.made.run_id,
         stopped=stopped,
         stopped_in=stopped_in,
         entries=entries,
-        leftovers=await registrar.left_behind(),
+        leftovers=await _left(registrar, entries),
+        pages=registrar.pages,
         **registrar.seen,
     )
+
+
+async def _left(registrar: _Registrar, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+    """What a look afterwards still finds of what was tried."""
+    registrar.made.not_made |= {"run", "artifact", "registered model"} - {entry.kind for entry in entries}
+    return await registrar.removal.left_behind()
 
 
 async def _registered(registrar: _Registrar, api: MlflowApiFacts) -> tuple[str | None, str | None]:
@@ -317,19 +278,6 @@ def _dead(seen: Mapping[str, Answer]) -> str | None:
     last = list(seen.values())[-1]
     slow = last.status == 504 or (last.failure is not None and "timeout" in last.failure.kind)
     return f"{last.path}: {said(last)}" if slow else None
-
-
-def _dig(answer: Answer, *path: str) -> str | None:
-    value = answer.json()
-    for step in path:
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return str(value) if isinstance(value, str | int) else None
-
-
-def _dig_list(answer: Answer, key: str) -> list[Mapping[str, JsonValue]]:
-    body = answer.json()
-    items = body.get(key) if isinstance(body, Mapping) else None
-    return [i for i in items if isinstance(i, Mapping)] if isinstance(items, list) else []
 
 
 # --- checks -----------------------------------------------------------------------------------------
@@ -389,13 +337,27 @@ def _pairs(data: JsonValue, kind: str) -> list[dict[str, JsonValue]]:
 
 @check(hop="writes/model")
 def model_can_be_registered(facts: RegistrationFacts) -> Sentence:
-    """Stage 4: a registered model and its first version can be created."""
-    return _all_ok(facts, registered_models__create=facts.model, model_versions__create=facts.version)
+    """Stage 4: a registered model, its first version and a second one can be created."""
+    made = _all_ok(facts, registered_models__create=facts.model, model_versions__create=facts.version)
+    if made is not None or facts.second_version is None:
+        return made
+    again = _ok(facts.second_version, facts, "model-versions/create, a second time")
+    if again is None and len(_versions_made(facts)) < VERSIONS:
+        return Wrong(reason="the second version was given the number of the first")
+    return again
+
+
+def _versions_made(facts: RegistrationFacts) -> set[str]:
+    created = (facts.version, facts.second_version)
+    return {number for answer in created if (number := dig(answer, "model_version", "version"))}
 
 
 @check(hop="mlflow-api/models")
 def model_can_be_retrieved(facts: RegistrationFacts) -> Sentence:
-    """Stage 5: the model that was registered is found again by name, and so is its version."""
+    """Stage 5: the model that was registered is found again with its tags: by name, version, alias and page.
+
+    One check, for whoever retrieves needs all of them, and no defect is known that spoils one alone.
+    """
     searched = _ok(facts.models_found, facts, "registered-models/search")
     if searched is not None or facts.models_found is None:
         return searched
@@ -403,9 +365,42 @@ def model_can_be_retrieved(facts: RegistrationFacts) -> Sentence:
         return Blocked(
             reason="no model was registered, so there is none to find", waited_for="model-can-be-registered"
         )
-    if facts.name not in [m.get("name") for m in _dig_list(facts.models_found, "registered_models")]:
+    if facts.name not in [m.get("name") for m in dig_list(facts.models_found, "registered_models")]:
         return Wrong(reason="the model was registered and searching does not find it")
-    return _ok(facts.version_read, facts, "model-versions/get")
+    return _read_back(facts) or _lost_of_model(facts)
+
+
+def _read_back(facts: RegistrationFacts) -> Sentence:
+    """The first complaint about what was asked after the version was there."""
+    asked = {
+        "model-versions/get": facts.version_read,
+        "registered-models/get": facts.model_read,
+        "registered-models/alias": facts.alias_set,
+        "registered-models/alias, read": facts.alias_read,
+        **{f"model-versions/search, page {n}": page for n, page in enumerate(facts.pages, 1)},
+    }
+    judged = (_ok(answer, facts, what) for what, answer in asked.items() if answer is not None)
+    return next((s for s in judged if s is not None), None)
+
+
+def _lost_of_model(facts: RegistrationFacts) -> Sentence:
+    """What was said of the model and is not there when it is read back."""
+    tag = {"key": f"{TAG}.journal", "value": facts.name}
+    if facts.model_read and tag not in dig_list(facts.model_read, "registered_model", "tags"):
+        return Wrong(reason="the model was read back without its tags", reproduce=facts.model_read.curl())
+    first = dig(facts.version, "model_version", "version")
+    if facts.alias_read and dig(facts.alias_read, "model_version", "version") != first:
+        return Wrong(
+            reason="the alias leads to another version than the one it was given to",
+            reproduce=facts.alias_read.curl(),
+        )
+    listed = {str(v.get("version")) for page in facts.pages for v in dig_list(page, "model_versions")}
+    if facts.pages and not _versions_made(facts) <= listed:
+        return Wrong(
+            reason=f"page by page, searching lists {len(listed)} of {len(_versions_made(facts))} versions",
+            reproduce=facts.pages[-1].curl(),
+        )
+    return None
 
 
 @check(hop="artifacts")

@@ -15,16 +15,10 @@ from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes._fork_server import ForkServer, Job
+from hokusai_probe.probes._mlflow_rest import PREFIX, STORE, is_gone, lists_nothing, never_made
+from hokusai_probe.probes._removal import left
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.model_registration import (
-    PREFIX,
-    STORE,
-    UNDO_S,
-    is_gone,
-    left,
-    lists_nothing,
-    never_made,
-)
+from hokusai_probe.probes.model_registration import UNDO_S
 
 WORKER_S = 60.0  # a cold import of MLflow and scikit-learn takes up to 12 s
 Rows = tuple[tuple[float, ...], ...]
