@@ -141,6 +141,8 @@ def _service(item: Mapping[str, object]) -> EcsService:
         container_port=_number(first["containerPort"]) if "containerPort" in first else None,
         target_groups=tuple(str(b["targetGroupArn"]) for b in balancers if "targetGroupArn" in b),
         events=tuple(str(e["message"]) for e in _list(item.get("events"))[:5] if isinstance(e, Mapping)),
+        rollouts=tuple(_rollout(d) for d in _list(item.get("deployments")) if isinstance(d, Mapping)),
+        history=_history(str(item["serviceName"]), _list(item.get("events"))),
         **_network(item.get("networkConfiguration")),
     )
 
@@ -153,9 +155,6 @@ def _network(configuration: object) -> dict[str, tuple[str, ...]]:
         "subnets": tuple(str(s) for s in _list(inner.get("subnets"))),
         "security_groups": tuple(str(g) for g in _list(inner.get("securityGroups"))),
     }
-        rollouts=tuple(_rollout(d) for d in _list(item.get("deployments")) if isinstance(d, Mapping)),
-        history=_history(str(item["serviceName"]), _list(item.get("events"))),
-    )
 
 
 def _rollout(item: Mapping[str, Any]) -> Rollout:
