@@ -279,6 +279,7 @@ class HttpDoor:
         except Trouble as trouble:
             return Shown(failure=trouble.failure)
         return await shown(origin.name, address, origin.port, self._target.timeouts.connect_s)
+
     def count(self, requests: int) -> None:
         """Count requests that went to the target by another way, such as a client library's own.
 
