@@ -22,14 +22,13 @@ from hokusai_probe.probes.listener_rules import (
     Condition,
     Listener,
     ListenerRulesFacts,
-    Promise,
     Rule,
     host_name,
     owner_of,
-    promises,
     route,
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.promised_paths import Promise, promises
 from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, SERVICES

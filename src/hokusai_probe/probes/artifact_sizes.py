@@ -11,8 +11,9 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import Blocked, Facts, Frozen, Wrong
+from hokusai_probe.probes._mlflow_rest import PREFIX, STORE, is_gone, never_made
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.model_registration import PREFIX, STORE, UNDO_S, is_gone, never_made
+from hokusai_probe.probes.model_registration import UNDO_S
 
 SMALLEST, STEPS = 1024, 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
@@ -14,8 +14,10 @@ from hokusai_probe.looking import Look
 from hokusai_probe.model import Blocked, CannotTell, Facts, Frozen, HostName, NotApplicable, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
+
+if TYPE_CHECKING:  # target groups are judged by the rules: importing them back would be a circle
+    from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 GATEWAY_PATH = "/api/mlflow/api/2.0/mlflow/experiments/search"
 
@@ -345,7 +347,7 @@ def owner_of(
     known: TargetGroupsFacts | None = None,
     right: str = "",
 ) -> str | None:
-    """The one who gets what is sent to these target groups, as :func:`owners_of`; of several, not the right."""
+    """The one who gets what is sent to these target groups, as `owners_of`; of several, not the right."""
     found = owners_of(ecs, groups, known) or ()
     return next((one for one in found if one != right), next(iter(found), None))
 
@@ -398,76 +400,3 @@ def plain_http(balancer: Balancer) -> str:
 def _said(listener: Listener) -> str:
     last = listener.rules[-1].action if listener.rules else Action(type="none")
     return f"{last.type} {last.redirect or last.status}".strip()
-
-
-class Promise(Frozen):
-    """A path at a host that must lead to one of some services; the first of them is the one it is made for."""
-
-    host: HostName
-    path: str
-    services: tuple[str, ...]
-
-
-def promises(target: Target) -> tuple[Promise, ...]:
-    """What the load balancers must bring where it belongs: contract 2 and 7.1, and the paths of the target.
-
-    MLflow's own prefix may lead to MLflow itself, as it does in the contract's layout.
-    """
-    if target.hosts.auth is None:
-        return ()
-    direct = target.paths.mlflow_direct
-    asked = dict.fromkeys((GATEWAY_PATH, *target.paths.required, *target.paths.public))
-    wanted = [
-        *(("auth", path, ("auth",)) for path in ("/api/v1/keys/validate", "/health")),
-        *(("registry", p, ("gateway", "mlflow") if _below(p, direct) else ("gateway",)) for p in asked),
-        *(("api", path, ("gateway",)) for path in ("/health", GATEWAY_PATH)),
-    ]
-    there = target.hosts.present()
-    return tuple(Promise(host=h, path=p, services=s) for h, p, s in wanted if h in there)
-
-
-def _below(path: str, prefix: str | None) -> bool:
-    return bool(prefix) and (path == prefix or path.startswith(f"{prefix}/"))
-
-
-@check(hop="listeners/rules")
-def promised_paths_are_routed(
-    facts: ListenerRulesFacts,
-    ecs: EcsServicesFacts | None,
-    groups: TargetGroupsFacts | None,
-    target: Target,
-) -> Sentence:
-    """By the rules each path that clients need leads to the service that it belongs to.
-
-    Beside the looks at single paths: these are all of them, on all hosts, also where nobody asks.
-    """
-    if not promises(target):
-        return NotApplicable(reason="the target is a plain server, as far as we know")
-    said = [(p, _led(p, facts, ecs, groups, target)) for p in promises(target)]
-    wrong = [text for _, text in said if isinstance(text, str)]
-    open_ones = [f"{p.host} {p.path}" for p, text in said if isinstance(text, CannotTell)]
-    if wrong or not open_ones:
-        return "; ".join(dict.fromkeys(wrong)) or None
-    return CannotTell(reason=f"where these lead is not known: {', '.join(open_ones)}")
-
-
-def _led(
-    promise: Promise,
-    facts: ListenerRulesFacts,
-    ecs: EcsServicesFacts | None,
-    groups: TargetGroupsFacts | None,
-    target: Target,
-) -> str | CannotTell | None:
-    balancer = facts.of_host(promise.host)
-    listener = balancer.listener(443) if balancer else None
-    rule = route(listener, host_name(target, promise.host), promise.path) if listener else None
-    if rule is None:
-        return CannotTell(reason="not known")
-    where = f"rule {rule.priority} of the {promise.host} host"
-    if rule.action.type != "forward":
-        return f"{where} answers {promise.path} with {rule.action.type} {rule.action.status}".rstrip()
-    owners = owners_of(ecs, rule.action.target_groups, groups)
-    if owners is None:
-        return CannotTell(reason="not known")
-    strangers = [owner for owner in owners if owner not in promise.services]
-    return f"{where} sends {promise.path} to the target group of {strangers[0]}" if strangers else None
