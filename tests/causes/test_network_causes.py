@@ -10,6 +10,7 @@ from _facts import (
     ANYWHERE,
     OUTSIDE,
     SEARCH,
+    TARGET,
     acl_facts,
     answer,
     api_facts,
@@ -31,9 +32,11 @@ from _facts import (
     unavailable,
 )
 from test_diagnoses import behind_auth, behind_gateway, concluded, lines, mlflow_unreached, named
+from test_remedies import SEEN, bare_brackets, is_good_shell, typed, unset
 
 from hokusai_probe.declare import Catalogue
-from hokusai_probe.model import Facts, Remedy
+from hokusai_probe.engine import arguments_of
+from hokusai_probe.model import Facts, Observation, Remedy
 from hokusai_probe.probes._firewall import AclEntry
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.load_balancer_attributes import LoadBalancerAttributesFacts
@@ -295,3 +298,19 @@ def test_an_acl_that_allows_nothing_gets_a_rule_of_its_own_number_for_each_way(r
     assert found.remedy is not None
     rules = [line.split(" --rule-number ")[1].split()[0] for line in found.remedy.aws_cli]
     assert len(rules) == len(set(rules)) > 1
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_command_can_be_pasted(real: Catalogue, name: str) -> None:
+    """Bash reads each; nothing stands between angle brackets, and a variable is set before it is used."""
+    seen = [Observation(probe=f.probe, facts=f, **SEEN) for f in STORIES[name][0].values()]
+    cause = real.causes[STORIES[name][1][0].split()[1]]
+    given = arguments_of(cause, seen, TARGET)
+    assert given is not None
+    found = list(cause.function(**given))
+    lines_typed = [line for case in found for line in typed(case)]
+    assert is_good_shell(lines_typed)
+    assert [line for line in lines_typed if not is_good_shell([line]) or bare_brackets(line)] == []
+    for one in (case.remedy for case in found if case.remedy):
+        assert unset(one.aws_cli) == set()
+        assert unset([one.rollback]) == set()
