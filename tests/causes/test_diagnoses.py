@@ -312,17 +312,33 @@ WITHOUT_AWS: dict[str, Story] = {
     "auth answers 503": (
         behind_auth(unavailable()),
         ["- auth-service-down auth"],
-        ["- ecs-service-missing auth", "- target-group-empty auth"],
+        [
+            "- ecs-service-missing auth",
+            "- network-acl-blocks-subnet auth",
+            "- security-group-blocks-load-balancer auth",
+            "- target-group-detached auth",
+            "- target-group-empty auth",
+        ],
     ),
     "gateway answers 503": (
         behind_gateway(unavailable()),
         ["- gateway-down gateway"],
-        ["- ecs-service-missing gateway", "- target-group-empty gateway"],
+        [
+            "- ecs-service-missing gateway",
+            "- network-acl-blocks-subnet gateway",
+            "- security-group-blocks-load-balancer gateway",
+            "- target-group-detached gateway",
+            "- target-group-empty gateway",
+        ],
     ),
     "gateway answers 504": (
         behind_gateway(balancer_page(504, "Gateway Time-out")),
         ["- gateway-down gateway"],
-        ["- target-port-mismatch gateway"],
+        [
+            "- network-acl-blocks-subnet gateway",
+            "- security-group-blocks-load-balancer gateway",
+            "- target-port-mismatch gateway",
+        ],
     ),
     "api host answers 404 itself": (
         outside(hosts=API_404),
@@ -340,7 +356,13 @@ WITHOUT_AWS: dict[str, Story] = {
     "the gateway cannot reach MLflow": (
         mlflow_unreached(),
         ["- mlflow-down mlflow"],
-        ["- ecs-service-missing mlflow", "- gateway-mlflow-url-wrong gateway"],
+        [
+            "- ecs-service-missing mlflow",
+            "- gateway-mlflow-url-wrong gateway",
+            "- network-acl-blocks-subnet mlflow",
+            "- security-group-blocks-mlflow mlflow",
+            "- service-discovery-name-missing mlflow",
+        ],
     ),
     "the key is refused": (bad_key(), ["confirmed key-unknown-or-expired key"], []),
 }

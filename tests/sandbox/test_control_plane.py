@@ -175,3 +175,25 @@ def test_deregistering_twice_or_nobody(drained: Group) -> None:
         [(8000, *DRAINING), (9000, *HEALTHY)],
         [(9000, *HEALTHY)],
     )
+
+
+def test_a_group_names_the_load_balancers_that_forward_to_it_now(drained: Group) -> None:
+    """One entry however many rules lead there, and none once no rule does; moto would keep each for ever."""
+    ec2, elbv2 = boto3.client("ec2", region_name=REGION), drained.elbv2
+    vpc = elbv2.describe_target_groups()["TargetGroups"][0]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"{REGION}{zone}")
+        for n, zone in enumerate("ab")
+    ]
+    made = elbv2.create_load_balancer(Name="l", Subnets=[s["Subnet"]["SubnetId"] for s in subnets])
+    balancer = made["LoadBalancers"][0]["LoadBalancerArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": drained.arn}]
+    listener = elbv2.create_listener(
+        LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=forward
+    )["Listeners"][0]["ListenerArn"]
+    path = [{"Field": "path-pattern", "Values": ["/a"]}]
+    elbv2.create_rule(ListenerArn=listener, Priority=1, Conditions=path, Actions=forward)
+    during = elbv2.describe_target_groups()["TargetGroups"][0]["LoadBalancerArns"]
+    elbv2.delete_listener(ListenerArn=listener)
+    after = elbv2.describe_target_groups()["TargetGroups"][0]["LoadBalancerArns"]
+    assert (during, after) == ([balancer], [])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hokusai_probe.answers import responder
 from hokusai_probe.causes._network import barred, open_up, times_out
 from hokusai_probe.causes._symptoms import HOST_OF_SERVICE, balancer_says
 from hokusai_probe.declare import Case, Claim, cause
@@ -10,7 +11,10 @@ from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.security_groups import BALANCER, Edge, SecurityGroupsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
-from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, NAMES, SERVICES
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, NAMES, SERVICE_OF_HOST, SERVICES
+
+HOSTS_OF_ALL: tuple[HostName, ...] = ("auth", "registry", "api")
+STATUSES = (504, 503)
 
 
 @cause(
@@ -44,13 +48,14 @@ def security_group_blocks_load_balancer(
     for service in SERVICES:
         edges = facts.between(BALANCER, service) if facts else ()
         bars = tuple(e for e in edges if facts and facts.lets(e) is False)
-        whole = len(bars) == len(edges)
+        behind = _hosts_behind(bars) if facts and edges else _silent(hosts, service)
+        whole = set(behind) >= {h for h in hosts.hosts if SERVICE_OF_HOST[h] == service}
         yield Case(
             subject=service,
-            breaks=(f"target-group.{service}",) if whole else _hosts_behind(bars),
+            breaks=(f"target-group.{service}",) if whole else _broken(service, behind),
             claims=(
-                *_outside(hosts, paths, service, bars),
-                times_out(groups, service, all_ways=whole and bool(bars)),
+                *_outside(hosts, paths, service, behind),
+                times_out(groups, service, all_ways=len(bars) == len(edges) > 0),
                 barred(
                     facts,
                     edges,
@@ -61,20 +66,29 @@ def security_group_blocks_load_balancer(
         )
 
 
-def _hosts_behind(bars: tuple[Edge, ...]) -> tuple[str, ...]:
-    """The hosts of those load balancers that are barred, where others get through."""
+def _broken(service: str, behind: tuple[HostName, ...]) -> tuple[str, ...]:
+    """What fails where other load balancers get through."""
+    return (f"target-group.{service}/security-groups", *(f"public.{host}" for host in behind))
+
+
+def _hosts_behind(bars: tuple[Edge, ...]) -> tuple[HostName, ...]:
+    """The hosts of those load balancers that are barred."""
     keys = {e.source.removeprefix(BALANCER) for e in bars}
-    return tuple(f"public.{host}" for host, key in LOAD_BALANCER_OF_HOST.items() if key in keys)
+    return tuple(host for host in HOSTS_OF_ALL if LOAD_BALANCER_OF_HOST[host] in keys)
+
+
+def _silent(hosts: HostsFacts, service: str) -> tuple[HostName, ...]:
+    """Where the rules were not read: the hosts of a service whose load balancers answer for it."""
+    seen = {host: hosts.health(host) for host in HOSTS_OF_ALL if SERVICE_OF_HOST[host] == service}
+    return tuple(h for h, a in seen.items() if a and a.status in STATUSES and responder(a) == "load-balancer")
 
 
 def _outside(
-    hosts: HostsFacts, paths: PublicPathsFacts | None, service: str, bars: tuple[Edge, ...]
+    hosts: HostsFacts, paths: PublicPathsFacts | None, service: str, behind: tuple[HostName, ...]
 ) -> tuple[Claim, ...]:
-    """What is seen at a host of a barred load balancer; MLflow's own target is not asked from outside."""
+    """What is seen at a barred host; MLflow's own target is not asked from outside."""
     if service not in HOST_OF_SERVICE:
         return ()
-    keys = {e.source.removeprefix(BALANCER) for e in bars}
-    hosts_of: tuple[HostName, ...] = ("auth", "registry", "api")
-    host = next((h for h in hosts_of if LOAD_BALANCER_OF_HOST[h] in keys), HOST_OF_SERVICE[service])
+    host = next(iter(behind), HOST_OF_SERVICE[service])
     others = paths.answers if paths and host == "registry" else ()
-    return (balancer_says(hosts, host, (504, 503), others),)
+    return (balancer_says(hosts, host, STATUSES, others),)
