@@ -196,6 +196,10 @@ STORIES: dict[str, Story] = {
     "the gateway lets anybody in": (
         outside(invalid_keys=AGAINST_AUTH), OUTSIDE, ["confirmed key-accepted-when-invalid gateway"], [],
     ),
+    "a refusal with the key in it": (
+        outside(invalid_keys=invalid_facts(refusal(401, "Invalid or expired API key [redacted]"))), OUTSIDE,
+        ["confirmed gateway-repeats-keys gateway"], [],
+    ),
     "a revoked key let in": (
         outside(key_validation=validation_facts(REVOKED)), OUTSIDE,
         ["confirmed key-accepted-when-invalid gateway", "confirmed key-unknown-or-expired key"], [],
@@ -228,7 +232,7 @@ def test_a_key_with_its_quotes_is_the_reason_why_auth_does_not_know_it(real: Cat
 
 MINE = {
     "account-out-of-balance", "auth-database-schema-missing", "auth-service-slow", "gateway-auth-url-wrong",
-    "gateway-drops-auth-header", "gateway-sends-wrong-service-id", "key-accepted-when-invalid",
+    "gateway-drops-auth-header", "gateway-repeats-keys", "gateway-sends-wrong-service-id", "key-accepted-when-invalid",
     "key-malformed", "key-not-admin", "key-unknown-or-expired", "preflight-requires-key",
 }  # fmt: skip
 
@@ -381,6 +385,12 @@ def test_a_wrong_address_and_a_wrong_id_are_mended_as_printed(real: Catalogue) -
         assert remedy is not None
         assert remedy.kind == "automatic"
         assert f" {value} >" in remedy.aws_cli[0]
+
+
+def test_where_no_key_is_asked_for_no_key_is_let_in_wrongly(real: Catalogue) -> None:
+    """The auth service's own 404 has the gateway's words; a rule may lead there."""
+    facts = outside(no_key=no_key_facts(IN), invalid_keys=invalid_facts(IN))
+    assert "key-accepted-when-invalid" not in named(concluded(real, facts.values(), OUTSIDE), "present")
 
 
 def test_a_service_for_everybody_is_explained_by_auth_that_lets_anybody_in(real: Catalogue) -> None:
