@@ -232,7 +232,8 @@ def test_a_key_with_its_quotes_is_the_reason_why_auth_does_not_know_it(real: Cat
 
 MINE = {
     "account-out-of-balance", "auth-database-schema-missing", "auth-service-slow", "gateway-auth-url-wrong",
-    "gateway-drops-auth-header", "gateway-repeats-keys", "gateway-sends-wrong-service-id", "key-accepted-when-invalid",
+    "gateway-drops-auth-header", "gateway-repeats-keys", "gateway-sends-wrong-service-id",
+    "key-accepted-when-invalid",
     "key-malformed", "key-not-admin", "key-unknown-or-expired", "preflight-requires-key",
 }  # fmt: skip
 
@@ -385,6 +386,24 @@ def test_a_wrong_address_and_a_wrong_id_are_mended_as_printed(real: Catalogue) -
         assert remedy is not None
         assert remedy.kind == "automatic"
         assert f" {value} >" in remedy.aws_cli[0]
+
+
+def test_an_admins_key_that_is_refused_as_none_is_not_the_callers_fault(real: Catalogue) -> None:
+    """Auth marks it as an admin's: the gateway is wrong, and no cause of ours says how."""
+    admins = validation_facts().model_copy(update={"is_admin": True})
+    facts = outside(mlflow_api=api_facts(NO_ADMIN), key_validation=admins)
+    found = concluded(real, facts.values(), OUTSIDE)
+    assert (named(found, "present"), "experiments-can-be-searched" in found.unexplained) == (set(), True)
+
+
+def test_auths_word_on_admins_and_balance_is_evidence(real: Catalogue) -> None:
+    """What auth says of the key stands beside the refusal."""
+    said = validation_facts().model_copy(update={"is_admin": False, "can_pay": False})
+    for refusal_of, fact in ((NO_ADMIN, "is_admin"), (POOR, "can_pay")):
+        facts = outside(mlflow_api=api_facts(refusal_of), key_validation=said)
+        found = concluded(real, facts.values(), OUTSIDE)
+        (present,) = (d for d in found.diagnoses if d.status == "present")
+        assert ("key-validation", fact, False) in {(e.probe, e.fact, e.value) for e in present.evidence}
 
 
 def test_where_no_key_is_asked_for_no_key_is_let_in_wrongly(real: Catalogue) -> None:
