@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from _evidence import unfounded
 from _facts import (
+    DENIED,
     OUTSIDE,
     TARGET,
     answer,
@@ -34,6 +35,7 @@ from hokusai_probe.probes.key_spellings import KeySpellingsFacts
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.preflight import PreflightFacts
 from hokusai_probe.probes.service_ids import ServiceIdsFacts
+from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 AUTH_URL = "https://auth.hokus.ai"
@@ -288,6 +290,7 @@ ADDRESSES: dict[str, tuple[str, str]] = {
     # the gateway's address of auth, while auth judges keys and the gateway does not hear it
     "the same, port written out": (f"{AUTH_URL}:443/", "ruled_out"),
     "a private name on auth's port": ("http://auth.hokusai.local:8000", "ruled_out"),
+    "the address of a task": ("http://10.0.1.10:8000", "ruled_out"),
     "a private name on another port": ("http://auth.hokusai.local:5000", "present"),
     "plain http": ("http://auth.hokus.ai", "present"),
     "a private name that never was": ("http://login.hokusai.local:8000", "present"),
@@ -303,6 +306,14 @@ def test_an_address_of_auth_is_judged_by_where_it_leads(real: Catalogue, name: s
     url, status = ADDRESSES[name]
     found = concluded(real, (no_verdict() | right(HOKUSAI_AUTH_SERVICE_URL=url)).values())
     assert WRONG_URL in named(found, status)
+
+
+def test_where_cloud_map_cannot_be_read_no_private_name_is_wrong(real: Catalogue) -> None:
+    """Denied is not empty."""
+    url = gateway_told(HOKUSAI_AUTH_SERVICE_URL="http://auth.hokusai.local:8000")
+    blind = ServiceDiscoveryFacts(failure=DENIED)
+    found = concluded(real, (no_verdict() | inside(task_definitions=url, service_discovery=blind)).values())
+    assert WRONG_URL in named(found, "undecided")
 
 
 def test_another_host_is_no_proof_while_auth_is_down(real: Catalogue) -> None:
