@@ -34,8 +34,8 @@ from hokusai_probe.probes.key_shape import KeyShapeFacts
 from hokusai_probe.probes.key_spellings import KeySpellingsFacts
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.preflight import PreflightFacts
-from hokusai_probe.probes.service_ids import ServiceIdsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
+from hokusai_probe.probes.service_ids import ServiceIdsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 AUTH_URL = "https://auth.hokus.ai"
@@ -292,6 +292,7 @@ ADDRESSES: dict[str, tuple[str, str]] = {
     "a private name on auth's port": ("http://auth.hokusai.local:8000", "ruled_out"),
     "the address of a task": ("http://10.0.1.10:8000", "ruled_out"),
     "a private name on another port": ("http://auth.hokusai.local:5000", "present"),
+    "a port that is none": (f"{AUTH_URL}:https", "present"),
     "plain http": ("http://auth.hokus.ai", "present"),
     "a private name that never was": ("http://login.hokusai.local:8000", "present"),
     "a zone that is not there": ("http://auth.old.local:8000", "present"),

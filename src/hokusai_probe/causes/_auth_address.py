@@ -58,7 +58,10 @@ def _by_names(
 
 def _parts(url: str) -> tuple[str, str, int, str]:
     parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme, 0)
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:  # a port that is no number leads nowhere
+        port = 0
     return parts.scheme, (parts.hostname or "").rstrip("."), port, parts.path.rstrip("/")
 
 
