@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from _evidence import unfounded
 from _facts import (
+    DENIED,
     OUTSIDE,
     TARGET,
     answer,
@@ -33,6 +34,7 @@ from hokusai_probe.probes.key_shape import KeyShapeFacts
 from hokusai_probe.probes.key_spellings import KeySpellingsFacts
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.preflight import PreflightFacts
+from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.service_ids import ServiceIdsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
@@ -196,6 +198,10 @@ STORIES: dict[str, Story] = {
     "the gateway lets anybody in": (
         outside(invalid_keys=AGAINST_AUTH), OUTSIDE, ["confirmed key-accepted-when-invalid gateway"], [],
     ),
+    "a refusal with the key in it": (
+        outside(invalid_keys=invalid_facts(refusal(401, "Invalid or expired API key [redacted]"))), OUTSIDE,
+        ["confirmed gateway-repeats-keys gateway"], [],
+    ),
     "a revoked key let in": (
         outside(key_validation=validation_facts(REVOKED)), OUTSIDE,
         ["confirmed key-accepted-when-invalid gateway", "confirmed key-unknown-or-expired key"], [],
@@ -228,7 +234,8 @@ def test_a_key_with_its_quotes_is_the_reason_why_auth_does_not_know_it(real: Cat
 
 MINE = {
     "account-out-of-balance", "auth-database-schema-missing", "auth-service-slow", "gateway-auth-url-wrong",
-    "gateway-drops-auth-header", "gateway-sends-wrong-service-id", "key-accepted-when-invalid",
+    "gateway-drops-auth-header", "gateway-repeats-keys", "gateway-sends-wrong-service-id",
+    "key-accepted-when-invalid",
     "key-malformed", "key-not-admin", "key-unknown-or-expired", "preflight-requires-key",
 }  # fmt: skip
 
@@ -283,7 +290,9 @@ ADDRESSES: dict[str, tuple[str, str]] = {
     # the gateway's address of auth, while auth judges keys and the gateway does not hear it
     "the same, port written out": (f"{AUTH_URL}:443/", "ruled_out"),
     "a private name on auth's port": ("http://auth.hokusai.local:8000", "ruled_out"),
+    "the address of a task": ("http://10.0.1.10:8000", "ruled_out"),
     "a private name on another port": ("http://auth.hokusai.local:5000", "present"),
+    "a port that is none": (f"{AUTH_URL}:https", "present"),
     "plain http": ("http://auth.hokus.ai", "present"),
     "a private name that never was": ("http://login.hokusai.local:8000", "present"),
     "a zone that is not there": ("http://auth.old.local:8000", "present"),
@@ -298,6 +307,14 @@ def test_an_address_of_auth_is_judged_by_where_it_leads(real: Catalogue, name: s
     url, status = ADDRESSES[name]
     found = concluded(real, (no_verdict() | right(HOKUSAI_AUTH_SERVICE_URL=url)).values())
     assert WRONG_URL in named(found, status)
+
+
+def test_where_cloud_map_cannot_be_read_no_private_name_is_wrong(real: Catalogue) -> None:
+    """Denied is not empty."""
+    url = gateway_told(HOKUSAI_AUTH_SERVICE_URL="http://auth.hokusai.local:8000")
+    blind = ServiceDiscoveryFacts(failure=DENIED)
+    found = concluded(real, (no_verdict() | inside(task_definitions=url, service_discovery=blind)).values())
+    assert WRONG_URL in named(found, "undecided")
 
 
 def test_another_host_is_no_proof_while_auth_is_down(real: Catalogue) -> None:
@@ -381,6 +398,30 @@ def test_a_wrong_address_and_a_wrong_id_are_mended_as_printed(real: Catalogue) -
         assert remedy is not None
         assert remedy.kind == "automatic"
         assert f" {value} >" in remedy.aws_cli[0]
+
+
+def test_an_admins_key_that_is_refused_as_none_is_not_the_callers_fault(real: Catalogue) -> None:
+    """Auth marks it as an admin's: the gateway is wrong, and no cause of ours says how."""
+    admins = validation_facts().model_copy(update={"is_admin": True})
+    facts = outside(mlflow_api=api_facts(NO_ADMIN), key_validation=admins)
+    found = concluded(real, facts.values(), OUTSIDE)
+    assert (named(found, "present"), "experiments-can-be-searched" in found.unexplained) == (set(), True)
+
+
+def test_auths_word_on_admins_and_balance_is_evidence(real: Catalogue) -> None:
+    """What auth says of the key stands beside the refusal."""
+    said = validation_facts().model_copy(update={"is_admin": False, "can_pay": False})
+    for refusal_of, fact in ((NO_ADMIN, "is_admin"), (POOR, "can_pay")):
+        facts = outside(mlflow_api=api_facts(refusal_of), key_validation=said)
+        found = concluded(real, facts.values(), OUTSIDE)
+        (present,) = (d for d in found.diagnoses if d.status == "present")
+        assert ("key-validation", fact, False) in {(e.probe, e.fact, e.value) for e in present.evidence}
+
+
+def test_where_no_key_is_asked_for_no_key_is_let_in_wrongly(real: Catalogue) -> None:
+    """The auth service's own 404 has the gateway's words; a rule may lead there."""
+    facts = outside(no_key=no_key_facts(IN), invalid_keys=invalid_facts(IN))
+    assert "key-accepted-when-invalid" not in named(concluded(real, facts.values(), OUTSIDE), "present")
 
 
 def test_a_service_for_everybody_is_explained_by_auth_that_lets_anybody_in(real: Catalogue) -> None:

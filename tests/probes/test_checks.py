@@ -257,6 +257,17 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
             ),
         )
     ),
+    ("refusals-repeat-no-key", (invalid_facts(),), PASS),
+    (
+        "refusals-repeat-no-key",
+        (invalid_facts(fakes=refusal(401, "Invalid or expired API key: [redacted]")),),
+        failing("/health: the answer repeats the key"),
+    ),
+    (
+        "refusals-repeat-no-key",
+        (invalid_facts(fakes=bad_gateway()),),
+        skipped("cannot-tell", "the gateway answered no request with a made-up key"),
+    ),
     ("malformed-forms-are-refused", (invalid_facts(),), PASS),
     (
         "malformed-forms-are-refused",

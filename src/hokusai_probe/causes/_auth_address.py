@@ -38,16 +38,30 @@ def leads(
         return "to-auth"
     if asked[1] == public[1]:
         return "astray"
-    way = discovery.leads(url) if discovery else "unknown"
-    if way == "somewhere":
+    return _by_names(url, discovery, definitions)
+
+
+def _by_names(
+    url: str, discovery: ServiceDiscoveryFacts | None, definitions: TaskDefinitionsFacts | None
+) -> Leads:
+    """Where Cloud Map leads it. Private names say nothing where Cloud Map could not be read."""
+    host = _parts(url)[1]
+    if discovery is None or discovery.failure is not None:
+        return "unknown"
+    way = discovery.leads(url)
+    registered = any(host in addresses for addresses in discovery.names.values())
+    if way == "somewhere" or registered:
         return _private(url, definitions)
-    lost = way == "no-such-zone" or (way == "no-such-name" and not asked[1].startswith("auth."))
-    return "astray" if lost else ("elsewhere" if way == "unknown" and discovery else "unknown")
+    lost = way == "no-such-zone" or (way == "no-such-name" and not host.startswith("auth."))
+    return "astray" if lost else ("elsewhere" if way == "unknown" else "unknown")
 
 
 def _parts(url: str) -> tuple[str, str, int, str]:
     parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme, 0)
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:  # a port that is no number leads nowhere
+        port = 0
     return parts.scheme, (parts.hostname or "").rstrip("."), port, parts.path.rstrip("/")
 
 

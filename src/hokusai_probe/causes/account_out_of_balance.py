@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from hokusai_probe.answers import said
 from hokusai_probe.causes._keys import from_gateway, hops_of, seen, with_key
-from hokusai_probe.declare import Case, cause
+from hokusai_probe.causes._words import beside
+from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.key_forms import KeyFormsFacts, let_in
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 
@@ -22,7 +24,10 @@ from hokusai_probe.probes.model_registration import RegistrationFacts
     source="contract 2 and 3.4, from 2026-02; S-13",
 )
 def account_out_of_balance(
-    forms: KeyFormsFacts, api: MlflowApiFacts | None, registration: RegistrationFacts | None
+    forms: KeyFormsFacts,
+    api: MlflowApiFacts | None,
+    registration: RegistrationFacts | None,
+    validation: KeyValidationFacts | None,
 ) -> Iterator[Case]:
     """The key is good and its account has no balance left: 402 ``Insufficient balance``.
 
@@ -42,6 +47,13 @@ def account_out_of_balance(
                 unpaid[0] if unpaid else None,
                 holds=True if unpaid else (False if well else None),
                 telling=True,
+            ),
+            claim(
+                "auth says that its balance is not sufficient",
+                beside(unpaid, fact=True if validation and validation.can_pay is False else None),
+                by=KeyValidationFacts,
+                fact="can_pay",
+                value=validation.can_pay if validation else None,
             ),
         ),
         remedy=Remedy(

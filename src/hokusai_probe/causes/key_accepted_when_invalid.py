@@ -13,6 +13,7 @@ from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.invalid_keys import InvalidKeysFacts
 from hokusai_probe.probes.key_forms import KeyFormsFacts, let_in
 from hokusai_probe.probes.key_validation import KeyValidationFacts, accepted
+from hokusai_probe.probes.no_key import NoKeyFacts
 
 
 @cause(
@@ -30,6 +31,7 @@ def key_accepted_when_invalid(
     invalid: InvalidKeysFacts | None,
     forms: KeyFormsFacts | None,
     validation: KeyValidationFacts | None,
+    without: NoKeyFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """An invalid key is let in: one that nobody was given, or one that auth says is no longer valid.
@@ -37,8 +39,8 @@ def key_accepted_when_invalid(
     Where auth accepts it, auth must be mended. Where auth refuses it, or says ``is_valid: false`` with status
     200, the gateway lets it in against auth's word.
     """
-    if invalid is None and (forms is None or validation is None):
-        return
+    if without is None or let_in(without.answer):
+        return  # who sends no key gets as far: this is not the gateway, or it asks nobody for one
     found = _let_in(invalid) or _revoked(forms, validation)
     at_fault = _who(invalid, found)
     yield Case(

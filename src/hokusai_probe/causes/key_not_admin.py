@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from hokusai_probe.answers import error_code, said
 from hokusai_probe.causes._keys import seen, with_key
-from hokusai_probe.declare import Case, cause
+from hokusai_probe.causes._words import beside
+from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 
@@ -24,7 +26,9 @@ CODE = "REGISTRY_ADMIN_REQUIRED"
     },
     source="INC-50; contract 3.4, from 2026-06-30",
 )
-def key_not_admin(api: MlflowApiFacts, registration: RegistrationFacts | None) -> Iterator[Case]:
+def key_not_admin(
+    api: MlflowApiFacts, registration: RegistrationFacts | None, validation: KeyValidationFacts | None
+) -> Iterator[Case]:
     """The key is good, and the registry admits admins only: 403 ``REGISTRY_ADMIN_REQUIRED``, reads as well.
 
     A rule of the platform since 2026-06-30 and no fault of it. An admin is who is marked so, who has a scope
@@ -43,6 +47,7 @@ def key_not_admin(api: MlflowApiFacts, registration: RegistrationFacts | None) -
                 holds=True if refused else (False if api.works else None),
                 telling=True,
             ),
+            _no_admins(validation, seen=refused is not None),
         ),
         remedy=Remedy(
             kind="outside-aws",
@@ -52,4 +57,16 @@ def key_not_admin(api: MlflowApiFacts, registration: RegistrationFacts | None) -
             also_touches="An admin may change everybody's models.",
             verify="hokusai-probe verify key-not-admin",
         ),
+    )
+
+
+def _no_admins(validation: KeyValidationFacts | None, *, seen: bool) -> Claim:
+    """An admin's key that is refused as none would be the gateway's fault."""
+    admin = validation.is_admin if validation else None
+    return claim(
+        "auth does not mark the key as an admin's",
+        beside(seen, fact=None if admin is None else not admin),
+        by=KeyValidationFacts,
+        fact="is_admin",
+        value=admin,
     )

@@ -9,9 +9,10 @@ from hokusai_probe.answers import detail, responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, KeyForm
 from hokusai_probe.looking import Look
-from hokusai_probe.model import Facts, Wrong
+from hokusai_probe.model import CannotTell, Facts, Wrong
 from hokusai_probe.probes.key_forms import UNKNOWN_PATH
 from hokusai_probe.probes.key_validation import PATH, PLATFORM
+from hokusai_probe.redact import REDACTED
 
 FAKES: Mapping[str, str] = {
     "unknown": "hk_test_nobody-was-ever-given-this-key",
@@ -89,6 +90,28 @@ def invalid_keys_are_refused(facts: InvalidKeysFacts) -> Sentence:
         if answer.status not in _NOT_LET_IN:
             return Wrong(reason=f"a made-up key ({name}) gets {said(answer)}", reproduce=answer.curl())
     return None
+
+
+@check(hop="gateway/echo")
+def refusals_repeat_no_key(facts: InvalidKeysFacts) -> Sentence:
+    """What was sent as a key does not come back in the answer, from where it goes into logs and screenshots.
+
+    Fails of itself: whether a key is repeated does not depend on whether it is refused.
+    """
+    found = repeated(facts)
+    if found is None and not any(responder(a) == "gateway" for a in facts.fakes.values()):
+        return CannotTell(reason="the gateway answered no request with a made-up key")
+    if found is None:
+        return None
+    return Wrong(reason=f"{found[1].path}: the answer repeats the key", reproduce=found[1].curl())
+
+
+def repeated(facts: InvalidKeysFacts) -> tuple[str, Answer] | None:
+    """The first answer that holds a made-up key, or what was redacted as one, and where it lies."""
+    sent = (*(fake for fake in FAKES.values() if len(fake) > len("hk_test_")), REDACTED)
+    direct = {"direct": facts.direct} if facts.direct else {}
+    heard = {**facts.places, **direct}.items()
+    return next(((place, a) for place, a in heard if any(text in a.body for text in sent)), None)
 
 
 @check(hop="public.registry/malformed-key")
