@@ -1,5 +1,6 @@
 """The looks at MLflow's routes, sizes, versions, refusals and pace: verdicts on facts made by hand."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from test_checks import PASS, failing, skipped, told, verdict
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts
-from hokusai_probe.probes.artifact_sizes import ArtifactSizesFacts, Tried
+from hokusai_probe.probes.artifact_sizes import ArtifactSizesFacts, Tried, smaller
 from hokusai_probe.probes.hostile_requests import REQUESTS, HostileRequestsFacts, given_away
 from hokusai_probe.probes.latency import Beat, LatencyFacts
 from hokusai_probe.probes.mlflow_api import SEARCH
@@ -213,3 +214,25 @@ def test_the_limit_lies_between_what_was_taken_and_what_was_not() -> None:
         ),
     )
     assert (facts.largest_taken, facts.smallest_refused) == (250_000, 500_000)
+
+
+class Limited:
+    """A store that takes bodies up to a size, and says what it was sent."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.sent: list[int] = []
+
+    async def put(self, size: int, content: bytes) -> Answer:
+        """200 or 413."""
+        self.sent.append(len(content))
+        assert size == len(content)
+        return answer(200 if size <= self.limit else 413)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [(700_000, [1024, 524_800, 786_688, 655_744]), (1000, [1024])])
+def test_a_limit_is_searched_for_in_a_few_halvings(limit: int, sent: list[int]) -> None:
+    """The smallest first; if that is refused as well, it is not a matter of size worth asking about."""
+    store = Limited(limit)
+    tried = asyncio.run(smaller(store, bytes(BIG)))
+    assert (store.sent, [t.size for t in tried]) == (sent, sent)
