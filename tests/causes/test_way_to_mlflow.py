@@ -25,6 +25,8 @@ from _facts import (
 )
 from test_diagnoses import concluded, lines, named
 
+from hokusai_probe.causes._mlflow_address import heard
+from hokusai_probe.causes.mlflow_refuses_host import admits
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, Target
@@ -284,3 +286,38 @@ def test_the_remedy_of_a_refused_host_adds_it_with_its_port(real: Catalogue) -> 
     assert remedy is not None
     assert remedy.kind == "automatic"
     assert any("'localhost,10.*,mlflow.hokusai.local:5000'" in line for line in remedy.aws_cli)
+
+
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [
+        ("MLflow gave no answer: Tls: [[SSL: WRONG_VERSION_NUMBER] wrong version number]", "tls"),
+        ("mlflow: Cannot connect to host 10.0.1.2:5000 ssl:default [Connect call failed]", "refused"),
+        ("mlflow HTTPSConnectionPool: Max retries exceeded (SSLCertVerificationError(1))", "tls"),
+        ("mlflow: httpx.ConnectTimeout: timed out", "connect-timeout"),
+        ("mlflow: HTTPConnectionPool: Read timed out. (read timeout=30)", "late"),
+        ("mlflow: [Errno -2] Name or service not known", "name"),
+        ("mlflow: ('Connection aborted.', RemoteDisconnected('Remote end closed'))", "broken"),
+        ("redis: [SSL: WRONG_VERSION_NUMBER]", None),
+    ],
+)
+def test_how_asking_fails_is_read_from_the_gateways_log(words: str, how: str | None) -> None:
+    """In the words of httpx, aiohttp and requests; a line about something else is not read."""
+    found = heard(None, log("gateway", words))
+    assert (found.how if found else None) == how
+
+
+@pytest.mark.parametrize(
+    ("allowed", "header", "admitted"),
+    [
+        ("*", "mlflow.local:5000", True),
+        ("localhost, mlflow.local:5000", "mlflow.local:5000", True),
+        ("mlflow.local", "mlflow.local:5000", False),
+        ("mlflow.local:*", "mlflow.local:5000", True),
+        ("10.*", "10.0.1.2:5000", True),
+        ("localhost", "10.0.1.2:5000", False),
+    ],
+)
+def test_a_list_of_hosts_is_read_as_mlflow_reads_it(allowed: str, header: str, admitted: bool) -> None:
+    """The header as it comes, port and all; a star stands for anything."""
+    assert admits(allowed, header) is admitted
