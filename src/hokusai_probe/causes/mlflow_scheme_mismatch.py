@@ -59,7 +59,7 @@ def mlflow_scheme_mismatch(
 
 
 def _symptom(api: MlflowApiFacts, paths: PublicPathsFacts | None, routes: MlflowRoutesFacts | None) -> Claim:
-    """The gateway cannot reach MLflow, or not always: while tasks of both kinds run, it is a matter of which."""
+    """The gateway cannot reach MLflow, or not always: while tasks of both kinds run, it depends on which."""
     always = gateway_cannot_reach_mlflow(api, paths)
     reads = routes.reads.items() if routes and always.holds is False else ()
     failed = next(((name, a) for name, a in reads if proxy_gave_up(a) and a.status in {500, 502}), None)
