@@ -109,10 +109,10 @@ def private_url(
 How = Literal["tls", "name", "refused", "connect-timeout", "late", "broken"]
 # words of httpx, aiohttp, requests and OpenSSL, the more telling ones first
 _WORDS: Mapping[How, str] = {
-    "tls": r"\btls\b|\bssl\b|WRONG_VERSION_NUMBER|CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+    "tls": r"\btls\b|\[SSL|SSLError|SSLCert|WRONG_VERSION_NUMBER|certificate[ _]verify[ _]failed",
     "name": r"NameUnknown|name or service not known|name resolution|nodename nor servname|getaddrinfo",
     "connect-timeout": r"connect[ _-]?timeout|connection timed out|timed out while connecting",
-    "refused": r"connect[ _-]?refused|connection refused|all connection attempts failed",
+    "refused": r"connect[ _-]?refused|connection refused|connect call failed|all connection attempts failed",
     "late": r"(answer|read)[ _-]?timeout|read timed out|TimeoutError",
     "broken": r"BrokenConnection|RemoteDisconnected|Server disconnected|RemoteProtocolError|reset by peer",
 }

@@ -12,6 +12,7 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
@@ -37,6 +38,7 @@ def mlflow_scheme_mismatch(
     definitions: TaskDefinitionsFacts | None,
     discovery: ServiceDiscoveryFacts | None,
     logs: LogTailsFacts | None,
+    routes: MlflowRoutesFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """One side speaks http and the other https, or the gateway does not trust MLflow's certificate.
@@ -47,13 +49,25 @@ def mlflow_scheme_mismatch(
     is the 500 ``Internal server error while proxying to MLflow``: ``RemoteDisconnected``.
     """
     given, how = told(api, paths, definitions), heard(paths, logs)
-    symptom = gateway_cannot_reach_mlflow(api, paths)
+    symptom = _symptom(api, paths, routes)
     yield Case(
         subject="mlflow",
         breaks=("gateway-to-mlflow",),
         claims=(symptom, _handshake(api, given, symptom, how), _schemes(symptom, given, how, definitions)),
         remedy=_remedy(given, how, definitions, discovery, ecs),
     )
+
+
+def _symptom(api: MlflowApiFacts, paths: PublicPathsFacts | None, routes: MlflowRoutesFacts | None) -> Claim:
+    """The gateway cannot reach MLflow, or not always: while tasks of both kinds run, it depends on which."""
+    always = gateway_cannot_reach_mlflow(api, paths)
+    reads = routes.reads.items() if routes and always.holds is False else ()
+    failed = next(((name, a) for name, a in reads if proxy_gave_up(a) and a.status in {500, 502}), None)
+    if failed is None:
+        return always
+    name, answer = failed
+    text = f"the gateway cannot always reach MLflow: {said(answer)}"
+    return answered(text, 1, answer, f"reads.{name}", by=MlflowRoutesFacts)
 
 
 def _handshake(api: MlflowApiFacts, given: Told | None, symptom: Claim, how: Heard | None) -> Claim:

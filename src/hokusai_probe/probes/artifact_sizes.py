@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import secrets
+from typing import Protocol
 
 from hokusai_probe.answers import said
 from hokusai_probe.declare import Sentence, check, probe
@@ -53,6 +54,13 @@ class ArtifactSizesFacts(Facts):
         return min([*refused, *([self.size] if self.upload.status == 413 else [])], default=None)
 
 
+class Store(Protocol):
+    """Takes bodies."""
+
+    async def put(self, size: int, content: bytes) -> Answer:
+        """What storing them was answered."""
+
+
 class _Store:
     """The requests about one folder of ours in the artifact store."""
 
@@ -98,7 +106,7 @@ async def artifact_sizes(look: Look, api: MlflowApiFacts) -> ArtifactSizesFacts:
     look.journal.will_create("artifact", store.folder, store.remove)
     upload = await store.put(size, content)
     download = await store.get(size) if upload.status == 200 else None
-    tried = await _smaller(store, content) if upload.status == 413 else ()
+    tried = await smaller(store, content) if upload.status == 413 else ()
     return ArtifactSizesFacts(
         size=size,
         sent_sha256=hashlib.sha256(content).hexdigest(),
@@ -109,7 +117,7 @@ async def artifact_sizes(look: Look, api: MlflowApiFacts) -> ArtifactSizesFacts:
     )
 
 
-async def _smaller(store: _Store, content: bytes) -> tuple[Tried, ...]:
+async def smaller(store: Store, content: bytes) -> tuple[Tried, ...]:
     """The smallest size, and then a few halvings between what is taken and what is not."""
     low, high = min(SMALLEST, len(content)), len(content)
     tried = [Tried(size=low, answer=await store.put(low, content[:low]))]

@@ -37,8 +37,8 @@ _TRACE = re.compile(
     r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s+at [\w.$]+\(", re.MULTILINE
 )
 _SQL = re.compile(
-    r"\[SQL:|\bSELECT\b.{1,400}\bFROM\b|\bINSERT INTO\b|psycopg|sqlalche\.me|sqlite3\.|OperationalError"
-    r"|ProgrammingError|\bUndefinedTable\b|relation \"[^\"]+\" does not exist",
+    r"\[SQL:|\bSELECT\b.{1,400}?(?:\b|\\n)FROM\b|\bINSERT INTO\b|psycopg|sqlalche\.me|sqlite3\."
+    r"|OperationalError|ProgrammingError|\bUndefinedTable\b|relation \"[^\"]+\" does not exist",
     re.DOTALL,
 )
 
