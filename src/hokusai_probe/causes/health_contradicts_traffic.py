@@ -52,13 +52,14 @@ def _disagreeing(both: HealthAgainstTrafficFacts, remedy: Remedy) -> Case:
     seen = (*both.unwell, *both.well)
     kind = "unwell" if both.unwell else "well"
     way = "out of reach" if both.unwell else "well"
+    traffics = "works" if both.unwell else f"is answered {said(both.search)}"
     return Case(
         subject="gateway",
         breaks=("gateway-to-mlflow",) if good_news else ("mlflow-health",),
         claims=(
             claim(
-                f"{seen[0].path if seen else 'a health endpoint'} says that MLflow is {way}, and traffic "
-                f"through the gateway shows the opposite: {said(both.search)}",
+                f"{seen[0].path if seen else 'a health endpoint'} says that MLflow is {way}, and searching "
+                f"through the gateway {traffics}",
                 _holds(both, bad_news=bad_news, good_news=good_news),
                 by=HealthAgainstTrafficFacts,
                 fact=f"{kind}[0].path" if seen else "",
