@@ -66,6 +66,15 @@ def test_what_the_bodies_say() -> None:
     )
 
 
+def test_the_last_word_on_mlflow_counts() -> None:
+    """Unless it is the breaker's: then the first one is what is known of MLflow itself."""
+    path = "/health/mlflow"
+    recovered = bodies(first={path: breaker(error="Tls")})
+    opened = bodies({path: breaker("OPEN", error=OPEN, status=503)}, first={path: breaker(error="Tls")})
+
+    assert [facts.views[0].error for facts in (recovered, opened)] == ["", "Tls"]
+
+
 def test_what_somebody_else_answers_says_nothing() -> None:
     """A page of the load balancer is no word of the gateway's."""
     facts = said_by(dict.fromkeys(("/health", "/ready", "/health/mlflow"), bad_gateway()))
