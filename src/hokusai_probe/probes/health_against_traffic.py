@@ -32,7 +32,7 @@ class HealthAgainstTrafficFacts(Facts):
     works: tuple[bool, ...]
 
     def traffic(self) -> bool | None:
-        """True: each search worked. False: the gateway could not connect for any. None: neither, or hidden."""
+        """True: each search worked. False: for none could the gateway connect. None: neither, or hidden."""
         asked = [a for a in (self.search, self.again) if a is not None]
         if all(self.works):
             return True
