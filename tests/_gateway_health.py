@@ -7,6 +7,7 @@ from _facts import SEARCH, answer, api_facts, refusal
 from hokusai_probe.http import Answer
 from hokusai_probe.probes.health_against_traffic import HealthAgainstTrafficFacts, views_of
 from hokusai_probe.probes.health_bodies import RESET, HealthBodiesFacts, said_by
+from hokusai_probe.probes.mlflow_api import is_search_result
 
 NOW = "2025-08-05T09:27:17.123456+00:00"
 DATE = {"date": "Tue, 05 Aug 2025 09:27:17 GMT"}
@@ -79,6 +80,6 @@ def both(
 ) -> HealthAgainstTrafficFacts:
     """Health and traffic side by side."""
     well, unwell = views_of(facts)
-    return HealthAgainstTrafficFacts(
-        well=well, unwell=unwell, search=search or api_facts().search, again=again
-    )
+    first = search or api_facts().search
+    works = tuple(is_search_result(a) for a in (first, again) if a is not None)
+    return HealthAgainstTrafficFacts(well=well, unwell=unwell, search=first, again=again, works=works)

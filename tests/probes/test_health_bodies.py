@@ -66,6 +66,15 @@ def test_what_the_bodies_say() -> None:
     )
 
 
+def test_the_last_word_on_mlflow_counts() -> None:
+    """Unless it is the breaker's: then the first one is what is known of MLflow itself."""
+    path = "/health/mlflow"
+    recovered = bodies(first={path: breaker(error="Tls")})
+    opened = bodies({path: breaker("OPEN", error=OPEN, status=503)}, first={path: breaker(error="Tls")})
+
+    assert [facts.views[0].error for facts in (recovered, opened)] == ["", "Tls"]
+
+
 def test_what_somebody_else_answers_says_nothing() -> None:
     """A page of the load balancer is no word of the gateway's."""
     facts = said_by(dict.fromkeys(("/health", "/ready", "/health/mlflow"), bad_gateway()))
@@ -161,6 +170,8 @@ def test_health_against_traffic(real: Catalogue) -> None:
         "agree": told(real, check, both(bodies()))[0],
         "health alone complains": told(real, check, both(unwell, FOUND, FOUND))[0],
         "traffic alone fails": told(real, check, both(bodies(), CANNOT, CANNOT))[0],
+        "both say no": told(real, check, both(unwell, CANNOT))[0],
+        "our key is refused": told(real, check, both(bodies(), refusal(401, "no")))[0],
         "traffic came back": told(real, check, both(bodies(), CANNOT, FOUND))[0],
         "health gave up sooner": told(real, check, both(late, FOUND, FOUND))[0],
         "health wavers": told(real, check, both(mixed, FOUND, FOUND))[0],
@@ -170,7 +181,9 @@ def test_health_against_traffic(real: Catalogue) -> None:
         "agree": "pass",
         "health alone complains": "fail",
         "traffic alone fails": "fail",
-        "traffic came back": "pass",
+        "both say no": "pass",
+        "traffic came back": "cannot-tell",
+        "our key is refused": "cannot-tell",
         "health gave up sooner": "cannot-tell",
         "health wavers": "cannot-tell",
     }

@@ -1,9 +1,11 @@
 """What changed lately is said beside the diagnosis that it concerns, and nowhere else."""
 
 from datetime import timedelta
+from typing import Any
 
 import made
 import pytest
+from _facts import DENIED
 
 from hokusai_probe.model import Diagnosis, Evidence, Observation, Remedy, Report
 from hokusai_probe.probes.changes import Change, ChangesFacts
@@ -73,6 +75,24 @@ def test_the_report_has_its_section_and_hostile_names_stay_inert() -> None:
     text = markdown.render(report)
 
     assert ("#### What changed there lately" in text, "<script>" in text) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"complete": True}, "- Changes in AWS since 2025-08-02 09:27 UTC: 0"),
+        ({}, "- Changes in AWS since 2025-08-02 09:27 UTC: 0, and there are more"),
+        ({"failure": DENIED}, "- Changes in AWS: not known (cloudtrail:LookupEvents: denied)"),
+    ],
+)
+def test_how_far_the_history_was_read(facts: dict[str, Any], says: str) -> None:
+    """None seen and not allowed to see are two things."""
+    report = seen()
+    *others, look = report.observations
+    assert isinstance(look.facts, ChangesFacts)
+    given = look.model_copy(update={"facts": look.facts.model_copy(update=facts)})
+
+    assert says in markdown.render(report.model_copy(update={"observations": (*others, given)})).splitlines()
 
 
 def test_a_recorded_report_says_the_same() -> None:

@@ -61,6 +61,7 @@ def test_the_forms_of_sending_a_key(
         ("GET", "/nope", set(), True),
         ("GET", "/api/mlflow/health", set(), True),
         ("POST", "/health/mlflow/reset", set(), True),
+        ("POST", "/health/mlflow/reset", {"breaker-reset-open"}, False),
         ("POST", "/health", set(), False),
         ("OPTIONS", "/api/mlflow/x", set(), False),
         ("OPTIONS", "/api/mlflow/x", {"preflight-needs-key"}, True),
@@ -614,6 +615,15 @@ async def test_health_that_trusts_nobody(tmp_path: Path) -> None:
                 health = await ask("GET", "/api/health/mlflow/connectivity", None)
                 seen.append(((await ask("GET", SEARCH))[0], health[0]))
     assert seen == [(200, 200), (200, 503)]
+
+
+@asynchronous
+async def test_health_that_insists_on_tls(tmp_path: Path) -> None:
+    """With health-uses-other-tls the health check fails before an MLflow without TLS as well."""
+    async with gateway(tmp_path, "health-uses-other-tls") as ask:
+        health = await ask("GET", "/api/health/mlflow/connectivity", None)
+        found = (await ask("GET", SEARCH))[0]
+    assert (found, health[0]) == (200, 503)
 
 
 def test_the_breaker_tries_again_and_closes_after_two_good_looks() -> None:

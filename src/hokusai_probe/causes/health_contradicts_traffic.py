@@ -46,20 +46,19 @@ def health_contradicts_traffic(
 
 def _disagreeing(both: HealthAgainstTrafficFacts, remedy: Remedy) -> Case:
     """The gateway reaches MLflow in one way and not in the other, both tried twice."""
-    traffic = both.traffic()
-    bad_news = traffic is True and bool(both.unwell) and not both.well
-    good_news = traffic is False and len(both.well) > 1 and not both.unwell
+    good_news = bool(both.well)
     seen = (*both.unwell, *both.well)
     kind = "unwell" if both.unwell else "well"
     way = "out of reach" if both.unwell else "well"
+    traffics = "works" if both.unwell else f"is answered {said(both.search)}"
     return Case(
         subject="gateway",
         breaks=("gateway-to-mlflow",) if good_news else ("mlflow-health",),
         claims=(
             claim(
-                f"{seen[0].path if seen else 'a health endpoint'} says that MLflow is {way}, and traffic "
-                f"through the gateway shows the opposite: {said(both.search)}",
-                _holds(both, bad_news=bad_news, good_news=good_news),
+                f"{seen[0].path if seen else 'a health endpoint'} says that MLflow is {way}, and searching "
+                f"through the gateway {traffics}",
+                _holds(both),
                 by=HealthAgainstTrafficFacts,
                 fact=f"{kind}[0].path" if seen else "",
                 value=seen[0].path if seen else None,
@@ -70,11 +69,10 @@ def _disagreeing(both: HealthAgainstTrafficFacts, remedy: Remedy) -> Case:
     )
 
 
-def _holds(both: HealthAgainstTrafficFacts, *, bad_news: bool, good_news: bool) -> bool | None:
-    """No only where both sides were seen and agree from the start."""
-    if bad_news or good_news:
-        return True
-    return False if both.again is None and (both.well or both.unwell) else None
+def _holds(both: HealthAgainstTrafficFacts) -> bool | None:
+    """Good news alone counts only where two endpoints agree on it: one might look at something else."""
+    found = both.disagrees()
+    return None if found and len(both.well) == 1 else found
 
 
 def _ready(bodies: HealthBodiesFacts, remedy: Remedy) -> Case:

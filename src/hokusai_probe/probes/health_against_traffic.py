@@ -21,20 +21,29 @@ class HealthAgainstTrafficFacts(Facts):
     ``well`` and ``unwell``: what the health endpoints said of reaching MLflow, by asking it; what the open
     circuit breaker said in its stead is left out, and so is one that waited in vain for an answer: a health
     check gives up sooner than traffic. ``search`` and ``again``: searching through the gateway before and
-    after; ``again`` is asked only where the two sides contradict each other.
+    after; ``again`` is asked only where the two sides contradict each other. ``works`` says of each that was
+    asked whether MLflow's own JSON came back, which may be longer than the body that is kept.
     """
 
     well: tuple[View, ...] = ()
     unwell: tuple[View, ...] = ()
     search: Answer
     again: Answer | None = None
+    works: tuple[bool, ...]
 
     def traffic(self) -> bool | None:
-        """True: both searches worked. False: in both the gateway could not connect. None: neither."""
-        both = (self.search, self.again)
-        if all(a is not None and is_search_result(a) for a in both):
+        """True: each search worked. False: for none could the gateway connect. None: neither, or hidden."""
+        asked = [a for a in (self.search, self.again) if a is not None]
+        if all(self.works):
             return True
-        return False if all(a is not None and cannot_connect(a) for a in both) else None
+        return False if all(cannot_connect(a) for a in asked) else None
+
+    def disagrees(self) -> bool | None:
+        """Whether health and traffic say the opposite of one another, both asked twice; None: not known."""
+        traffic, said_well, said_unwell = self.traffic(), bool(self.well), bool(self.unwell)
+        if traffic is None or said_well == said_unwell:
+            return None
+        return traffic is not said_well
 
 
 def cannot_connect(answer: Answer) -> bool:
@@ -54,7 +63,8 @@ async def health_against_traffic(
     well, unwell = views_of(bodies)
     contradicting = (api.works and unwell) or (cannot_connect(api.search) and well)
     again = await _search(look, api) if contradicting else None
-    return HealthAgainstTrafficFacts(well=well, unwell=unwell, search=api.search, again=again)
+    works = (api.works, *(is_search_result(a) for a in (again,) if a is not None))
+    return HealthAgainstTrafficFacts(well=well, unwell=unwell, search=api.search, again=again, works=works)
 
 
 async def _search(look: Look, api: MlflowApiFacts) -> Answer:
@@ -89,18 +99,14 @@ def health_agrees_with_traffic(facts: HealthAgainstTrafficFacts) -> Sentence:
         return CannotTell(reason="no health endpoint says whether MLflow can be reached")
     if facts.well and facts.unwell:
         return CannotTell(reason="the health endpoints do not agree among themselves: it comes and goes")
-    traffic = facts.traffic()
-    if facts.unwell and traffic is True:
-        one = facts.unwell[0]
-        return Wrong(
-            reason=f"{one.path} says that MLflow is out of reach ({one.error or 'no reason'}), and searching "
-            "through the gateway works",
-            reproduce=facts.search.curl(),
-        )
-    if facts.well and traffic is False:
-        return Wrong(
-            reason=f"{facts.well[0].path} says that MLflow is well, and searching through the gateway is "
-            f"answered {said(facts.search)}",
-            reproduce=facts.search.curl(),
-        )
-    return None
+    if facts.disagrees() is None:
+        return CannotTell(reason=f"what requests to MLflow come to is not clear: {said(facts.search)}")
+    if not facts.disagrees():
+        return None
+    one = (*facts.unwell, *facts.well)[0]
+    view = "well" if one.well else f"out of reach ({one.error or 'no reason'})"
+    traffic = f"is answered {said(facts.search)}" if one.well else "works"
+    return Wrong(
+        reason=f"{one.path} says that MLflow is {view}, and searching through the gateway {traffic}",
+        reproduce=facts.search.curl(),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -43,8 +43,8 @@ class HealthBodiesFacts(Facts):
     port, user, primary_db, fallback_db as text) what it says of the database when that check fails.
     ``breaker``: the circuit breaker's state in capitals; ``breaker_connected`` what it says of MLflow;
     ``breaker_rested_s`` seconds since its last failure by the gateway's own clock.
-    ``views``: what all answers say of reaching MLflow; ``experiments`` whether the gateway's own search of it
-    worked.
+    ``views``: what is said of reaching MLflow, once a path; ``experiments`` whether the gateway's own search
+    of it worked.
     ``reset``: the answer to a GET without a key at the path that resets the breaker by POST.
     None: not said.
     """
@@ -120,7 +120,7 @@ def said_by(
         breaker=_text(breaker.get("circuit_breaker_state")),
         breaker_connected=_flag(breaker, "connected"),
         breaker_rested_s=_rested_s(breaker),
-        views=views_in((*(first or {}).values(), *answers.values())),
+        views=views_in(answers, first or {}),
         experiments=experiments_in(answers.get("/api/health/mlflow")),
         reset=reset,
         **_database(ready),
@@ -133,9 +133,16 @@ def body_of(answer: Answer | None) -> Mapping[str, JsonValue]:
     return body if isinstance(body, Mapping) else {}
 
 
-def views_in(answers: Iterable[Answer]) -> tuple[View, ...]:
-    """What answers of the two MLflow health paths say of reaching MLflow. Pure."""
-    return tuple(view for answer in answers if (view := _view(answer)) is not None)
+def views_in(answers: Mapping[str, Answer], first: Mapping[str, Answer]) -> tuple[View, ...]:
+    """What the two MLflow health paths say of reaching MLflow. Pure.
+
+    The last word counts, but where it is the breaker's the first one is still about MLflow.
+    """
+    found = []
+    for path in ("/health/mlflow", "/api/health/mlflow"):
+        last, before = (_view(seen[path]) if path in seen else None for seen in (answers, first))
+        found.append(before if last is not None and last.by_breaker and before is not None else last)
+    return tuple(view for view in found if view is not None)
 
 
 def _view(answer: Answer) -> View | None:

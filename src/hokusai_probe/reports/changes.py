@@ -22,6 +22,20 @@ def beside(report: Report, found: Diagnosis) -> str:
     return bullets(_line(change) for change in lately[:MOST])
 
 
+def known(report: Report) -> str:
+    """How far the history could be read, as one phrase; empty where it was not looked at.
+
+    So that no change in a report does not read as none in the world.
+    """
+    seen = recorded(report)
+    if seen is None:
+        return ""
+    if seen.failure is not None:
+        return f"Changes in AWS: not known (cloudtrail:LookupEvents: {seen.failure.kind})"
+    some = "" if seen.complete else ", and there are more"
+    return f"Changes in AWS since {moment(seen.since)}: {len(seen.changes)}{some}"
+
+
 def recorded(report: Report) -> ChangesFacts | None:
     """What CloudTrail's history gave in this run, None where it was not looked at."""
     seen = next((o for o in report.observations if o.probe == "changes" and o.facts is not None), None)

@@ -286,6 +286,8 @@ def _run_facts(report: Report) -> Iterable[str]:
         yield f"Commit under test: {text.code(report.verified_sha)}"
     looked = sum(o.status == "seen" for o in report.observations)
     yield f"{plural(looked, 'look')} taken, {plural(report.requests_sent, 'request')} sent"
+    if changes.known(report):
+        yield changes.known(report)
     yield f"Key: from the variable {text.code(report.configuration.key.env)}; its value is not recorded"
     yield f"hokusai-probe {text.code(report.tool_version)}, report schema {text.code(report.schema_version)}"
     yield "Everything above as data: `test_execution_summary.json`"
