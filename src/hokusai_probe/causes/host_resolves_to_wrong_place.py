@@ -101,12 +101,13 @@ def _remedy(
     change = change_record("UPSERT", host, resolution.name, rules, one)
     return Remedy(
         kind=readiness(change),
-        summary=f"Have {resolution.name} lead to its load balancer again. If the record is right already, wait "
-        "for its time to live, and look at the resolver that this run asks.",
+        summary=f"Have {resolution.name} lead to its load balancer again. If its record is right already, "
+        "wait for its time to live, and look at the resolver that this run asks.",
         before=(one_line(list_records(resolution.name, one)), describe_balancer(host, rules, target)),
         aws_cli=ready(change),
         terraform="# in the aws_route53_record of this name\nalias {\n"
-        f"  name                   = aws_lb.{host}.dns_name\n  zone_id                = aws_lb.{host}.zone_id\n"
+        f"  name                   = aws_lb.{host}.dns_name\n"
+        f"  zone_id                = aws_lb.{host}.zone_id\n"
         "  evaluate_target_health = false\n}\n",
         rollback=_back(resolution.name, one),
         also_touches="Every client of this name, once its time to live is over.",

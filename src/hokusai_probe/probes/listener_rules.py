@@ -265,9 +265,12 @@ def _private(network: str) -> bool:
 
 
 def redirects_to_https(listener: Listener) -> bool:
-    """Whether what no rule takes is sent on to https; ``#{protocol}`` would be http again."""
+    """Whether what no rule takes is sent on to https; ``#{protocol}`` would be http again.
+
+    So does a redirect of which nothing else is known, as older records have it.
+    """
     last = listener.rules[-1].action if listener.rules else Action(type="none")
-    return last.type == "redirect" and last.redirect in {"HTTPS:443", "HTTPS:"}
+    return last.type == "redirect" and last.redirect in {"HTTPS:443", ""}
 
 
 # --- checks -----------------------------------------------------------------------------------------
@@ -345,7 +348,7 @@ def owner_of(
     known: TargetGroupsFacts | None = None,
     right: str = "",
 ) -> str | None:
-    """The one who gets what is sent to these target groups, as :func:`owners_of`; of several, not the right."""
+    """One of :func:`owners_of`: of several, one that it ought not to be."""
     found = owners_of(ecs, groups, known) or ()
     return next((one for one in found if one != right), next(iter(found), None))
 
@@ -401,7 +404,7 @@ def _said(listener: Listener) -> str:
 
 
 class Promise(Frozen):
-    """A path at a host that must lead to one of some services; the first of them is the one it is made for."""
+    """A path at a host that must lead to one of some services, best to the first."""
 
     host: HostName
     path: str
