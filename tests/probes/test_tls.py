@@ -6,54 +6,20 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
 import pytest
 import trustme
+from _edge import BEGAN, ENDS, NOW, certificate, refused_for, tls_facts
 from _facts import TARGET, hosts_facts, silence
 from test_checks import PASS, failing, skipped, told, verdict
 
 from hokusai_probe.certificate import Certificate, names_cover, parse
 from hokusai_probe.declare import Catalogue
-from hokusai_probe.failures import Failure
 from hokusai_probe.handshake import Shown, shown
-from hokusai_probe.probes.hosts import HostsFacts
-from hokusai_probe.probes.tls import HostCertificate, TlsFacts, distrusted, when
-
-NOW = datetime(2025, 8, 5, 9, 27, tzinfo=UTC)
-BEGAN, ENDS = NOW - timedelta(days=60), NOW + timedelta(days=30)
-
-
-def certificate(
-    *names: str, begins: datetime = BEGAN, ends: datetime = ENDS, issuer: str = "Good CA"
-) -> Certificate:
-    """A certificate for these names."""
-    return Certificate(names=names, issuer=issuer, self_issued=False, not_before=begins, not_after=ends)
-
-
-def tls_facts(**changed: Certificate | None) -> TlsFacts:
-    """Good certificates of all three hosts, some changed; None: none was seen."""
-    good = {h: certificate(f"{h}.hokus.ai") for h in ("auth", "registry", "api")}
-    return TlsFacts(
-        at=NOW,
-        hosts={
-            h: HostCertificate(name=f"{h}.hokus.ai", certificate=c, failure=None if c else NOBODY)
-            for h, c in (good | changed).items()
-        },
-    )
-
-
-NOBODY = Failure(kind="refused", detail="connecting was refused")
-
-
-def refused_for(code: str, **more: str) -> HostsFacts:
-    """The api host's certificate does not hold, for this reason."""
-    return hosts_facts(api=silence("tls", "the certificate does not hold", path="/health").model_copy(
-        update={"failure": Failure(kind="tls", detail="x", code=code)}
-    ))  # fmt: skip
-
+from hokusai_probe.probes.tls import TlsFacts, distrusted, when
 
 # --- reading ------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def listener_rule_wrong_target_group(
     """
     for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way, groups)
-        seen = another_service_answers(way, heard(way, hosts, api, paths), paths, validation)
+        seen = another_service_answers(way, heard(way, hosts, api, paths), hosts, paths, validation)
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=way.breaks,

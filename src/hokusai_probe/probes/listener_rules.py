@@ -14,6 +14,7 @@ from hokusai_probe.looking import Look
 from hokusai_probe.model import Blocked, CannotTell, Facts, Frozen, HostName, NotApplicable, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.key_forms import UNKNOWN_PATH
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
 
@@ -414,12 +415,13 @@ class Promise(Frozen):
 def promises(target: Target) -> tuple[Promise, ...]:
     """What the load balancers must bring where it belongs: contract 2 and 7.1, and the paths of the target.
 
-    MLflow's own prefix may lead to MLflow itself, as it does in the contract's layout.
+    MLflow's own prefix may lead to MLflow itself, as it does in the contract's layout. A path that nobody has
+    is asked with keys of all kinds, so it must lead to the gateway as well.
     """
     if target.hosts.auth is None:
         return ()
     direct = target.paths.mlflow_direct
-    asked = dict.fromkeys((GATEWAY_PATH, *target.paths.required, *target.paths.public))
+    asked = dict.fromkeys((GATEWAY_PATH, *target.paths.required, *target.paths.public, UNKNOWN_PATH))
     wanted = [
         *(("auth", path, ("auth",)) for path in ("/api/v1/keys/validate", "/health")),
         *(("registry", p, ("gateway", "mlflow") if _below(p, direct) else ("gateway",)) for p in asked),
