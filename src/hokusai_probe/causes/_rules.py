@@ -290,7 +290,7 @@ def another_service_answers(
 
 
 def _not_its_own(way: Way, seen: Heard) -> Claim:
-    """A 404 in the words of gateway and auth service alike is nobody's for certain; it should not be there."""
+    """A 404 in the words of gateway and auth service alike is nobody's for certain; it is out of place."""
     answer = seen.answer
     who = responder(answer) if answer else None
     holds: bool | None = None
@@ -346,7 +346,7 @@ def _another_answers(way: Way, seen: Heard, unasked: Heard) -> Iterator[Claim]:
 
 
 def _no_target(way: Way, seen: Heard, hosts: HostsFacts) -> Iterator[Claim]:
-    """503 of the load balancer on a path alone: its rule leads to a group without a target (AWS: HTTP 503)."""
+    """503 of the load balancer on a path alone: its rule leads to a group without a target (AWS)."""
     health = hosts.health(way.host)
     empty = seen.answer and seen.answer.status == 503 and responder(seen.answer) == "load-balancer"
     if empty and seen.answer and health and responder(health) == way.service:
