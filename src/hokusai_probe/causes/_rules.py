@@ -85,6 +85,10 @@ WAYS = (
 )
 
 
+TRIED_WITH_KEYS = ("gateway-auth", "public.registry/no-key", "public.registry/malformed-key")
+"""What is asked on a path that nobody has, where nothing but the key decides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What outside eyes saw on a way, in which facts and where in them. None: nothing was asked."""
@@ -151,7 +155,7 @@ def ways(
         key = _key(way, rule)
         if rule is not None:
             found[key] = found[key].with_hops(way.hops) if key in found else way
-        elif not _is_below(way, main) and _looks_misled(way, heard(way, hosts, api, paths)):
+        elif not _is_below(way, main) and _looks_misled(way, heard(way, hosts, api, paths), hosts):
             found[key] = way
     return tuple(found.values())
 
@@ -172,11 +176,11 @@ def _taking(way: Way, rules: ListenerRulesFacts | None, target: Target) -> Rule 
     return route(listener, host_name(target, way.host), way.path) if listener else None
 
 
-def _looks_misled(way: Way, seen: Heard) -> bool:
+def _looks_misled(way: Way, seen: Heard, hosts: HostsFacts) -> bool:
     """Whether a path is answered by somebody else, or by a 404 where a key ought to be asked for."""
     if "required-paths" in way.hops and asks_for_key(seen.answer) is False:
         return True
-    return _not_its_own(way, seen).holds is True
+    return _not_its_own(way, seen).holds is True or any(_no_target(way, seen, hosts))
 
 
 def _others(target: Target) -> Iterator[Way]:
@@ -195,13 +199,15 @@ def _hops(promise: Promise, target: Target) -> tuple[str, ...]:
     if promise.path == "/health":
         return (f"public.{promise.host}",)
     if promise.path == UNKNOWN_PATH:
-        return ("gateway-auth",)
+        return TRIED_WITH_KEYS
     asked = {
         "required-paths": promise.path in target.paths.required,
         "public.registry/public-paths": promise.path in target.paths.public,
         "mlflow-health": promise.path == MLFLOW_HEALTH,
     }
-    return tuple(hop for hop, so in asked.items() if so) or ("required-paths",)
+    # in the contract's layout the rule for /api/* takes this path and the one that keys are tried on
+    together = TRIED_WITH_KEYS if promise.path == MLFLOW_HEALTH else ()
+    return (*(hop for hop, so in asked.items() if so), *together) or ("required-paths",)
 
 
 def _artifacts_apart(target: Target, rules: ListenerRulesFacts | None, api: MlflowApiFacts | None) -> bool:
@@ -283,7 +289,7 @@ def another_service_answers(
 ) -> tuple[Claim, ...]:
     """That outside eyes see another service than the way's own answer on it."""
     if not way.is_main:
-        return (_not_its_own(way, seen),)
+        return (_not_its_own(way, seen), *_no_target(way, seen, hosts))
     if way.host == "auth":
         return (_gateway_at_auth(validation),)
     return (*_another_answers(way, seen, keyless(paths, way.path)), *_no_target(way, seen, hosts))
