@@ -294,7 +294,7 @@ def forward(service: str) -> Action:
 
 
 NOT_FOUND = Action(type="fixed-response", status="404")
-REDIRECT = Action(type="redirect")
+REDIRECT = Action(type="redirect", redirect="HTTPS:443")
 
 
 def listener(port: int, *rules: Rule, name: str = "lb") -> Listener:
@@ -302,11 +302,11 @@ def listener(port: int, *rules: Rule, name: str = "lb") -> Listener:
     return Listener(arn=f"{ELB}:listener/{name}/{port}", port=port, protocol="HTTPS", rules=rules)
 
 
-def balancer(name: str, *rules: Rule, http: Iterable[Rule] = ()) -> Balancer:
+def balancer(name: str, *rules: Rule, http: Iterable[Rule] = (), plain: Action = REDIRECT) -> Balancer:
     """A load balancer whose port 443 has these rules, and whose port 80 redirects after ``http``."""
-    redirect = rule("default", REDIRECT)
+    last = rule("default", plain)
     return Balancer(
-        name=name, listeners=(listener(443, *rules, name=name), listener(80, *http, redirect, name=name))
+        name=name, listeners=(listener(443, *rules, name=name), listener(80, *http, last, name=name))
     )
 
 

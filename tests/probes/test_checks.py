@@ -172,6 +172,54 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (bare_facts(answer()),),
         skipped("not-applicable", "the target has no api host"),
     ),
+    ("hosts-take-connections", (hosts_facts(auth=bad_gateway()),), PASS),
+    (
+        "hosts-take-connections",
+        (hosts_facts(api=silence(path="/health")),),
+        failing(f"{GATEWAY}/health: no answer (refused: connecting was refused)"),
+    ),
+    (
+        "hosts-take-connections",
+        (hosts_facts(api=silence("dns", "does not exist")),),
+        skipped("cannot-tell", "api: the name has no address"),
+    ),
+    (
+        "hosts-take-connections",
+        (bare_facts(silence()),),
+        skipped("not-applicable", "a plain server has no listener apart from itself"),
+    ),
+    ("plain-http-is-redirected", (rules_facts(),), PASS),
+    (
+        "plain-http-is-redirected",
+        (rules_facts(main=balancer("main", MAIN_RULE, MAIN_DEFAULT, plain=forward("gateway"))),),
+        failing("main answers plain http on port 80 with forward in place of a redirect to https"),
+    ),
+    (
+        "plain-http-is-redirected",
+        (
+            rules_facts(
+                main=balancer("main", MAIN_DEFAULT, plain=Action(type="redirect", redirect="HTTP:8080"))
+            ),
+        ),
+        failing("main answers plain http on port 80 with redirect HTTP:8080 in place of a redirect to https"),
+    ),
+    (
+        "plain-http-is-redirected",
+        (rules_facts(main=Balancer(name="main", failure=DENIED)),),
+        skipped("cannot-tell", "not every load balancer could be read"),
+    ),
+    ("promised-paths-are-routed", (rules_facts(), ecs_facts(), group_facts()), PASS),
+    (
+        "promised-paths-are-routed",
+        (
+            rules_facts(
+                main=balancer("main", rule("1", forward("gateway"), path_pattern=("/health",)), MAIN_DEFAULT)
+            ),
+            ecs_facts(),
+            group_facts(),
+        ),
+        failing(f"rule default of the api host answers {SEARCH} with fixed-response 404"),
+    ),
     # public paths
     ("public-paths-answer", (path_facts(),), PASS),
     (

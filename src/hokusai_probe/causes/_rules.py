@@ -14,6 +14,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, HostName, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_forms import UNKNOWN_PATH
 from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import (
     GATEWAY_PATH,
@@ -83,6 +84,10 @@ WAYS = (
 )
 
 
+TRIED_WITH_KEYS = ("gateway-auth", "public.registry/no-key", "public.registry/malformed-key")
+"""What is asked on a path that nobody has, where nothing but the key decides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What outside eyes saw on a way, in which facts and where in them. None: nothing was asked."""
@@ -146,16 +151,22 @@ def ways(
     found = {_key(w, _taking(w, rules, target)): w for w in main}
     for way in _others(target):
         rule = _taking(way, rules, target)
+        key = _key(way, rule)
         if rule is not None:
-            key = _key(way, rule)
             found[key] = found[key].with_hops(way.hops) if key in found else way
-        elif _looks_misled(way, heard(way, hosts, api, paths)):
-            found[_key(way, None)] = way
+        elif not _is_below(way, main) and _looks_misled(way, heard(way, hosts, api, paths), hosts):
+            found[key] = way
     return tuple(found.values())
 
 
-def _key(way: Way, rule: Rule | None) -> tuple[str, str]:
-    return way.host, rule.arn if rule else way.path
+def _key(way: Way, rule: Rule | None) -> tuple[str, str, str]:
+    """What makes two ways one: the same rule of the same host, and the same services at its end."""
+    return way.host, rule.arn if rule else way.path, way.service_too
+
+
+def _is_below(way: Way, main: Iterable[Way]) -> bool:
+    """Whether a path most likely goes with a main way, by the rule that the contract has for both."""
+    return any(way.host == one.host and way.path.startswith(one.pattern.rstrip("*")) for one in main)
 
 
 def _taking(way: Way, rules: ListenerRulesFacts | None, target: Target) -> Rule | None:
@@ -164,11 +175,11 @@ def _taking(way: Way, rules: ListenerRulesFacts | None, target: Target) -> Rule 
     return route(listener, host_name(target, way.host), way.path) if listener else None
 
 
-def _looks_misled(way: Way, seen: Heard) -> bool:
+def _looks_misled(way: Way, seen: Heard, hosts: HostsFacts) -> bool:
     """Whether a path is answered by somebody else, or by a 404 where a key ought to be asked for."""
     if "required-paths" in way.hops and asks_for_key(seen.answer) is False:
         return True
-    return _not_its_own(way, seen).holds is True
+    return _not_its_own(way, seen).holds is True or any(_no_target(way, seen, hosts))
 
 
 def _others(target: Target) -> Iterator[Way]:
@@ -186,12 +197,16 @@ def _hops(promise: Promise, target: Target) -> tuple[str, ...]:
         return ("rule.api",)
     if promise.path == "/health":
         return (f"public.{promise.host}",)
+    if promise.path == UNKNOWN_PATH:
+        return TRIED_WITH_KEYS
     asked = {
         "required-paths": promise.path in target.paths.required,
         "public.registry/public-paths": promise.path in target.paths.public,
         "mlflow-health": promise.path == MLFLOW_HEALTH,
     }
-    return tuple(hop for hop, so in asked.items() if so) or ("required-paths",)
+    # in the contract's layout the rule for /api/* takes this path and the one that keys are tried on
+    together = TRIED_WITH_KEYS if promise.path == MLFLOW_HEALTH else ()
+    return (*(hop for hop, so in asked.items() if so), *together) or ("required-paths",)
 
 
 def _artifacts_apart(target: Target, rules: ListenerRulesFacts | None, api: MlflowApiFacts | None) -> bool:
@@ -265,21 +280,27 @@ def _else(way: Way, answer: Answer) -> bool | None:
 
 
 def another_service_answers(
-    way: Way, seen: Heard, paths: PublicPathsFacts | None, validation: KeyValidationFacts | None
+    way: Way,
+    seen: Heard,
+    hosts: HostsFacts,
+    paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
 ) -> tuple[Claim, ...]:
     """That outside eyes see another service than the way's own answer on it."""
     if not way.is_main:
-        return (_not_its_own(way, seen),)
+        return (_not_its_own(way, seen), *_no_target(way, seen, hosts))
     if way.host == "auth":
         return (_gateway_at_auth(validation),)
-    return tuple(_another_answers(way, seen, keyless(paths, way.path)))
+    return (*_another_answers(way, seen, keyless(paths, way.path)), *_no_target(way, seen, hosts))
 
 
 def _not_its_own(way: Way, seen: Heard) -> Claim:
-    """A 404 in the words of gateway and auth service alike is nobody's for certain."""
+    """A 404 in the words of gateway and auth service alike is nobody's for certain; it is out of place."""
     answer = seen.answer
     who = responder(answer) if answer else None
-    holds = who != way.service if who in SERVICES and answer and answer.status != 404 else None
+    holds: bool | None = None
+    if answer is not None and who in SERVICES:
+        holds = who != way.service if answer.status != 404 else ("required-paths" in way.hops or None)
     return answered(
         f"not {whose(way.service)} answer on {way.path}" + (f": {said(answer)}" if answer else ""),
         holds,
@@ -329,13 +350,27 @@ def _another_answers(way: Way, seen: Heard, unasked: Heard) -> Iterator[Claim]:
         )
 
 
+def _no_target(way: Way, seen: Heard, hosts: HostsFacts) -> Iterator[Claim]:
+    """503 of the load balancer on a path alone: its rule leads to a group without a target (AWS)."""
+    health = hosts.health(way.host)
+    empty = seen.answer and seen.answer.status == 503 and responder(seen.answer) == "load-balancer"
+    if empty and seen.answer and health and responder(health) == way.service:
+        yield answered(
+            f"nobody serves {way.path}, and {whose(way.service)} other paths are served: {said(seen.answer)}",
+            seen.answer.status == 503,
+            seen.answer,
+            seen.place,
+            by=seen.by,
+        )
+
+
 def meant(found: Routed, way: Way, ecs: EcsServicesFacts | None, target: Target) -> Rule | None:
     """The rule that would take a way to its service, did not a broader one with a smaller number take it.
 
     Broader: it takes each path that the other one names. None: there is no such rule, or nothing is known.
     """
     listener, taking = found.listener(443), found.https
-    if listener is None or taking is None or found.owner in {way.service, way.service_too or None}:
+    if listener is None or taking is None or found.owner in {way.service, way.service_too}:
         return None
     if taking.action.type == "forward" and found.owner is None:
         return None

@@ -42,7 +42,7 @@ def host_does_not_resolve(
     some_resolve = any(seen.resolution.failure is None for seen in hosts.hosts.values())
     ours = _our_resolver(control)
     certain = some_resolve or ours.holds is True
-    for name in target.hosts.present():
+    for name in (host for host in target.hosts.present() if host in hosts.hosts):
         seen = hosts.hosts[name]
         failure, record = seen.resolution.failure, placed(records, name)
         yield Case(

@@ -60,11 +60,17 @@ def host_resolves_to_wrong_place(
 def _somebody_else(host: str, answer: Answer) -> Claim:
     return answered(
         f"what answers at the {host} host is not its load balancer: {said(answer)}",
-        False if well(answer, host) else (True if _is_strange(answer) else None),
+        False if well(answer, host) or _is_ours(answer) else (True if _is_strange(answer) else None),
         answer,
         f"hosts.{host}.health",
         by=HostsFacts,
     )
+
+
+def _is_ours(answer: Answer) -> bool:
+    """A certificate that does not hold for its dates alone is of a known issuer, and for this host."""
+    failure = answer.failure
+    return failure is not None and failure.kind == "tls" and failure.code in {"expired", "not-yet-valid"}
 
 
 def _is_strange(answer: Answer) -> bool:
@@ -101,12 +107,13 @@ def _remedy(
     change = change_record("UPSERT", host, resolution.name, rules, one)
     return Remedy(
         kind=readiness(change),
-        summary=f"Have {resolution.name} lead to its load balancer again. If the record is right already, wait "
-        "for its time to live, and look at the resolver that this run asks.",
+        summary=f"Have {resolution.name} lead to its load balancer again. If its record is right already, "
+        "wait for its time to live, and look at the resolver that this run asks.",
         before=(one_line(list_records(resolution.name, one)), describe_balancer(host, rules, target)),
         aws_cli=ready(change),
         terraform="# in the aws_route53_record of this name\nalias {\n"
-        f"  name                   = aws_lb.{host}.dns_name\n  zone_id                = aws_lb.{host}.zone_id\n"
+        f"  name                   = aws_lb.{host}.dns_name\n"
+        f"  zone_id                = aws_lb.{host}.zone_id\n"
         "  evaluate_target_health = false\n}\n",
         rollback=_back(resolution.name, one),
         also_touches="Every client of this name, once its time to live is over.",

@@ -60,7 +60,7 @@ def listener_rule_shadowed(
             subject=f"{way.host} {way.pattern}",
             breaks=way.breaks,
             claims=(
-                *another_service_answers(way, heard(way, hosts, api, paths), paths, validation),
+                *another_service_answers(way, heard(way, hosts, api, paths), hosts, paths, validation),
                 _comes_first(way, found, right),
             ),
             remedy=_remedy(way, found, right),

@@ -57,13 +57,12 @@ def listener_rule_wrong_target_group(
     """
     for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way, groups)
+        seen = another_service_answers(way, heard(way, hosts, api, paths), hosts, paths, validation)
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=way.breaks,
             claims=(
-                *_symptoms(
-                    found, another_service_answers(way, heard(way, hosts, api, paths), paths, validation)
-                ),
+                *_symptoms(found, seen),
                 _leads_elsewhere(way, found, meant(found, way, ecs, target)),
             ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
@@ -71,7 +70,7 @@ def listener_rule_wrong_target_group(
 
 
 def _symptoms(found: Routed, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
-    """What was seen from outside. Of a path that leads to several groups in turn, the good answers prove nothing."""
+    """What was seen from outside. Where several groups take turns, good answers prove nothing."""
     shared = found.https is not None and len(found.https.action.target_groups) > 1
     return tuple(c.model_copy(update={"holds": c.holds or None}) for c in claims) if shared else claims
 

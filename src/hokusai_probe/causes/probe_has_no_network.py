@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from hokusai_probe.answers import said
 from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.control_host import ControlHostFacts, silent
@@ -34,7 +35,10 @@ def probe_has_no_network(
     platform nothing is known then. Without a control host in the target it cannot be told from a platform
     that is gone.
     """
-    quiet = [host for host, seen in hosts.hosts.items() if silent(seen.health)]
+    alone = control is None or control.answer is None
+    quiet = [
+        h for h, seen in hosts.hosts.items() if silent(seen.health) and not (alone and _refused(seen.health))
+    ]
     names = control is not None and control.answer is not None and _kind(control) == "dns"
     yield Case(
         subject="probe",
@@ -53,6 +57,11 @@ def probe_has_no_network(
             verify="hokusai-probe run --only we-reach-somebody",
         ),
     )
+
+
+def _refused(answer: Answer) -> bool:
+    """A refusal is somebody's answer, if nothing more: where nobody else was asked, there is a network."""
+    return answer.failure is not None and answer.failure.kind == "refused"
 
 
 def _kind(control: ControlHostFacts) -> str | None:

@@ -1,4 +1,4 @@
-"""The certificates in Certificate Manager for the target's hosts, and which of them listeners name."""
+"""The certificates in Certificate Manager that listeners name, and those that might take their place."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import names_cover
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Target, Utc
+from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
 
 _KEY_TYPES = (
@@ -51,20 +52,22 @@ class CertificatesFacts(Facts):
 
 
 @probe(area="infrastructure", needs=("aws",), cost=_MOST + 1)
-async def certificates(look: Look, rules: ListenerRulesFacts) -> CertificatesFacts:
-    """Certificates that the load balancers' listeners name, and others for the same hosts.
+async def certificates(look: Look, rules: ListenerRulesFacts, hosts: HostsFacts) -> CertificatesFacts:
+    """Certificates that the load balancers' listeners name, and others for hosts that do not answer.
 
-    acm:ListCertificates and acm:DescribeCertificate. The list alone shows certificates of 2048-bit RSA keys
-    only, unless it is told of others (AWS: ACM API reference, Filters).
+    acm:DescribeCertificate, and acm:ListCertificates where some host does not answer over TLS: it may need
+    another one. The list alone shows certificates of 2048-bit RSA keys only, unless it is told of others
+    (AWS: ACM API reference, Filters).
     """
-    aws = look.cloud()
-    listed = await aws.pages(
-        "acm", "list_certificates", "CertificateSummaryList", Includes={"keyTypes": list(_KEY_TYPES)}
-    )
-    wanted = dict.fromkeys(_named(rules))
-    wanted |= dict.fromkeys(_for_hosts(listed.data.get("CertificateSummaryList", ()), look.target))
+    aws, failure, wanted = look.cloud(), None, dict.fromkeys(_named(rules))
+    if any(seen.health.status is None for seen in hosts.hosts.values()):
+        listed = await aws.pages(
+            "acm", "list_certificates", "CertificateSummaryList", Includes={"keyTypes": list(_KEY_TYPES)}
+        )
+        failure = listed.failure
+        wanted |= dict.fromkeys(_for_hosts(listed.data.get("CertificateSummaryList", ()), look.target))
     found = await asyncio.gather(*(_stored(aws, arn) for arn in list(wanted)[:_MOST]))
-    return CertificatesFacts(certificates=tuple(found), failure=listed.failure)
+    return CertificatesFacts(certificates=tuple(found), failure=failure)
 
 
 def _named(rules: ListenerRulesFacts) -> list[str]:

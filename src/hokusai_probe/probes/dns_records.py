@@ -122,8 +122,8 @@ def names_lead_to_their_load_balancers(facts: DnsRecordsFacts, hosts: HostsFacts
     if not facts.hosts:
         return NotApplicable(reason="the target names no load balancer that AWS knows")
     bad = [
-        f"{one.name} leads to {', '.join(hosts.hosts[host].resolution.addresses)}, and its load balancer is at "
-        + ", ".join(one.balancer_addresses)
+        f"{one.name} leads to {', '.join(hosts.hosts[host].resolution.addresses)}, "
+        f"and its load balancer is at {', '.join(one.balancer_addresses)}"
         for host, one in facts.hosts.items()
         if apart(one, hosts.hosts[host].resolution.addresses) and not well(hosts.hosts[host].health, host)
     ]

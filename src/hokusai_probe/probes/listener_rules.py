@@ -267,9 +267,12 @@ def _private(network: str) -> bool:
 
 
 def redirects_to_https(listener: Listener) -> bool:
-    """Whether what no rule takes is sent on to https; ``#{protocol}`` would be http again."""
+    """Whether what no rule takes is sent on to https; ``#{protocol}`` would be http again.
+
+    So does a redirect of which nothing else is known, as older records have it.
+    """
     last = listener.rules[-1].action if listener.rules else Action(type="none")
-    return last.type == "redirect" and last.redirect in {"HTTPS:443", "HTTPS:"}
+    return last.type == "redirect" and last.redirect in {"HTTPS:443", ""}
 
 
 # --- checks -----------------------------------------------------------------------------------------

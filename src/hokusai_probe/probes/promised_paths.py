@@ -5,12 +5,13 @@ from __future__ import annotations
 from hokusai_probe.declare import Sentence, check
 from hokusai_probe.model import CannotTell, Frozen, HostName, NotApplicable, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.key_forms import UNKNOWN_PATH
 from hokusai_probe.probes.listener_rules import GATEWAY_PATH, ListenerRulesFacts, host_name, owners_of, route
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 class Promise(Frozen):
-    """A path at a host that must lead to one of some services; the first is the one it is made for."""
+    """A path at a host that must lead to one of some services, best to the first."""
 
     host: HostName
     path: str
@@ -20,12 +21,13 @@ class Promise(Frozen):
 def promises(target: Target) -> tuple[Promise, ...]:
     """What the load balancers must bring where it belongs: contract 2 and 7.1, and the paths of the target.
 
-    MLflow's own prefix may lead to MLflow itself, as it does in the contract's layout.
+    MLflow's own prefix may lead to MLflow itself, as it does in the contract's layout. A path that nobody has
+    is asked with keys of all kinds, so it must lead to the gateway as well.
     """
     if target.hosts.auth is None:
         return ()
     direct = target.paths.mlflow_direct
-    asked = dict.fromkeys((GATEWAY_PATH, *target.paths.required, *target.paths.public))
+    asked = dict.fromkeys((GATEWAY_PATH, *target.paths.required, *target.paths.public, UNKNOWN_PATH))
     wanted = [
         *(("auth", path, ("auth",)) for path in ("/api/v1/keys/validate", "/health")),
         *(("registry", p, ("gateway", "mlflow") if _below(p, direct) else ("gateway",)) for p in asked),
