@@ -63,7 +63,7 @@ def _case(
             "deployments/variables",
             f"ecs.{service}" if one and one.short else f"{service}/{name.lower()}",
         ),
-        claims=(_lacks(service, used, lost, place, telling=still is not False), _exists(ref, still)),
+        claims=(_lacks(service, used, lost, place, telling=still is not False), _exists(ref, still=still)),
         remedy=set_secret(
             used,
             ecs,
@@ -93,7 +93,7 @@ def _lacks(
     )
 
 
-def _exists(ref: str, still: bool | None) -> Claim:
+def _exists(ref: str, *, still: bool | None) -> Claim:
     """A secret that is gone as well may have been taken away on purpose: then that is left open."""
     return claim(
         f"{ref} still exists",
