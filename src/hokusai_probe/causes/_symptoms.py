@@ -60,8 +60,8 @@ def gateway_cannot_reach_mlflow(api: MlflowApiFacts, paths: PublicPathsFacts | N
     answer = api.search
     words = PROXY_SAYS.get(answer.status or 0)
     says = words is not None and responder(answer) == "gateway" and detail(answer).startswith(words)
-    hidden = responder(answer) != "gateway" or (answer.status or 0) < 500
-    health = _unwell(paths) if hidden and not api.works else None
+    # an outage of the auth service, answered by the gateway itself, hides MLflow like any refusal
+    health = None if says or api.works else _unwell(paths)
     if health is not None:
         text = f"the gateway's own check of MLflow finds no connection: {said(health[1])}"
         return answered(text, health is not None, health[1], health[0], by=PublicPathsFacts)
