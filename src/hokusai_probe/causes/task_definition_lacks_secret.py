@@ -41,11 +41,12 @@ def task_definition_lacks_secret(
     lists it, and the revision that a pipeline registered has left it out. A time bomb where the old task
     goes on for days: compare with the revision that the old task ran, not with the last deployment.
     """
-    if definitions is None or revisions is None or ecs is None:
+    if definitions is None:
         seen = Seen(hosts, api, paths, ecs, None)
         yield from unseen(
             seen, "the revision in use lacks a secret that the one before it had", RevisionsFacts
         )
+    if definitions is None or revisions is None or ecs is None:
         return
     for service, family in revisions.families.items():
         used = definitions.of(service)

@@ -48,11 +48,12 @@ def task_definition_lacks_variable(
     the load balancer, while health says 200. Often added in Terraform only, where the ECS service ignores
     Terraform's task definition. A variable may have been dropped on purpose: then register it as empty.
     """
-    if definitions is None or revisions is None or ecs is None:
+    if definitions is None:
         seen = Seen(hosts, api, paths, ecs, None)
         yield from unseen(
             seen, "the revision in use lacks a variable that the one before it had", RevisionsFacts
         )
+    if definitions is None or revisions is None or ecs is None:
         return
     for service, family in revisions.families.items():
         used = definitions.of(service)
