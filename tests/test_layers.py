@@ -107,6 +107,7 @@ def test_the_nouns_stand_on_nothing() -> None:
 
 
 PROBES_MAY = {
+    "text",
     "answers",
     "aws",
     "declare",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow, service_claim
 from hokusai_probe.causes._words import cluster, one_line, service_name, whose
 from hokusai_probe.declare import Case, Claim, claim
-from hokusai_probe.model import Remedy
+from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.ecs_tasks import STAGE, EcsTasksFacts, Kind, StoppedTask, ending
 from hokusai_probe.probes.hosts import HostsFacts
@@ -143,6 +143,18 @@ def cases(
             breaks=(*seen.breaks(service), *breaks),
             claims=(*seen.outside(service), seen.died(service, text, *kinds), *beside(service)),
             remedy=remedy(service, mine),
+        )
+
+
+def unseen(seen: Seen, text: str, by: type[Facts]) -> Iterator[Case]:
+    """A case for each service where nothing of its revisions was seen: what outside eyes see may follow."""
+    for service in seen.subjects():
+        mlflow = seen.api and gateway_cannot_reach_mlflow(seen.api, seen.paths)
+        through = (mlflow,) if service == "gateway" and mlflow and mlflow.holds else ()
+        yield Case(
+            subject=service,
+            breaks=("gateway-to-mlflow",) if through else (f"ecs.{service}",),
+            claims=(*(through or seen.outside(service, NOW_AND_THEN)), claim(text, None, by=by)),
         )
 
 

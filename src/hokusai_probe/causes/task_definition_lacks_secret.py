@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._revision import set_secret
-from hokusai_probe.causes._tasks import CONSEQUENCES
+from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, unseen
 from hokusai_probe.causes._words import one_line, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.revisions import RevisionsFacts
 from hokusai_probe.probes.secrets_and_parameters import SecretsAndParametersFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -24,9 +27,12 @@ from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinition
     source="INC-35, INC-42",
 )
 def task_definition_lacks_secret(
-    definitions: TaskDefinitionsFacts,
-    revisions: RevisionsFacts,
-    ecs: EcsServicesFacts,
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    revisions: RevisionsFacts | None,
+    ecs: EcsServicesFacts | None,
     stores: SecretsAndParametersFacts | None,
 ) -> Iterator[Case]:
     """The revision in use does not fill a variable from a secret, as the one before it did.
@@ -35,6 +41,13 @@ def task_definition_lacks_secret(
     lists it, and the revision that a pipeline registered has left it out. A time bomb where the old task
     goes on for days: compare with the revision that the old task ran, not with the last deployment.
     """
+    if definitions is None:
+        seen = Seen(hosts, api, paths, ecs, None)
+        yield from unseen(
+            seen, "the revision in use lacks a secret that the one before it had", RevisionsFacts
+        )
+    if definitions is None or revisions is None or ecs is None:
+        return
     for service, family in revisions.families.items():
         used = definitions.of(service)
         lost = revisions.lost(service, used) if used else {}
@@ -63,7 +76,7 @@ def _case(
             "deployments/variables",
             f"ecs.{service}" if one and one.short else f"{service}/{name.lower()}",
         ),
-        claims=(_lacks(service, used, lost, place, telling=still is not False), _exists(ref, still)),
+        claims=(_lacks(service, used, lost, place, telling=still is not False), _exists(ref, still=still)),
         remedy=set_secret(
             used,
             ecs,
@@ -93,7 +106,7 @@ def _lacks(
     )
 
 
-def _exists(ref: str, still: bool | None) -> Claim:
+def _exists(ref: str, *, still: bool | None) -> Claim:
     """A secret that is gone as well may have been taken away on purpose: then that is left open."""
     return claim(
         f"{ref} still exists",

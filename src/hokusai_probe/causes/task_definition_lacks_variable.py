@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._tasks import CONSEQUENCES
+from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, unseen
 from hokusai_probe.causes._words import one_line, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.revisions import RevisionsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
@@ -32,9 +35,12 @@ _HOPS = {
     source="INC-48",
 )
 def task_definition_lacks_variable(
-    definitions: TaskDefinitionsFacts,
-    revisions: RevisionsFacts,
-    ecs: EcsServicesFacts,
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    revisions: RevisionsFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """The revision in use lacks a variable that the one before it had, and nothing stands in its place.
 
@@ -42,6 +48,13 @@ def task_definition_lacks_variable(
     the load balancer, while health says 200. Often added in Terraform only, where the ECS service ignores
     Terraform's task definition. A variable may have been dropped on purpose: then register it as empty.
     """
+    if definitions is None:
+        seen = Seen(hosts, api, paths, ecs, None)
+        yield from unseen(
+            seen, "the revision in use lacks a variable that the one before it had", RevisionsFacts
+        )
+    if definitions is None or revisions is None or ecs is None:
+        return
     for service, family in revisions.families.items():
         used = definitions.of(service)
         lost = revisions.lost(service, used) if used else {}
