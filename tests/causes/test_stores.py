@@ -19,11 +19,13 @@ from _facts import (
     registered,
 )
 from test_diagnoses import concluded, lines, named, registration
+from test_remedies import bare_brackets, is_good_shell, typed, unset
 
 from hokusai_probe.aws import AwsFailure
-from hokusai_probe.declare import Catalogue
+from hokusai_probe.declare import Case, Catalogue
+from hokusai_probe.engine import arguments_of
 from hokusai_probe.http import Answer
-from hokusai_probe.model import Facts
+from hokusai_probe.model import Facts, Observation
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts, LifecycleRule
 from hokusai_probe.probes.artifact_durability import ArtifactDurabilityFacts
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts
@@ -368,3 +370,29 @@ def test_several_settings_are_changed_in_one_revision(real: Catalogue) -> None:
     (said,) = [d.remedy for d in found.diagnoses if d.cause == "database-settings-wrong" and d.remedy]
     assert (said.kind, [line.count(" DB_") for line in said.aws_cli]) == ("automatic", [2, 0, 0])
     assert said.aws_cli[0].endswith("DB_NAME mlflow_db > gateway.json")
+
+
+@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("blind", [False, True], ids=["with AWS", "without"])
+def test_what_is_to_be_typed_can_be_pasted(real: Catalogue, name: str, blind: bool) -> None:
+    """Bash reads every command; what only a person knows is set first; automatic leaves nothing open."""
+    facts = without_aws(STORIES[name][0]) if blind else STORIES[name][0]
+    slugs = {expected.split()[1] for _, expected in STORIES.values()}
+    for case in cases_of(real, facts, slugs):
+        assert is_good_shell(list(typed(case)))
+        assert [line for line in typed(case) if bare_brackets(line)] == []
+        said = case.remedy
+        assert said is None or unset(said.aws_cli) == set()
+        if said is not None and said.kind == "automatic":
+            assert said.aws_cli
+            assert all(line.startswith("aws ") for line in said.aws_cli)
+
+
+def cases_of(real: Catalogue, facts: dict[str, Facts], slugs: set[str]) -> list[Case]:
+    """Every case that these causes yield on these facts."""
+    observed = [
+        Observation(probe=f.probe, started_at=NOW, duration_s=0.1, status="seen", facts=f)
+        for f in facts.values()
+    ]
+    given = {slug: arguments_of(real.causes[slug], observed, TARGET) for slug in sorted(slugs)}
+    return [case for slug, one in given.items() if one for case in real.causes[slug].function(**one)]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import word
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
@@ -62,17 +61,19 @@ def _remedy(
     ecs: EcsServicesFacts | None,
 ) -> Remedy:
     """The address is RDS's; the password comes from a secret that a person must name."""
-    uri = None
-    if instance is not None and instance.host and instance.database:
-        uri = f"postgresql://{instance.master}@{instance.host}:{instance.port}/{instance.database}"
+    save = "Save what there is (mlflow-export-import) before the task ends. Then set "
+    verify = "hokusai-probe verify mlflow-file-store"
+    if instance is None or not instance.host or not instance.database:
+        summary = f"{save}{BACKEND[0]} to the address of a database, and deploy MLflow."
+        return Remedy(kind="needs-value", summary=summary, verify=verify)
+    uri = f"postgresql://{instance.master}@{instance.host}:{instance.port}/{instance.database}"
     said = set_variable(
         definitions.of("mlflow") if definitions else None,
         ecs,
         "mlflow",
-        (BACKEND[0], word(uri, "MLFLOW_STORE")),
-        summary=f"Save what there is (mlflow-export-import) before the task ends. Then set {BACKEND[0]} to "
-        f"{uri or 'the address of the database'}, let its password come from a secret, and deploy MLflow.",
-        verify="hokusai-probe verify mlflow-file-store",
+        (BACKEND[0], quote(uri)),
+        summary=f"{save}{BACKEND[0]} to {uri}, let its password come from a secret, and deploy MLflow.",
+        verify=verify,
     )
-    variable = f'# environment of the container\n{{ name = "{BACKEND[0]}", value = "{uri or "..."}" }}\n'
+    variable = f'# environment of the container\n{{ name = "{BACKEND[0]}", value = "{uri}" }}\n'
     return said.model_copy(update={"kind": "needs-value", "terraform": variable})
