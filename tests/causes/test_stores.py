@@ -337,6 +337,26 @@ def test_what_only_looks_like_one_is_not_one(real: Catalogue, name: str) -> None
     assert {c for c in named(found, "present") if not c.endswith("-down")} == set()
 
 
+BROKEN_OTHERWISE: dict[str, dict[str, Facts]] = {
+    "MLflow fails with a bug": seen(
+        mlflow_api=api_facts(answer(500, {"error_code": "INTERNAL_ERROR", "message": "KeyError: 'x'"})),
+        registration=registration(answer(500, {"error_code": "INTERNAL_ERROR", "message": "KeyError: 'x'"})),
+    ),
+    "the gateway proxies badly": seen(
+        mlflow_api=api_facts(refusal(500, "Internal server error while proxying to MLflow", path=SEARCH))
+    ),
+    "nothing of a registration is let in": seen(registration=registration(refusal(418, "no"))),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_OTHERWISE)
+def test_what_none_of_them_does_leaves_none_of_them_open(real: Catalogue, name: str) -> None:
+    """A healthy store speaks for no cause: without a symptom of its own, none is even suspected."""
+    found = concluded(real, BROKEN_OTHERWISE[name].values())
+    ours = {expected.split()[1] for _, expected in STORIES.values()}
+    assert (named(found, "present") | named(found, "undecided")) & ours == set()
+
+
 def remedy(real: Catalogue, name: str) -> Any:
     """The remedy of a story's cause."""
     facts, expected = STORIES[name]

@@ -102,6 +102,13 @@ def heard(text: str, found: Complaint | None, otherwise: object = None, *, telli
     return claim(said, holds=True, by=found.by, fact=found.fact, value=found.value, telling=telling)
 
 
+def where_it_shows(symptom: Claim, *facts: Claim) -> tuple[Claim, ...]:
+    """The symptom, and facts that speak for a cause only beside it: they hold in good health, too."""
+    if symptom.holds:
+        return (symptom, *facts)
+    return (symptom, *(f if f.holds is False else f.model_copy(update={"holds": None}) for f in facts))
+
+
 def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
     """RDS says that the database takes connections; not known without AWS, or where none is named."""
     seen = instance is not None and instance.status is not None

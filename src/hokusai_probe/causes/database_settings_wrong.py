@@ -11,6 +11,7 @@ from hokusai_probe.causes._stores import (
     instance_is_available,
     logged_lately,
     set_variables,
+    where_it_shows,
 )
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -57,7 +58,7 @@ def database_settings_wrong(
     yield Case(
         subject="gateway",
         breaks=("gateway-to-database",),
-        claims=(
+        claims=where_it_shows(
             _refused(stores, said, wrong, alone=shared.holds is True),
             shared,
             *(_differs(stores, name, instance) for name in wrong),

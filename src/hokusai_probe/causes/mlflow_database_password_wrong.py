@@ -10,6 +10,7 @@ from hokusai_probe.causes._stores import (
     logged_lately,
     mlflow_complains,
     not_serving,
+    where_it_shows,
 )
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
 from hokusai_probe.causes._words import one_line, update_service, wait_for
@@ -67,7 +68,7 @@ def mlflow_database_password_wrong(
     yield Case(
         subject="mlflow",
         breaks=("mlflow-to-database", *died, *shared),
-        claims=(
+        claims=where_it_shows(
             symptom,
             _refused(spoken, logs, symptom),
             *(() if spoken else (not_serving(groups),)),

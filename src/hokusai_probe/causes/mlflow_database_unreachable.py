@@ -12,6 +12,7 @@ from hokusai_probe.causes._stores import (
     logged_lately,
     mlflow_complains,
     not_serving,
+    where_it_shows,
 )
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
 from hokusai_probe.causes._words import one_line, update_service, wait_for
@@ -70,7 +71,7 @@ def mlflow_database_unreachable(
     yield Case(
         subject="mlflow",
         breaks=("mlflow-to-database", "ecs.mlflow") if died else ("mlflow-to-database",),
-        claims=(
+        claims=where_it_shows(
             symptom,
             _uses_a_database(kept),
             instance_is_available(instance),

@@ -63,8 +63,9 @@ def _remedy(instance: DatabaseInstanceFacts | None, ecs: EcsServicesFacts | None
     variable = 'secrets = [{ name = "BACKEND_STORE_URI", valueFrom = aws_secretsmanager_secret.store.arn }]'
     return Remedy(
         kind="needs-value",
-        summary="Save what there is (mlflow-export-import) before the task ends. Then write the whole address "
-        f"{where}, with user and password, into a secret, let {BACKEND[0]} come from it, and deploy MLflow.",
+        summary="Save what there is (mlflow-export-import) before the task ends. Then write the whole "
+        f"address {where}, with user and password, into a secret, let {BACKEND[0]} come from "
+        "it, and deploy MLflow.",
         terraform=f"# of the container\n{variable}\n",
         after=(wait_for(ecs, "mlflow"),),
         also_touches="A deployment replaces the task, and with it all that was kept on its disk.",
