@@ -117,6 +117,7 @@ PROBES_MAY = {
     "probes",
     "topology",
     "keys",
+    "text",
 }
 
 
