@@ -61,6 +61,7 @@ from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostSeen, HostsFacts
 from hokusai_probe.probes.listener_rules import Balancer, ListenerRulesFacts, Rule
+from hokusai_probe.probes.log_tails import LogTailsFacts, ServiceLog
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -178,6 +179,7 @@ SILENT_NAME = HostsFacts(
 WRONG_PORT = group_facts(
     auth=group("auth", registered(9000, "unhealthy", reason="Target.FailedHealthChecks"))
 )
+QUIET_LOG = LogTailsFacts(logs={"mlflow": ServiceLog(group="/ecs/mlflow")})
 MLFLOW_UNWELL = group_facts(mlflow=group("mlflow", registered(5000, "unhealthy", reason="Target.Timeout")))
 TO_MLFLOW = rules_facts(
     registry=balancer(
@@ -275,7 +277,7 @@ WITH_AWS: dict[str, Story] = {
         [],
     ),
     "a fallback where AWS shows nothing deeper": (
-        mlflow_unreached() | inside(target_groups=MLFLOW_UNWELL),
+        mlflow_unreached() | inside(target_groups=MLFLOW_UNWELL, log_tails=QUIET_LOG),
         ["likely mlflow-down mlflow"],
         [],
     ),
@@ -359,6 +361,8 @@ WITHOUT_AWS: dict[str, Story] = {
         [
             "- ecs-service-missing mlflow",
             "- gateway-mlflow-url-wrong gateway",
+            "- mlflow-database-password-wrong mlflow",
+            "- mlflow-database-unreachable mlflow",
             "- network-acl-blocks-subnet mlflow",
             "- security-group-blocks-mlflow mlflow",
             "- service-discovery-name-missing mlflow",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hokusai_probe.answers import responder, said
+from hokusai_probe.causes._stores import shortened
 from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.probes.artifact_durability import ArtifactDurabilityFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
-from hokusai_probe.text import clean
 
 WORKS = frozenset({200, 201, 204})
 
@@ -47,7 +47,7 @@ def heard_from_s3(
     for place in ("upload", "download"):
         answer: Answer | None = getattr(registration, place) if registration else None
         if answer is not None and (answer.status or 0) >= 400 and _says(answer.body, words):
-            whole = f"{text}: {clean(answer.body, 200)}"
+            whole = f"{text}: {shortened(answer.body)}"
             return answered(whole, True, answer, place, by=RegistrationFacts, telling=True)  # noqa: FBT003
     for number, line in enumerate(durability.errors if durability else ()):
         if _says(line.text, words):

@@ -9,7 +9,7 @@ from shlex import quote
 
 from hokusai_probe.answers import error_code, responder
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import readiness
+from hokusai_probe.causes._words import describe_health, group_of, readiness
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, Frozen, Remedy
@@ -19,14 +19,15 @@ from hokusai_probe.probes.gateway_stores import DatabaseTrouble, GatewayStoresFa
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition
-from hokusai_probe.text import clean
 
 UNREACHED: frozenset[DatabaseTrouble] = frozenset({"refused", "no-name", "silent"})
 LOGIN = r"password authentication failed|role \S+ does not exist|no pg_hba\.conf entry"
 _OF_DATABASE = re.compile(r"psycopg|OperationalError|sqlalche|FATAL:|postgres", re.IGNORECASE)
 _STAGES = ("experiment", "run", "logged", "run_read", "model", "version", "models_found", "version_read")
 _LATELY = timedelta(minutes=10)
+_SHOWN = 200
 
 
 class Complaint(Frozen):
@@ -56,9 +57,15 @@ def _spoken(by: type[Facts], answers: Mapping[str, Answer | None]) -> Iterator[C
                 by=by,
                 fact=f"{place}.status",
                 value=answer.status,
-                words=clean(answer.body, 200),
+                words=shortened(answer.body),
                 trouble=database_trouble(answer.body),
             )
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text on one line, for a sentence."""
+    whole = " ".join(text.split())
+    return whole if len(whole) <= _SHOWN else f"{whole[:_SHOWN]}…"
 
 
 def _speaks_of_database(answer: Answer) -> bool:
@@ -95,6 +102,13 @@ def heard(text: str, found: Complaint | None, otherwise: object = None, *, telli
     return claim(said, holds=True, by=found.by, fact=found.fact, value=found.value, telling=telling)
 
 
+def where_it_shows(symptom: Claim, *facts: Claim) -> tuple[Claim, ...]:
+    """The symptom, and facts that speak for a cause only beside it: they hold in good health, too."""
+    if symptom.holds:
+        return (symptom, *facts)
+    return (symptom, *(f if f.holds is False else f.model_copy(update={"holds": None}) for f in facts))
+
+
 def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
     """RDS says that the database takes connections; not known without AWS, or where none is named."""
     seen = instance is not None and instance.status is not None
@@ -109,6 +123,22 @@ def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
         fact="status" if seen else "failure.kind" if gone else "",
         value=instance.status if instance and seen else "not-found" if gone else None,
         aws_cli=describe_instance(named),
+    )
+
+
+def not_serving(groups: TargetGroupsFacts | None) -> Claim:
+    """MLflow does not answer the load balancer's health check, which goes past the gateway, either."""
+    group, place = group_of(groups, "mlflow")
+    targets = group.targets if group and not group.failure else ()
+    well = next((n for n, t in enumerate(targets) if t.state == "healthy"), None)
+    shown = well if well is not None else next(iter(range(len(targets))), None)
+    return claim(
+        "MLflow does not answer the load balancer either",
+        None if shown is None else well is None,
+        by=TargetGroupsFacts,
+        fact="" if shown is None else f"{place}.targets[{shown}].state",
+        value=None if shown is None else targets[shown].state,
+        aws_cli=describe_health(group, "mlflow"),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._bucket import heard_from_s3, storing_fails
+from hokusai_probe.causes._stores import where_it_shows
 from hokusai_probe.causes._words import beside
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -49,7 +50,7 @@ def artifact_bucket_access_denied(
     yield Case(
         subject="storage",
         breaks=("mlflow-to-storage", "mlflow-health"),
-        claims=(
+        claims=where_it_shows(
             symptom,
             spoken or _not_heard(),
             *([_frozen(bucket, symptom)] if bucket and bucket.freezes else []),

@@ -12,6 +12,7 @@ from hokusai_probe.causes._cache import (
     no_effect,
     says_well,
 )
+from hokusai_probe.causes._stores import where_it_shows
 from hokusai_probe.causes._words import one_line, readiness, ready, update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -50,7 +51,7 @@ def auth_cache_off(
     yield Case(
         subject="gateway",
         breaks=("gateway-to-cache/effect",),
-        claims=(no_effect(effect), says_well(stores), _url_is_right(gateway, cache)),
+        claims=where_it_shows(no_effect(effect), says_well(stores), _url_is_right(gateway, cache)),
         remedy=_remedy(ecs),
     )
 

@@ -16,7 +16,7 @@ from hokusai_probe.causes._cache import (
     gateway_of,
     right_url,
 )
-from hokusai_probe.causes._stores import set_variables
+from hokusai_probe.causes._stores import set_variables, where_it_shows
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts
@@ -54,13 +54,13 @@ def cache_unreachable(
     """
     gateway = gateway_of(definitions)
     wrong = elsewhere(gateway, cache)
+    symptom = _symptom(stores, effect, wrong)
     yield Case(
         subject="cache",
         breaks=("cache", "gateway-to-cache"),
         claims=(
-            _symptom(stores, effect, wrong),
-            *(_led_astray(stores, gateway, name) for name in wrong),
-            _state(cache),
+            *where_it_shows(symptom, *(_led_astray(stores, gateway, name) for name in wrong)),
+            _state(cache, symptom),
         ),
         remedy=_remedy(gateway, cache, ecs, wrong),
     )
@@ -97,7 +97,7 @@ def _led_astray(stores: GatewayStoresFacts, gateway: TaskDefinition | None, name
     )
 
 
-def _state(cache: CacheClusterFacts | None) -> Claim:
+def _state(cache: CacheClusterFacts | None, symptom: Claim) -> Claim:
     """Whether ElastiCache says anything: unavailable is proof, available leaves only the way there."""
     known = cache is not None and (cache.missing or cache.status is not None)
     gone = cache is not None and cache.missing
@@ -106,7 +106,7 @@ def _state(cache: CacheClusterFacts | None) -> Claim:
         f"ElastiCache says that {cache.name} is {state}"
         if cache and known
         else "ElastiCache shows its state",
-        True if known else None,
+        True if known and (symptom.holds or not cache or cache.available is False) else None,
         by=CacheClusterFacts,
         fact="failure.kind" if gone else "status" if known else "",
         value="not-found" if gone else cache.status if cache and known else None,

@@ -73,8 +73,8 @@ def _remedy(
         scheme = "rediss" if cache and cache.tls else "redis"
         return Remedy(
             kind="needs-value",
-            summary=f"Write the cache's whole address, {scheme}://:TOKEN@HOST:6379/0 with its auth token, "
-            "into a secret; let the gateway's REDIS_URL come from it, and deploy.",
+            summary=f"Write the cache's whole address (scheme {scheme}, host, port, its auth token as the "
+            "password) into a secret; let the gateway's REDIS_URL come from it, and deploy.",
             verify=verify,
         )
     summary = f"Set {VARIABLE} to {url} for the gateway, and deploy it."

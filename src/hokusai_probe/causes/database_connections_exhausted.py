@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from hokusai_probe.causes._stores import gateway_complains, heard, instance_is_available, mlflow_complains
+from hokusai_probe.causes._stores import (
+    gateway_complains,
+    heard,
+    instance_is_available,
+    mlflow_complains,
+    where_it_shows,
+)
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
@@ -41,7 +47,7 @@ def database_connections_exhausted(
     yield Case(
         subject="database",
         breaks=("mlflow-to-database", "gateway-to-database", "database/connections"),
-        claims=(
+        claims=where_it_shows(
             heard("the database has no free connection", full, False if well else None, telling=True),
             instance_is_available(instance),
         ),

@@ -11,6 +11,7 @@ from hokusai_probe.causes._stores import (
     instance_is_available,
     logged_lately,
     set_variables,
+    where_it_shows,
 )
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -18,6 +19,7 @@ from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 _VARIABLES = {"host": "DB_HOST", "port": "DB_PORT", "user": "DB_USER", "primary_db": "DB_NAME"}
@@ -38,6 +40,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 )
 def database_settings_wrong(
     stores: GatewayStoresFacts,
+    api: MlflowApiFacts | None,
     instance: DatabaseInstanceFacts | None,
     definitions: TaskDefinitionsFacts | None,
     logs: LogTailsFacts | None,
@@ -51,12 +54,13 @@ def database_settings_wrong(
     """
     said = next(gateway_complains(stores), None)
     wrong = _differing(stores.database_settings, instance)
+    shared = _alone(said, logs, api)
     yield Case(
         subject="gateway",
         breaks=("gateway-to-database",),
-        claims=(
-            _refused(stores, said, wrong),
-            _shared(said, logs),
+        claims=where_it_shows(
+            _refused(stores, said, wrong, alone=shared.holds is True),
+            shared,
             *(_differs(stores, name, instance) for name in wrong),
             instance_is_available(instance),
         ),
@@ -64,23 +68,33 @@ def database_settings_wrong(
     )
 
 
-def _refused(stores: GatewayStoresFacts, said: Complaint | None, wrong: Mapping[str, str]) -> Claim:
+def _refused(
+    stores: GatewayStoresFacts, said: Complaint | None, wrong: Mapping[str, str], *, alone: bool
+) -> Claim:
     """A server that refuses, or an address that is nobody's: neither comes of a firewall."""
     elsewhere = stores.database_settings.get("host") in _LOOPBACK or "host" in wrong
     refused = said is not None and said.trouble in {"login", "no-database"}
     astray = said is not None and said.trouble in {"refused", "no-name"} and elsewhere
     told = said if refused or astray else None
-    return heard("the database refuses the gateway", told, False if stores.database else None, telling=True)
+    proof = alone or (told is not None and told.trouble != "login")
+    return heard("the database refuses the gateway", told, False if stores.database else None, telling=proof)
 
 
-def _shared(said: Complaint | None, logs: LogTailsFacts | None) -> Claim:
-    """MLflow is not refused in the same words: then it is the password of both, and not these settings."""
+def _alone(said: Complaint | None, logs: LogTailsFacts | None, api: MlflowApiFacts | None) -> Claim:
+    """Whether MLflow gets in where the gateway's user is refused.
+
+    No, where its log has the same refusal: then it is the password of both, and not these settings.
+    """
     found = logged_lately(logs, "mlflow", LOGIN) if said and said.trouble == "login" else None
     alike = said is not None and found is not None and _user(found[1].text) == _user(said.words)
-    if not alike or found is None:
-        return claim("MLflow is not refused as the same user", None, by=LogTailsFacts)
     text = "MLflow is not refused as the same user"
-    return claim(text, holds=False, by=LogTailsFacts, fact=found[0], value=found[1].text)
+    if found is not None and alike:
+        return claim(text, holds=False, by=LogTailsFacts, fact=found[0], value=found[1].text)
+    if api is not None and api.works:
+        return claim(text, holds=True, by=MlflowApiFacts, fact="search.status", value=api.search.status)
+    read = logs is not None and logs.read("mlflow")
+    fact, value = ("logs.mlflow.group", logs.logs["mlflow"].group) if logs and read else ("", None)
+    return claim(text, True if read else None, by=LogTailsFacts, fact=fact, value=value)
 
 
 def _user(words: str) -> str:

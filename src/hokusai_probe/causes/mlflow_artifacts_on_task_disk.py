@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._revision import set_variable
+from hokusai_probe.causes._stores import where_it_shows
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts
@@ -44,7 +45,7 @@ def mlflow_artifacts_on_task_disk(
     yield Case(
         subject="mlflow",
         breaks=("artifacts/durable",),
-        claims=(
+        claims=where_it_shows(
             claim(
                 f"{bucket.name} has never had the artifact that MLflow gave back a moment ago",
                 versions == 0 if seen or versions else None,

@@ -9,6 +9,8 @@ from hokusai_probe.causes._stores import (
     heard,
     logged_lately,
     mlflow_complains,
+    not_serving,
+    where_it_shows,
 )
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
 from hokusai_probe.causes._words import one_line, update_service, wait_for
@@ -21,6 +23,7 @@ from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.mlflow_stores import BACKEND, MlflowStoresFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 
 @cause(
@@ -49,6 +52,7 @@ def mlflow_database_password_wrong(
     stores: GatewayStoresFacts | None,
     kept: MlflowStoresFacts | None,
     logs: LogTailsFacts | None,
+    groups: TargetGroupsFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """MLflow is given a password, or a user, that its database does not know.
@@ -59,11 +63,16 @@ def mlflow_database_password_wrong(
     """
     spoken = next((c for c in mlflow_complains(api, registration) if c.trouble == "login"), None)
     symptom = heard("MLflow is refused by its database", spoken) if spoken else _down(api, paths)
-    shared = _shared(stores, spoken, logs)
+    died = () if spoken else ("ecs.mlflow",)
+    shared = ("gateway-to-database",) if _shared(stores, spoken, logs) else ()
     yield Case(
         subject="mlflow",
-        breaks=("mlflow-to-database", "gateway-to-database") if shared else ("mlflow-to-database",),
-        claims=(symptom, _refused(spoken, logs, symptom)),
+        breaks=("mlflow-to-database", *died, *shared),
+        claims=where_it_shows(
+            symptom,
+            _refused(spoken, logs, symptom),
+            *(() if spoken else (not_serving(groups),)),
+        ),
         remedy=_remedy(kept, ecs),
     )
 

@@ -11,6 +11,8 @@ from hokusai_probe.causes._stores import (
     instance_is_available,
     logged_lately,
     mlflow_complains,
+    not_serving,
+    where_it_shows,
 )
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
 from hokusai_probe.causes._words import one_line, update_service, wait_for
@@ -24,6 +26,7 @@ from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
 OWN_VIEW = "/api/health/mlflow"
 _NO_CONNECTION = (
@@ -53,6 +56,7 @@ def mlflow_database_unreachable(
     kept: MlflowStoresFacts | None,
     instance: DatabaseInstanceFacts | None,
     logs: LogTailsFacts | None,
+    groups: TargetGroupsFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """MLflow's connections to its database are refused, time out or find no name, and RDS is available.
@@ -63,14 +67,16 @@ def mlflow_database_unreachable(
     """
     found = next((c for c in mlflow_complains(api, registration) if c.trouble in UNREACHED), None)
     symptom = _symptom(api, bodies, found)
+    died = symptom.probe == "mlflow-api" and found is None
     yield Case(
         subject="mlflow",
-        breaks=("mlflow-to-database",),
-        claims=(
+        breaks=("mlflow-to-database", "ecs.mlflow") if died else ("mlflow-to-database",),
+        claims=where_it_shows(
             symptom,
             _uses_a_database(kept),
             instance_is_available(instance),
             _proof(found, symptom, logs, available=instance.available if instance else None),
+            *((not_serving(groups),) if died else ()),
         ),
         remedy=_remedy(ecs),
     )
@@ -129,7 +135,10 @@ def _proof(
     by: type[Facts] = found.by if found else LogTailsFacts
     fact, value = (found.fact, found.value) if found else (line[0], line[1].text) if line else ("", None)
     at_once = trouble in {"refused", "no-name"}
+    down = found is None and symptom.probe == "mlflow-api" and bool(symptom.holds)
     holds = None if trouble is None or not at_once or not available else True
+    if trouble is None and down and logs is not None and logs.read("mlflow"):
+        holds = False
     if trouble == "silent" and available:
         text, holds = "connecting to it times out", True
     return claim(text, holds, by=by, fact=fact, value=value, telling=at_once)

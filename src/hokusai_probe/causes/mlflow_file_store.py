@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import word
+from hokusai_probe.causes._words import wait_for
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_stores import BACKEND, MlflowStoresFacts
-from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 
 @cause(
@@ -25,7 +23,6 @@ from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 )
 def mlflow_file_store(
     kept: MlflowStoresFacts,
-    definitions: TaskDefinitionsFacts | None,
     instance: DatabaseInstanceFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
@@ -52,27 +49,25 @@ def mlflow_file_store(
                 aws_cli=f"aws ecs describe-task-definition --task-definition {quote(kept.definition)}",
             ),
         ),
-        remedy=_remedy(definitions, instance, ecs),
+        remedy=_remedy(instance, ecs),
     )
 
 
-def _remedy(
-    definitions: TaskDefinitionsFacts | None,
-    instance: DatabaseInstanceFacts | None,
-    ecs: EcsServicesFacts | None,
-) -> Remedy:
-    """The address is RDS's; the password comes from a secret that a person must name."""
-    uri = None
+def _remedy(instance: DatabaseInstanceFacts | None, ecs: EcsServicesFacts | None) -> Remedy:
+    """The address holds a password, so it comes from a secret, which no command of ours writes."""
+    where = "of a database"
     if instance is not None and instance.host and instance.database:
-        uri = f"postgresql://{instance.master}@{instance.host}:{instance.port}/{instance.database}"
-    said = set_variable(
-        definitions.of("mlflow") if definitions else None,
-        ecs,
-        "mlflow",
-        (BACKEND[0], word(uri, "MLFLOW_STORE")),
-        summary=f"Save what there is (mlflow-export-import) before the task ends. Then set {BACKEND[0]} to "
-        f"{uri or 'the address of the database'}, let its password come from a secret, and deploy MLflow.",
+        where = (
+            f"of {instance.name} (host {instance.host}, port {instance.port}, database {instance.database})"
+        )
+    variable = 'secrets = [{ name = "BACKEND_STORE_URI", valueFrom = aws_secretsmanager_secret.store.arn }]'
+    return Remedy(
+        kind="needs-value",
+        summary="Save what there is (mlflow-export-import) before the task ends. Then write the whole "
+        f"address {where}, with user and password, into a secret, let {BACKEND[0]} come from "
+        "it, and deploy MLflow.",
+        terraform=f"# of the container\n{variable}\n",
+        after=(wait_for(ecs, "mlflow"),),
+        also_touches="A deployment replaces the task, and with it all that was kept on its disk.",
         verify="hokusai-probe verify mlflow-file-store",
     )
-    variable = f'# environment of the container\n{{ name = "{BACKEND[0]}", value = "{uri or "..."}" }}\n'
-    return said.model_copy(update={"kind": "needs-value", "terraform": variable})
