@@ -61,8 +61,8 @@ def _refused(answer: Answer) -> bool | None:
 
 
 _OR_ELSE = (
-    "If other people's keys are refused as well, it is not the key: tell the platform. A target file with the "
-    "auth service's address ([hosts] auth) lets this tool tell the two apart."
+    "If other people's keys are refused as well, it is not the key: tell the platform. A target file with "
+    "the auth service's address ([hosts] auth) lets this tool tell the two apart."
 )
 
 
