@@ -30,7 +30,7 @@ def webhook_rejected(log: WebhookLogFacts, definitions: TaskDefinitionsFacts | N
 
     The model stays DRAFT on the site. The gateway's log has the website's answer, and nothing else has:
     ``401 Invalid signature`` where the two do not hold the same secret, 404 or 405 where the address is
-    wrong, 400 or 422 where the site does not understand the event, 5xx or no answer where it is unwell itself.
+    wrong, 400 or 422 where the site does not understand the event, 5xx or no answer where it is unwell.
     """
     newest = log.newest()
     if newest is None:
