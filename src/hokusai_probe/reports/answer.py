@@ -263,11 +263,18 @@ def whose(report: Report) -> str:
         return ""
     blames = list(dict.fromkeys(v.blame for v in stuck if v.blame)) or _sides(report)
     if blames:
-        return f"The trouble is {'; and '.join(_WHOSE[blame] for blame in blames)}."
+        return f"The trouble is {_sides_in_words(blames)}."
     status = _status_of_search(report)
     if status is not None and (status >= 500 or status == 404):
         return f"The trouble is {_WHOSE['them']}, though its cause could not be named."
     return "Whose trouble it is was not settled."
+
+
+def _sides_in_words(blames: list[Blame]) -> str:
+    """One side with what that means; several by their names alone."""
+    if len(blames) == 1:
+        return _WHOSE[blames[0]]
+    return " and ".join(_WHOSE[blame].partition(",")[0].partition(":")[0] for blame in blames)
 
 
 def _sides(report: Report) -> list[Blame]:

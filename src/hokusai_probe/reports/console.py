@@ -163,7 +163,7 @@ def _commands(report: Report) -> str:
     for command, checks in list(by_request.items())[:_REQUESTS]:
         lines += [_indented(", ".join(checks)), f"   $ {verbatim(' '.join(command.splitlines()))}"]
     if len(by_request) > _REQUESTS:
-        lines.append(_indented(f"(and {len(by_request) - _REQUESTS} more requests, in the report)"))
+        lines.append(f"   (and {len(by_request) - _REQUESTS} more, in the report)")
     return "\n".join(["See for yourself:", *lines]) if lines else ""
 
 
