@@ -16,7 +16,6 @@ from hokusai_probe.probes.mlflow_api import MlflowApiFacts
     component="client",
     priority="high",
     effort="minutes",
-    fallback=True,
     look_alikes={
         "key-unknown-or-expired": "told apart where the target names the auth host: it is then asked",
         "gateway-sends-wrong-service-id": "there auth accepts the key when asked directly; others' keys are "
