@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from hokusai_probe.model import Report
+from hokusai_probe.reports import answer, console
 from hokusai_probe.runner import run
 from hokusai_probe.sandbox.services.mlflow import cache_directory, template
 
@@ -27,6 +28,8 @@ REGISTRATION = [
     "model-can-be-registered",
     "model-can-be-retrieved",
     "artifact-survives",
+    "trained-model-predicts-the-same",
+    "mlflow-client-registers",
 ]
 
 
@@ -98,15 +101,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 
 def test_a_plain_server_passes_and_keeps_nothing_of_ours(server: tuple[str, Path]) -> None:
-    """All six stages pass without key, gateway and AWS; no artifact file stays."""
+    """All six stages pass without key, gateway and AWS, MLflow's client too; no artifact file stays."""
     url, directory = server
     report = run(url, allow=["write"], environment={})
+    variables = f"MLFLOW_TRACKING_URI={url}"
 
     passed = [v.check for v in report.verdicts if v.status == "pass"]
     assert _failing(report) == []
     assert [c for c in REGISTRATION if c not in passed] == []
     assert [d.cause for d in (*report.present(), *report.undecided())] == []
     assert [p for p in (directory / "artifacts").rglob("*") if p.is_file()] == []
+    assert report.errors == ()
+    assert answer.clear_line(report, console.Plain()).endswith(
+        f"a third party can register a model, and MLflow's client did with {variables}."
+    )
 
 
 def test_reading_only_is_the_default(server: tuple[str, Path]) -> None:
@@ -123,7 +131,7 @@ def test_a_broken_artifact_store_fails_its_check_and_no_cause_is_guessed(server:
     url, directory = server
     shutil.rmtree(directory / "artifacts", ignore_errors=True)
     (directory / "artifacts").write_text("a file where a directory should be", encoding="utf-8")
-    report = run(url, allow=["write"], environment={}, skip=["trained-model"])
+    report = run(url, allow=["write"], environment={}, skip=["trained-model", "mlflow-client"])
 
     assert _failing(report) == ["large-artifact-survives", "artifact-survives"]
     assert [d.cause for d in report.present()] == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._words import word
-from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.probes.webhook_log import WebhookLine, WebhookLogFacts
@@ -20,6 +20,7 @@ SECRET, URL = "WEBHOOK_SECRET", "WEBHOOK_URL"
     effort="minutes",
     look_alikes={
         "task-definition-lacks-variable": "there the gateway does not know where to send, and says so",
+        "task-definition-lacks-secret": "there the gateway has nothing to sign with",
         "mlflow-down": "there the registration itself fails; here it succeeds and only the site lags behind",
     },
     source="INC-33: POST to the website answered 401 Invalid signature, for eight months",
@@ -29,27 +30,41 @@ def webhook_rejected(log: WebhookLogFacts, definitions: TaskDefinitionsFacts | N
 
     The model stays DRAFT on the site. The gateway's log has the website's answer, and nothing else has:
     ``401 Invalid signature`` where the two do not hold the same secret, 404 or 405 where the address is
-    wrong, 400 or 422 where the site does not understand the event, 5xx where the site itself is unwell.
+    wrong, 400 or 422 where the site does not understand the event, 5xx or no answer where it is unwell.
     """
     newest = log.newest()
     if newest is None:
         return
     place, line = newest
+    gateway = definitions.of("gateway") if definitions else None
     yield Case(
         subject="site",
         breaks=("gateway-to-site",),
         claims=(
             claim(
-                f"the website turned the newest message away: {line.text}",
-                line.outcome == "rejected",
+                f"the website did not take the newest message: {line.text}",
+                line.outcome in {"rejected", "not-delivered"},
                 by=WebhookLogFacts,
                 fact=f"lines[{place}].text",
                 value=line.text,
-                telling=line.status is None or line.status < 500,
+                telling=line.status is not None and line.status < 500,
             ),
+            *_can_sign(line, gateway),
         ),
-        remedy=_remedy(line, definitions.of("gateway") if definitions else None, log.group),
+        remedy=_remedy(line, gateway, log.group),
     )
+
+
+def _can_sign(line: WebhookLine, gateway: TaskDefinition | None) -> Iterator[Claim]:
+    """A gateway without a secret signs wrongly, and that is not the site's fault."""
+    if gateway is not None and line.status in {401, 403}:
+        yield claim(
+            f"the gateway has a {SECRET} to sign with",
+            SECRET in {*gateway.names, *gateway.secrets},
+            by=TaskDefinitionsFacts,
+            fact="definitions.gateway.secrets",
+            value=list(gateway.secrets),
+        )
 
 
 _WHY = (
@@ -57,7 +72,7 @@ _WHY = (
     ((404, 405), f"Nothing takes webhooks at the address in {URL}: set the one that the site names."),
     ((401, 403), f"Put the same {SECRET} on both sides; compare hashes, never show the secret itself."),
 )
-_SITE_UNWELL = "The site itself answers with an error: its owners must look there first."
+_SITE_UNWELL = "The site itself is unwell or does not answer: its owners must look there first."
 
 
 def _remedy(line: WebhookLine, gateway: TaskDefinition | None, group: str) -> Remedy:

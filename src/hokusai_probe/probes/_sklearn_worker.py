@@ -44,7 +44,6 @@ def main(control: socket.socket) -> NoReturn:
     """Load, then serve until the owner lets go."""
     warnings.simplefilter("ignore")
     os.nice(10)  # training must not take the processor from the platform, where both share one machine
-    _CLIENT.prepare()
     gc.disable()  # what is loaded stays, and collecting would copy the memory that server and child share
     with tempfile.TemporaryDirectory(prefix="hokusai-probe-") as name, _ending_with_owner(name):
         _rehearse(Path(name))
@@ -74,6 +73,7 @@ def _rehearse(directory: Path) -> None:
     """Do a whole job: the first save and load import for most of a second more, and no child shall again."""
     _train(directory)
     _load(directory / "model")
+    _CLIENT.prepare()
 
 
 def _serve(control: socket.socket) -> None:

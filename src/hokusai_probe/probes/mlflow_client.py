@@ -73,12 +73,14 @@ class MlflowClientFacts(Facts):
 
     ``registering``: everything from the search to the artifact that comes back. ``header``: a search with the
     key in ``X-API-Key``, which a plug-in adds; None: there is no key. ``environment``: the variables of
-    ``registering`` as a shell takes them, the key as a reference to its variable. ``client``: the
-    client's version.
+    ``registering`` as a shell takes them, the key as a reference to its variable. ``works`` and
+    ``header_works``: whether everything was done in the one and in the other. ``client``: its version.
     """
 
     client: str
     environment: tuple[str, ...]
+    works: bool
+    header_works: bool | None = None
     registering: ClientTry
     header: ClientTry | None = None
     entries: tuple[Entry, ...] = ()
@@ -115,6 +117,8 @@ async def mlflow_client(look: Look, api: MlflowApiFacts) -> MlflowClientFacts:
     return MlflowClientFacts(
         client=client,
         environment=environment(look.target, api.prefix, with_key=form is not None),
+        works=registering.worked,
+        header_works=header[0][1].worked if header else None,
         registering=registering,
         header=header[0][1] if header else None,
         entries=await look.journal.undo(UNDO_S),
@@ -213,7 +217,7 @@ def environment(target: Target, prefix: str, *, with_key: bool) -> tuple[str, ..
 def mlflow_client_registers(facts: MlflowClientFacts) -> Sentence:
     """MLflow's own client registers a model, finds it again, and fetches the artifact that it stored."""
     tried = facts.registering
-    if tried.worked:
+    if facts.works:
         return None
     failed = tried.failed()
     reason = tried.unfinished or "it did nothing"

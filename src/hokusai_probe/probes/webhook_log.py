@@ -21,7 +21,7 @@ from hokusai_probe.text import clean
 Outcome = Literal["delivered", "rejected", "not-delivered", "not-sent", "unclear"]
 
 WINDOW_S = 3600.0
-PAUSES_S = (0.0, 0.2, 0.4, 0.8)  # a log driver ships within seconds, and a run has no more to spare
+PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6)  # a log driver ships within seconds, and a run has no more to spare
 MOST_LINES = 20
 LONGEST = 300
 
@@ -76,7 +76,7 @@ async def webhook_log(
     """The gateway's log lines about its webhook: ``logs:FilterLogEvents`` on the last hour.
 
     What became of the message shows there alone: the registration has been answered by then (INC-33). After
-    a registration of this run it waits for the line at most two seconds.
+    a registration of this run it waits for the line three seconds at most.
     """
     gateway = definitions.of("gateway")
     if gateway is None or not gateway.log_group:

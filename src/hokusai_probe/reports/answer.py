@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from hokusai_probe import config, topology
-from hokusai_probe.model import Area, Component, Diagnosis, Owner, Report, Verdict
+from hokusai_probe.model import Area, Blame, Component, Diagnosis, Owner, Report, Verdict
+from hokusai_probe.reports import client
 
 Registration = Literal["yes", "no", "not-tried", "cannot-tell"]
 
@@ -169,7 +170,7 @@ def registration(report: Report) -> Registration:
     not tried but something it rests on fails.
     """
     stages = [v for v in report.verdicts if v.area == "registration"]
-    stuck = [v for v in stages if v.status == "fail" or v.skip_kind == "blocked"]
+    stuck = _stuck(stages)
     wrote = any(v.status == "pass" and base(v.hop) in WRITING_HOPS for v in stages)
     errors = any(v.status == "error" for v in stages)
     if wrote and not stuck:
@@ -178,6 +179,10 @@ def registration(report: Report) -> Registration:
     if stuck:
         return "cannot-tell" if _all_our_trouble(report, stuck) else "no"
     return "cannot-tell" if errors else "not-tried"
+
+
+def _stuck(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    return [v for v in verdicts if v.status == "fail" or v.skip_kind == "blocked"]
 
 
 def carries_registration(verdict: Verdict) -> bool:
@@ -237,12 +242,70 @@ def _typed_target(report: Report) -> str:
         return "path/to/target.toml"
 
 
+_WHOSE: Mapping[Blame, str] = {
+    "you": "the caller's: the key, or how it is used",
+    "them": "the platform's, not the caller's",
+    "policy": "policy: the platform refuses this key what registering needs",
+    "network": "the network's, between here and the platform",
+    "probe": "this machine's, not the platform's",
+}
+_SIDE: Mapping[Component, Blame] = {"client": "you", "probe": "probe", "network": "network", "dns": "network"}
+
+
+def whose(report: Report) -> str:
+    """Whose trouble keeps a model from being registered, as a sentence; empty where nothing does.
+
+    What the stuck checks are blamed on; without that, who answered them: a server error is the platform's
+    whatever its cause, and a refusal may be either side's.
+    """
+    stuck = _keeping_from_registering(report)
+    if not stuck:
+        return ""
+    blames = list(dict.fromkeys(v.blame for v in stuck if v.blame)) or _sides(report)
+    if blames:
+        return f"The trouble is {_sides_in_words(blames)}."
+    status = _status_of_search(report)
+    if status is not None and (status >= 500 or status == 404):
+        return f"The trouble is {_WHOSE['them']}, though its cause could not be named."
+    return "Whose trouble it is was not settled."
+
+
+def _sides_in_words(blames: list[Blame]) -> str:
+    """One side with what that means; several by their names alone."""
+    if len(blames) == 1:
+        return _WHOSE[blames[0]]
+    return " and ".join(_WHOSE[blame].partition(",")[0].partition(":")[0] for blame in blames)
+
+
+def _sides(report: Report) -> list[Blame]:
+    """Whose trouble the root causes are; without one, what all undecided causes agree on."""
+    present = [_SIDE.get(r.diagnosis.component, "them") for r in roots(report)]
+    undecided = {_SIDE.get(d.component, "them") for d in report.undecided()}
+    return list(dict.fromkeys(present)) or (list(undecided) if len(undecided) == 1 else [])
+
+
+def _keeping_from_registering(report: Report) -> list[Verdict]:
+    if registration(report) not in {"no", "cannot-tell"}:
+        return []
+    stages = (v for v in report.verdicts if v.area == "registration")
+    return [*_stuck(stages), *(v for v in report.with_status("fail") if carries_registration(v))]
+
+
+def _status_of_search(report: Report) -> int | None:
+    """What the first request of every client was answered, None where no answer came or none was asked."""
+    facts = next((o.facts for o in report.observations if o.probe == "mlflow-api"), None)
+    answered = getattr(facts, "search", None)
+    status: int | None = answered.get("status") if isinstance(answered, Mapping) else None
+    return getattr(answered, "status", status)
+
+
 # --- the answer in words --------------------------------------------------------------------------------
 
 
 def paragraph(report: Report, style: Style) -> str:
     """The answer in plain words: can a third party register a model, and if not, who must act."""
-    sentences = (_first(report, style), _acting(report, style), _open(report, style), _cut(report, style))
+    first = (_first(report, style), whose(report), _with_client(report, style))
+    sentences = (*first, _acting(report, style), _open(report, style), _cut(report, style))
     return " ".join(s for s in sentences if s)
 
 
@@ -256,8 +319,19 @@ def clear_line(report: Report, style: Style) -> str:
     skipped = f", {count.skipped} not looked at" if count.skipped else ""
     return (
         f"{style.strong('All clear:')} {count.passed} checks of {style.slug(report.target)} pass"
-        f"{skipped}; {said}{_accepting(report, style)}."
+        f"{skipped}; {said}{_with_variables(report, style)}{_accepting(report, style)}."
     )
+
+
+def _with_variables(report: Report, style: Style) -> str:
+    """The client's variables that worked, as the end of a clause."""
+    variables = client.working(report)
+    return f", and MLflow's client did with {style.slug(' '.join(variables))}" if variables else ""
+
+
+def _with_client(report: Report, style: Style) -> str:
+    variables = client.working(report)
+    return f"MLflow's client registered one with {style.slug(' '.join(variables))}." if variables else ""
 
 
 def _accepting(report: Report, style: Style) -> str:

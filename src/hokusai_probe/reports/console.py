@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from hokusai_probe import text
 from hokusai_probe.model import Diagnosis, Report
-from hokusai_probe.reports import answer
+from hokusai_probe.reports import answer, client
 
 _WIDTH = 100
 _CHECKS_PER_AREA = 4
 _COMMANDS_PER_CAUSE = 4
+_REQUESTS = 6
 _LINE_CHARACTERS = 400
 _WORKFLOW_COMMAND = re.compile(r"(?m)^\s*:(?=:)|##(?=\[)")
 _BOLD, _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -70,6 +71,8 @@ def render(report: Report, *, colour: bool, fail_on: answer.FailOn = "failure") 
         _undecided(report, style),
         _unexplained(report),
         _failing(report),
+        _commands(report),
+        _client(report),
         _trouble(report),
         _ending(report, fail_on),
     )
@@ -89,7 +92,8 @@ def _verdict(report: Report, style: answer.Style) -> str:
     cut = f" (interrupted: {_line(report.interrupted)})" if report.interrupted else ""
     found = f"{causes} root cause{'' if causes == 1 else 's'}" if causes else "no cause named"
     counts = f"{report.score.overall.failed} failing, {found}"
-    return f"{style.strong(_line(report.target))}: {answer.headline(report)}; {counts}.{cut}"
+    head = f"{style.strong(_line(report.target))}: {answer.headline(report)}; {counts}.{cut}"
+    return f"{head} {answer.whose(report)}".rstrip()
 
 
 def _causes(report: Report, style: answer.Style) -> Iterable[str]:
@@ -147,6 +151,26 @@ def _failing(report: Report) -> str:
         if names:
             lines.append(_indented(f"{area} {len(names)}: {', '.join(names[:_CHECKS_PER_AREA])}{more}"))
     return "\n".join(["Failing checks:", *lines]) if lines else ""
+
+
+def _commands(report: Report) -> str:
+    """What a person can paste to see the same; the same request once, the checks that it is for above it."""
+    by_request: dict[str, list[str]] = {}
+    for verdict in report.with_status("fail"):
+        if verdict.reproduce:
+            by_request.setdefault(verdict.reproduce, []).append(_line(verdict.check))
+    lines: list[str] = []
+    for command, checks in list(by_request.items())[:_REQUESTS]:
+        lines += [_indented(", ".join(checks)), f"   $ {verbatim(' '.join(command.splitlines()))}"]
+    if len(by_request) > _REQUESTS:
+        lines.append(f"   (and {len(by_request) - _REQUESTS} more, in the report)")
+    return "\n".join(["See for yourself:", *lines]) if lines else ""
+
+
+def _client(report: Report) -> str:
+    """The variables with which MLflow's client registered a model, as lines to paste."""
+    lines = [f"   $ export {verbatim(line)}" for line in client.working(report)]
+    return "\n".join(["MLflow's client registered a model with:", *lines]) if lines else ""
 
 
 def _trouble(report: Report) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hokusai_probe import text
 from hokusai_probe.model import AreaScore, Diagnosis, Report, Verdict
-from hokusai_probe.reports import answer, changes
+from hokusai_probe.reports import answer, changes, client
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -23,6 +23,7 @@ from hokusai_probe.reports.layout import (
     reproductions,
     section,
     sentence,
+    shell,
     slugs,
     table,
     undecided,
@@ -130,6 +131,22 @@ def _unexplained(report: Report) -> str:
     return bullets(f"{check_line(report, c)}. {sentence(reasons.get(c, ''))}" for c in report.unexplained)
 
 
+def _client(report: Report) -> tuple[str, ...]:
+    """Settings of the client: those that worked, and those that keep it from waiting for minutes."""
+    working, header = client.working(report), client.header_works(report)
+    exports = shell(f"export {line}" for line in working)
+    patience = client.patience(report)
+    return (
+        "A model was registered with:" if working else "",
+        exports,
+        f"The key in `X-API-Key` was {'let in' if header else 'refused'}, too. {client.PLUG_IN}"
+        if header is not None
+        else "",
+        patience,
+        shell(f"export {line}" for line in client.patient_environment(report)) if patience else "",
+    )
+
+
 # --- results ------------------------------------------------------------------------------------------
 
 
@@ -138,6 +155,7 @@ def _results(report: Report) -> tuple[str, ...]:
         section("Test results summary", _scores(report), _criteria(report)),
         section("Model registration flow", _stages(report)),
         section("Failing checks", *_failing(report)),
+        section("MLflow's client", *_client(report)),
     )
 
 
