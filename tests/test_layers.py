@@ -116,10 +116,8 @@ PROBES_MAY = {
     "looking",
     "model",
     "probes",
-    "text",
     "topology",
     "keys",
-    "text",
 }
 CLIENTS = {"_client_job.py"}  # what runs in a process of its own as somebody else's program
 
