@@ -711,6 +711,21 @@ def test_the_command_repeats_the_request() -> None:
     assert lines[0] == lines[1]
 
 
+@pytest.mark.parametrize(
+    ("content", "pasted"),
+    [(b'{"a": 1}', '{"a": 1}'), (b"\x80\x00", "in place of 2 bytes"), (b"a\nb", "in place of 3 bytes")],
+)
+def test_the_command_has_a_body_that_can_be_pasted(content: bytes, pasted: str) -> None:
+    """The body itself, or something in its place: never a file that is not there."""
+
+    async def run() -> str:
+        async with serving(says(http())) as server, _door(f"http://{LOCAL}:{server.port}") as door:
+            return (await door.send("PUT", "registry", "/x", content=content)).curl()
+
+    words = shlex.split(asyncio.run(run()))
+    assert words[words.index("--data-binary") + 1] == pasted
+
+
 def test_the_command_can_name_another_host() -> None:
     """For a person who reaches the platform by another way."""
     answer = _ask(says(http()))

@@ -66,6 +66,34 @@ def test_only_some_verdicts_are_reported_and_all_are_weighed(real: Catalogue) ->
     assert found.unexplained == ()
 
 
+def test_a_check_that_waits_for_one_not_asked_for_says_what_is_wrong_there(real: Catalogue) -> None:
+    """Else the reader would learn nothing but the name of a check that is not in the report."""
+    waits = Observation(
+        probe="model-registration",
+        started_at=WHEN,
+        duration_s=0,
+        status="skipped",
+        reason="registry-host-answers did not pass",
+        skip_kind="blocked",
+        waited_for="registry-host-answers",
+    )
+    seen = Observation(
+        probe="hosts",
+        started_at=WHEN,
+        duration_s=0,
+        status="seen",
+        facts=hosts_facts(registry=unavailable()),
+    )
+    everything = conclude(TARGET, (seen, waits), frozenset(real.checks), began=WHEN).verdicts
+    alone = conclude(TARGET, (seen, waits), frozenset({"artifact-survives"}), began=WHEN).verdicts
+    why = next(v.reason for v in everything if v.check == "registry-host-answers")
+
+    assert [v.reason for v in alone] == [f"registry-host-answers did not pass: {why}"]
+    assert {v.reason for v in everything if v.skip_kind == "blocked"} >= {
+        "registry-host-answers did not pass"
+    }
+
+
 @pytest.mark.parametrize("facts", [outside() | inside(), outside(hosts=hosts_facts(auth=unavailable()))])
 def test_a_replay_of_a_recorded_report_is_the_report(real: Catalogue, facts: dict[str, Facts]) -> None:
     """Read back from JSON and judged again by the same version: the same text."""

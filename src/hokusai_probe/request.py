@@ -188,4 +188,5 @@ def _command_body(content: bytes | None) -> tuple[str, ...]:
     except UnicodeDecodeError:
         text = "\0"
     small = len(text) <= 1000 and text.isprintable()
-    return ("--data-binary", shlex.quote(text) if small else "@body")
+    # what cannot be pasted is replaced by something that can: a refusal does not depend on it
+    return ("--data-binary", shlex.quote(text if small else f"in place of {len(content)} bytes"))

@@ -170,7 +170,7 @@ def conclude(
     seen = engine.typed(found, observations)
     everything = engine.judge(found, seen, target, frozenset(found.checks))
     concluded = diagnose(found, seen, everything, target)
-    verdicts = tuple(v for v in blamed(found, everything, concluded.diagnoses) if v.check in wanted)
+    verdicts = _wanted(blamed(found, everything, concluded.diagnoses), wanted)
     return Report(
         target=target.name,
         configuration=target,
@@ -188,6 +188,18 @@ def conclude(
         unexplained=tuple(slug for slug in concluded.unexplained if slug in wanted),
         errors=(*concluded.errors, *_left_behind(seen)),
         score=score(verdicts),
+    )
+
+
+def _wanted(verdicts: Iterable[Verdict], wanted: frozenset[str]) -> tuple[Verdict, ...]:
+    """The verdicts that were asked for; one that waits for a check that was not says what is wrong there."""
+    judged = {v.check: v for v in verdicts}
+    return tuple(
+        v.model_copy(update={"reason": f"{v.reason}: {judged[v.waited_for].reason}"})
+        if v.waited_for in judged and v.waited_for not in wanted
+        else v
+        for v in judged.values()
+        if v.check in wanted
     )
 
 

@@ -276,7 +276,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "aws elbv2 modify-listener --listener-arn {} --default-actions "
         f"Type=forward,TargetGroupArn={group('auth').arn}".format(TO_NEW.balancers["auth"].listeners[0].arn),
     ),
-    "MLflow redirects its health check": (f"{CHECK} --matcher HttpCode=200,308",),
+    "MLflow redirects its health check": (f'{CHECK} --matcher \'{{"HttpCode": "200,308"}}\'',),
     "MLflow refuses the health check's Host": (f"{CHECK} --health-check-path /mlflow/health",),
     "MLflow's name is empty": (f"{DEPLOY} --force-new-deployment",),
 }

@@ -1,6 +1,8 @@
 """The health check does not accept a good answer."""
 
+import json
 from collections.abc import Iterator
+from shlex import quote
 
 from hokusai_probe.causes._health_checks import Refused, change, not_accepted, refused, works
 from hokusai_probe.declare import Case, cause
@@ -59,10 +61,15 @@ def _remedy(found: Refused | None) -> Remedy | None:
     wider = f"{found.group.matcher},{found.code}"
     return change(
         found,
-        f"--matcher HttpCode={wider}",
-        f"--matcher HttpCode={found.group.matcher}",
+        _matcher(wider),
+        _matcher(found.group.matcher),
         summary=f"Have the health check of {found.group.name} accept {found.code} as well. Better "
         "still, have it ask a path that answers 200.",
         attribute=f'matcher = "{wider}"',
         verify="health-check-matcher-too-narrow",
     )
+
+
+def _matcher(codes: str) -> str:
+    """The CLI's option; as JSON, for in its shorthand a comma begins another value."""
+    return "--matcher " + quote(json.dumps({"HttpCode": codes}))

@@ -20,7 +20,7 @@ from hokusai_probe.probes._mlflow_rest import EXPERIMENT, PREFIX, TAG, Rest, dig
 from hokusai_probe.probes._removal import Made, Removal
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
-ARTIFACT = b'{"kind": "hokusai-probe", "weights": [0.25, -1.5, 3.0], "note": "safe to delete"}\n'
+ARTIFACT = b'{"kind": "hokusai-probe", "weights": [0.25, -1.5, 3.0], "note": "safe to delete"}'
 METRIC, PARAM = 0.8725, "0.01"
 ALIAS = "hkprobe"
 VERSIONS = 2

@@ -121,6 +121,8 @@ def _to_do(report: Report, found: Diagnosis) -> list[str]:
     commands = [f"   $ {verbatim(line)}" for line in remedy.aws_cli]
     if len(commands) <= _COMMANDS_PER_CAUSE:
         return commands
+    if remedy.kind != "automatic":
+        return [_indented(f"Do: {_line(remedy.summary)} (The report has the {len(commands)} commands.)")]
     return [commands[0], f"   (then {len(commands) - 1} more, in the report)"]
 
 
