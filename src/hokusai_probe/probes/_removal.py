@@ -91,25 +91,25 @@ class Removal:
         name = self._made.name
         if "registered model" in self._made.not_made:
             return ""
-        found = await _seen(lambda: self._rest.call("GET", "registered-models/get", query=[("name", name)]))
+        found = await seen(lambda: self._rest.call("GET", "registered-models/get", query=[("name", name)]))
         return left(f"the registered model {name}", found, gone=is_unknown(found))
 
     async def _artifact_left(self) -> str:
         if "artifact" in self._made.not_made:
             return ""
-        listed = await _seen(lambda: self._rest.list_store(self._made.folder))
+        listed = await seen(lambda: self._rest.list_store(self._made.folder))
         return left(f"the artifact folder {self._made.folder}", listed, gone=lists_nothing(listed))
 
     async def _run_left(self) -> str:
         run_id = self._made.run_id
         if run_id is None or "run" in self._made.not_made:
             return ""
-        found = await _seen(lambda: self._rest.call("GET", "runs/get", query=[("run_id", run_id)]))
+        found = await seen(lambda: self._rest.call("GET", "runs/get", query=[("run_id", run_id)]))
         deleted = dig(found, "run", "info", "lifecycle_stage") == "deleted"
         return left(f"the run {run_id}", found, gone=deleted or is_unknown(found))
 
 
-async def _seen(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def seen(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """The answer to a look, asked for again where a server error came in its place."""
     answer = await ask()
     for _ in range(_LOOKS - 1):

@@ -16,7 +16,7 @@ from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes._fork_server import ForkServer, Job
 from hokusai_probe.probes._mlflow_rest import PREFIX, STORE, is_gone, lists_nothing, never_made
-from hokusai_probe.probes._removal import left
+from hokusai_probe.probes._removal import left, seen
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import UNDO_S
 
@@ -119,7 +119,8 @@ class _Store:
             return ()
         root, _, folder = self._path.rpartition("/")
         key = self._look.key_form()
-        listed = await self._look.http.send("GET", "registry", root, key=key, query=[("path", folder)])
+        where = [("path", folder)]
+        listed = await seen(lambda: self._look.http.send("GET", "registry", root, key=key, query=where))
         sentence = left(f"the artifact folder {folder}", listed, gone=lists_nothing(listed))
         return (sentence,) if sentence else ()
 
