@@ -24,6 +24,8 @@ def key_lacks_scope(registration: RegistrationFacts) -> Iterator[Case]:
     """The key may read but not write: each creating request is 403 and names the scope that it lacks."""
     asked = {"experiment": registration.experiment, "run": registration.run, "model": registration.model}
     tried = {name: answer for name, answer in asked.items() if answer is not None}
+    if not tried:
+        return
     refused = [name for name, a in tried.items() if a.status == 403 and error_code(a) == "FORBIDDEN"]
     named = (refused or list(tried))[0]
     worst = tried[named]

@@ -41,7 +41,7 @@ class RegistrationFacts(Facts):
 
     name: str
     sent_sha256: str
-    experiment: Answer
+    experiment: Answer | None = None
     experiment_id: str | None = None
     run: Answer | None = None
     run_id: str | None = None
