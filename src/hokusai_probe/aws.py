@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -262,6 +263,7 @@ def _session(target: AwsTarget, environment: Mapping[str, str]) -> Any:
     home = f"{environment.get('HOME', '~')}/.aws"
     profile = target.profile or environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
     session = Session({"profile": (None, None, None, None)}, profile=profile)
+    session.register_component("data_loader", _service_models())
     files = {
         "config_file": environment.get("AWS_CONFIG_FILE", f"{home}/config"),
         "credentials_file": environment.get("AWS_SHARED_CREDENTIALS_FILE", f"{home}/credentials"),
@@ -273,6 +275,14 @@ def _session(target: AwsTarget, environment: Mapping[str, str]) -> Any:
     resolver = create_credential_resolver(session, region_name=target.region)
     session.register_component("credential_provider", _from_environment(resolver, target, environment))
     return session
+
+
+@cache
+def _service_models() -> Any:
+    """What botocore knows of each service, read once for all runs of this process: half a second of work."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _from_environment(resolver: Any, target: AwsTarget, environment: Mapping[str, str]) -> Any:
