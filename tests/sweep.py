@@ -2,13 +2,20 @@
 
 ``python tests/sweep.py DIRECTORY [NAME...]``. While one scenario's platform is looked at, the next one starts
 and the last one ends. What was seen goes to ``DIRECTORY/NAME.json``, where ``tests/test_promises.py`` judges
-it. The last lines printed here are which cause made which check fail, and the grade.
+it. The last lines printed here are which cause made which check fail, and the grade; a sweep of everything
+also writes docs/kill-matrix.md.
+
+``--seconds S``: the harmless scenarios and those that make each check fail once, by that page; then, in a new
+order each time, as many of the others as begin within S seconds.
 """
 
 import argparse
 import os
+import random
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -32,6 +39,16 @@ WITH_SLOW = (
     "web-firewall-blocks-mlflow-client",
 )
 VARIABLE = "HOKUSAI_SWEEP_DIR"
+MATRIX = Path(__file__).parent.parent / "docs" / "kill-matrix.md"
+_HEAD = """# Which cause makes which check fail
+
+Made by `make sweep`, which looks at every scenario of the sandbox. A check is listed beside a cause where it
+fails in a scenario that expects that cause, and where the diagnosis says that the cause explains it. A check
+that is not listed would not be one: nobody ever saw it fail for a reason.
+
+| check | cause | scenarios |
+|---|---|---|
+"""
 
 
 def looked_at(name: str, box: sandbox.Box) -> Swept:
@@ -89,8 +106,11 @@ def _then_down(name: str, up: ExitStack, box: sandbox.Box, ending: ThreadPoolExe
         ending.submit(up.close)
 
 
-def record(names: Sequence[str], directory: Path) -> list[Swept]:
-    """Sweep into a directory, a line for each; returns what was seen."""
+def record(names: Sequence[str], directory: Path, must: int, seconds: float) -> list[Swept]:
+    """Sweep into a directory, a line for each; returns what was seen.
+
+    After so many seconds nothing begins any more but the first ``must`` names.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     found: list[Swept] = []
     since = time.monotonic()
@@ -100,8 +120,45 @@ def record(names: Sequence[str], directory: Path) -> list[Swept]:
             continue
         (directory / f"{swept.name}.json").write_text(swept.model_dump_json(), encoding="utf-8")
         found.append(swept)
-        say(f"{number:4} {swept.name} at {time.monotonic() - since:.0f} s: {_outcome(swept)}")
+        after = time.monotonic() - since
+        say(f"{number:4} {swept.name} at {after:.0f} s: {_outcome(swept)}")
+        if after > seconds and number >= must:
+            say(f"{len(names) - number} scenarios are left for other runs: the {seconds:g} seconds are over")
+            break
     return found
+
+
+def core(names: Sequence[str]) -> list[str]:
+    """The scenarios of every run: the harmless ones, and few that make each check fail by the matrix."""
+    found = [
+        n for n in names if not (expect := sandbox.load_scenario(n).expect).causes and not expect.unexplained
+    ]
+    killers = {check: {n for n in by if n in names} for check, by in matrix_rows().items()}
+    while left := {check: by for check, by in killers.items() if by and not by & set(found)}:
+        counts = Counter(name for by in left.values() for name in sorted(by))
+        found.append(counts.most_common(1)[0][0])
+    return found
+
+
+def matrix_rows() -> dict[str, set[str]]:
+    """Check -> scenarios that made it fail when everything was last swept (docs/kill-matrix.md)."""
+    rows = [
+        line.split("|") for line in MATRIX.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
+    found: dict[str, set[str]] = {}
+    for _, check, _, scenarios, _ in rows:
+        found.setdefault(check.strip(" `"), set()).update(re.findall(r"`([^`]+)`", scenarios))
+    return found
+
+
+def page(found: Sequence[Swept]) -> str:
+    """The kill matrix as a page for people."""
+    rows = [
+        f"| `{check}` | `{cause}` | {', '.join(f'`{name}`' for name in names)} |"
+        for check, by in kill_matrix(found, catalogue()).items()
+        for cause, names in by.items()
+    ]
+    return _HEAD + "\n".join(rows) + "\n"
 
 
 def _outcome(swept: Swept) -> str:
@@ -144,19 +201,31 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=float)
     options = parser.parse_args(arguments)
     from conftest import SEED
 
     say(f"sandbox seed: {SEED} (HOKUSAI_TEST_SEED gives the same names and ids again)")
+    names, must = options.names or sandbox.scenario_names(), 0
+    if options.seconds is not None:
+        first = core(names)
+        others = [n for n in names if n not in first]
+        names, must = [*first, *random.Random(SEED).sample(others, len(others))], len(first)
     with sandbox.warm(SEED):
-        found = record(options.names or sandbox.scenario_names(), options.directory)
-    say("")
+        found = record(names, options.directory, must, options.seconds or float("inf"))
+    if not options.names and options.seconds is None:
+        MATRIX.write_text(page(found), encoding="utf-8")
+    report(found)
+    return 0
+
+
+def report(found: Sequence[Swept]) -> None:
+    """Print which checks failed in no scenario, and the grades."""
     for slug, by in kill_matrix(found, catalogue()).items():
-        say(f"{slug}: " + ("; ".join(f"{c} ({', '.join(ns)})" for c, ns in by.items()) or "NEVER FAILS"))
+        say(f"{slug}: " + ("; ".join(f"{c} ({', '.join(ns)})" for c, ns in by.items()) or "did not fail"))
     for mode in ("aws", "no-aws"):
         grades = [grade(s.name, mode, s.expect, s.seen(mode), catalogue()) for s in found]
         say(f"\n{mode}\n{summary(total(grades))}")
-    return 0
 
 
 if __name__ == "__main__":
