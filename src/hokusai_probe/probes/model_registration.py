@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
 
-from hokusai_probe.answers import said
+from hokusai_probe.answers import error_code, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, strict_json
 from hokusai_probe.looking import Entry, Look
@@ -119,15 +119,20 @@ class _Registrar:
     async def experiment(self) -> None:
         """Stage 2: find the one experiment that this tool uses, or make it."""
         call = self.rest.call
-        found = await call("GET", "experiments/get-by-name", query=[("experiment_name", EXPERIMENT)])
+        found = await self._by_name()
         if found.status == 404:
             found = await call("POST", "experiments/create", {"name": EXPERIMENT, "tags": self.tags[:1]})
+            if error_code(found) == "RESOURCE_ALREADY_EXISTS":  # another run of ours was quicker
+                found = await self._by_name()
         elif dig(found, "experiment", "lifecycle_stage") == "deleted":
             await call(
                 "POST", "experiments/restore", {"experiment_id": dig(found, "experiment", "experiment_id")}
             )
         self.made.experiment_id = dig(found, "experiment", "experiment_id") or dig(found, "experiment_id")
         self.seen["experiment"] = found
+
+    async def _by_name(self) -> Answer:
+        return await self.rest.call("GET", "experiments/get-by-name", query=[("experiment_name", EXPERIMENT)])
 
     async def run(self) -> None:
         """Stage 3: a run with a metric, a parameter and tags, finished and read back.
