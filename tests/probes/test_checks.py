@@ -138,6 +138,16 @@ def gateway_with(url: str | None) -> TaskDefinitionsFacts:
 
 ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     # hosts
+    (
+        "api-host-answers",
+        (hosts_facts(api=answer(503, {"status": "unhealthy", "services": {"mlflow": "unhealthy"}})),),
+        PASS,
+    ),
+    (
+        "api-host-answers",
+        (hosts_facts(api=answer(503, {"detail": "Service Unavailable"})),),
+        failing(f"GET {GATEWAY}/health: 503 from the gateway ('Service Unavailable')"),
+    ),
     ("auth-host-answers", (hosts_facts(),), PASS),
     (
         "auth-host-answers",
