@@ -159,7 +159,9 @@ class _ThirdParty:
         except import_module("mlflow.exceptions").MlflowException as refused:
             if refused.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        return str(self.client.get_experiment_by_name(name).experiment_id)
+        found = self.client.get_experiment_by_name(name)
+        assert found is not None, "MLflow says that the experiment is there and does not find it"
+        return str(found.experiment_id)
 
     def run(self) -> None:
         """A run in it."""

@@ -36,3 +36,7 @@ class PlatformClock:
         changed = CIMultiDict(headers)
         changed["Date"] = self.date_header()
         return CIMultiDictProxy(changed)
+
+
+RIGHT = PlatformClock()
+"""A clock that agrees with the prober's."""

@@ -85,6 +85,7 @@ def begin(scenario: Scenario, seed: int, directory: Path) -> Early:
         time_scale=TIME_SCALE,
         images=identity.images(),
         services=identity.services(),
+        clock_offset_s=scenario.given.clock_offset_s,
     )
     write_table(runtime.faults, [])
     runtime.keys.write_text(json.dumps(list(targetfile.keys(seed).values())), encoding="utf-8")

@@ -39,6 +39,7 @@ class Runtime:
     services: Mapping[str, str]  # ECS service name -> auth, gateway or mlflow
     resolver: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)  # what MLflow is told for S3
+    clock_offset_s: float = 0.0  # real seconds by which the prober's clock is ahead of the platform's
 
     @property
     def faults(self) -> Path:
@@ -109,6 +110,7 @@ def program(runtime: Runtime, service: str, kind: str, ip: str, variables: Mappi
         "SANDBOX_BEHAVIOURS": ",".join(runtime.behaviours),
         "SANDBOX_CA": str(runtime.ca_file),
         "SANDBOX_TIME_SCALE": f"{runtime.time_scale:g}",
+        "SANDBOX_CLOCK_OFFSET_S": f"{runtime.clock_offset_s:g}",
         "SANDBOX_SECRETS": str(runtime.secrets(service, ip)),
         "SANDBOX_STATE": str(runtime.state(service)),
         "SANDBOX_KEYS": str(runtime.keys),

@@ -23,6 +23,7 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import ValidationError
 
+from hokusai_probe.sandbox.clock import RIGHT, PlatformClock
 from hokusai_probe.sandbox.services.answers import RefusalError, as_json, as_uvicorn, json_object, refusals
 from hokusai_probe.sandbox.services.auth_keys import (
     Asked,
@@ -52,10 +53,19 @@ class AuthService:
         keys: The keys that it knows at first.
         accepts_any: Whether it lets in any key at all.
         hour_s: How long an hour of ``rate_limit_per_hour`` takes here, in seconds.
+        clock: The platform's, by which it dates its answers.
 
     """
 
-    def __init__(self, keys: tuple[Key, ...], *, accepts_any: bool = False, hour_s: float = HOUR_S) -> None:
+    def __init__(
+        self,
+        keys: tuple[Key, ...],
+        *,
+        accepts_any: bool = False,
+        hour_s: float = HOUR_S,
+        clock: PlatformClock = RIGHT,
+    ) -> None:
+        self._clock = clock
         self._keys = {key.key: key for key in keys}
         self._accepts_any = accepts_any
         self._hour_s = hour_s
@@ -96,7 +106,7 @@ class AuthService:
 
     async def health(self, _request: web.Request) -> web.Response:
         """That it lives."""
-        now = datetime.now(UTC).isoformat()
+        now = self._clock.now().isoformat()
         return as_json(
             {
                 "status": "healthy",
@@ -251,6 +261,7 @@ def main() -> None:
         keys,
         accepts_any="invalid-key-accepted" in settings.behaviours,
         hour_s=HOUR_S / settings.time_scale,
+        clock=settings.clock,
     )
     serve(service.application(), settings.bind)
 

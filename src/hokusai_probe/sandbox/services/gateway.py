@@ -235,6 +235,7 @@ class Gateway:
             Breaker(breaker, stuck="breaker-stuck-open" in self._behaviours),
             self._behaviours,
             scale,
+            self._settings.clock,
         )
 
     def _table(self, health: Health) -> dict[tuple[str, str], Handler]:

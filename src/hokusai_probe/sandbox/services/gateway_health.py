@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from hokusai_probe.sandbox.clock import RIGHT, PlatformClock
 from hokusai_probe.sandbox.services.answers import RefusalError, as_json
 from hokusai_probe.sandbox.services.gateway_auth import KeyCache
 from hokusai_probe.sandbox.services.gateway_database import (
@@ -117,12 +118,19 @@ class Health:
         breaker: The breaker for MLflow.
         behaviours: The known defects that are switched on.
         time_scale: How many times faster than the platform.
+        clock: The platform's, by which it dates its answers.
 
     """
 
     def __init__(
-        self, neighbours: Neighbours, breaker: Breaker, behaviours: frozenset[str], time_scale: float
+        self,
+        neighbours: Neighbours,
+        breaker: Breaker,
+        behaviours: frozenset[str],
+        time_scale: float,
+        clock: PlatformClock = RIGHT,
     ) -> None:
+        self._clock = clock
         self._mlflow_url = neighbours.mlflow_url
         self._wire = neighbours.wire
         self._redis = neighbours.redis
@@ -168,7 +176,7 @@ class Health:
             "status": status,
             "version": VERSION,
             "services": {**looked_at, "external_api": "healthy"},
-            "timestamp": _now(),
+            "timestamp": self._now(),
             "system_info": {"uptime_seconds": self._uptime(), "memory_usage_mb": _memory_mb()},
         }
         return as_json(body, status=503 if status == "unhealthy" else 200)
@@ -183,7 +191,7 @@ class Health:
 
     async def alb(self, _request: web.Request) -> web.Response:
         """A constant, for load balancers."""
-        return as_json({"status": "healthy", "timestamp": _now()})
+        return as_json({"status": "healthy", "timestamp": self._now()})
 
     async def mlflow(self, _request: web.Request) -> web.Response:
         """The breaker as it is after one look; 503 while it is open."""
@@ -206,13 +214,13 @@ class Health:
             "connected": error is None,
             "tracking_uri": self._mlflow_url,
             "error": error,
-            "timestamp": _now(),
+            "timestamp": self._now(),
         }
 
     async def reset(self, _request: web.Request) -> web.Response:
         """Close the breaker; repaired, this needs a key."""
         self._breaker.reset()
-        return as_json({"status": "reset", "reset_by": "manual_api_call", "timestamp": _now()})
+        return as_json({"status": "reset", "reset_by": "manual_api_call", "timestamp": self._now()})
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Whether the gateway can serve: MLflow and the database answer. The cache is not needed for that.
@@ -327,6 +335,9 @@ class Health:
         except WireError as error:
             return type(error).__name__.removesuffix("Error")
 
+    def _now(self) -> str:
+        return self._clock.now().isoformat()
+
     def _uptime(self) -> float:
         return round(time.monotonic() - self._started, 3)
 
@@ -345,10 +356,6 @@ def _check(error: str | None) -> Mapping[str, object]:
 
 def _word(*, good: bool) -> str:
     return "healthy" if good else "unhealthy"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
 
 
 def _memory_mb() -> float:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hokusai_probe.sandbox.clock import RIGHT, PlatformClock
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -46,6 +48,7 @@ class Settings:
     time_scale: float
     state: Path
     network: Path = Path("no-network.json")
+    clock: PlatformClock = RIGHT
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -66,6 +69,7 @@ class Settings:
             time_scale=float(environment.get("SANDBOX_TIME_SCALE") or 10),
             state=Path(environment.get("SANDBOX_STATE") or "."),
             network=Path(environment.get("SANDBOX_NETWORK") or "no-network.json"),
+            clock=PlatformClock(float(environment.get("SANDBOX_CLOCK_OFFSET_S") or 0)),
         )
 
 
