@@ -3,7 +3,8 @@
 ``python tests/sweep.py DIRECTORY [NAME...]``. While one scenario's platform is looked at, the next one starts
 and the last one ends. What was seen goes to ``DIRECTORY/NAME.json``, where ``tests/test_promises.py`` judges
 it. The last lines printed here are which cause made which check fail, and the grade; a sweep of everything
-also writes docs/kill-matrix.md.
+also writes docs/kill-matrix.md. What is diagnosed wrongly is looked at once more, alone: that one counts, and
+both are told.
 
 ``--seconds S``: the harmless scenarios and those that make each check fail once, by that page; then, in a new
 order each time, as many of the others as begin within S seconds.
@@ -118,7 +119,11 @@ def record(names: Sequence[str], directory: Path, must: int, seconds: float) -> 
         if isinstance(swept, str):
             say(f"{number:4} {swept}")
             continue
-        (directory / f"{swept.name}.json").write_text(swept.model_dump_json(), encoding="utf-8")
+        if not is_right(swept):
+            say(f"{number:4} {swept.name}: {_outcome(swept)}; once more, with nothing beside it")
+            _write(swept, directory / f"{swept.name}.first.json")
+            swept = one(swept.name)  # noqa: PLW2901 - confirmed or not, this one counts
+        _write(swept, directory / f"{swept.name}.json")
         found.append(swept)
         after = time.monotonic() - since
         say(f"{number:4} {swept.name} at {after:.0f} s: {_outcome(swept)}")
@@ -126,6 +131,19 @@ def record(names: Sequence[str], directory: Path, must: int, seconds: float) -> 
             say(f"{len(names) - number} scenarios are left for other runs: the {seconds:g} seconds are over")
             break
     return found
+
+
+def _write(swept: Swept, path: Path) -> None:
+    path.write_text(swept.model_dump_json(), encoding="utf-8")
+
+
+def is_right(swept: Swept) -> bool:
+    """Whether both runs name what the scenario expects, and who must act.
+
+    One that is wrong is looked at again alone: a finding counts once it is confirmed, as it does for issues.
+    """
+    grades = [grade(swept.name, m, swept.expect, swept.seen(m), catalogue()) for m in ("aws", "no-aws")]
+    return all(found.right and found.component_right for found in grades)
 
 
 def core(names: Sequence[str]) -> list[str]:
