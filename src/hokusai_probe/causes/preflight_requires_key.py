@@ -33,7 +33,7 @@ def preflight_requires_key(
     wants = answer.status == 401 and responder(answer) == "gateway" and "required" in detail(answer)
     yield Case(
         subject="gateway",
-        breaks=("public.registry/preflight",),
+        breaks=("required-paths/preflight",),
         claims=(
             answered(
                 f"a preflight without a key is refused: {said(answer)}",

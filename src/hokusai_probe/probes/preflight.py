@@ -36,7 +36,7 @@ def _origin(registry: str) -> str:
     return f"https://{name.partition('.')[2] or name}"
 
 
-@check(hop="public.registry/preflight", behaviour="preflight-needs-key")
+@check(hop="required-paths/preflight", behaviour="preflight-needs-key")
 def preflight_needs_no_key(facts: PreflightFacts) -> Sentence:
     """A browser's preflight is answered without a key and names the origins that may ask."""
     answer = facts.answer
