@@ -21,7 +21,7 @@ from moto import mock_aws
 from moto.rds.models import RDSBackend
 
 from hokusai_probe.sandbox import postgres
-from hokusai_probe.sandbox.database import Database, DatabasePlaces, Instance, Instances
+from hokusai_probe.sandbox.database import Database, Instance, Instances, StorePlaces
 from hokusai_probe.sandbox.database_front import Condition, Engine, Facts, condition_of
 from hokusai_probe.sandbox.faults import Do, Fault, write_table
 from hokusai_probe.sandbox.identity import REGION
@@ -96,7 +96,7 @@ def ask(address: str, timeout_s: int = 2, **changes: object) -> str:
 async def running(server: Postgres, directory: Path) -> AsyncIterator[Box]:
     """A database that follows its control plane."""
     net, faults = network(), directory / "faults.json"
-    places = DatabasePlaces(net, HOST, faults, directory / "network.json", 10.0)
+    places = StorePlaces(net, HOST, faults, directory / "network.json", 10.0)
     addresses: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         database = Database(server, places, addresses)
