@@ -477,7 +477,7 @@ def _place(text: str) -> str:
     except ValueError:
         fits = False
     if not fits:
-        msg = "must be a host and a port, such as mlflow.example.us-east-1.rds.amazonaws.com:5432"
+        msg = "must be a host and a port, such as 10.0.1.30:5432"
         raise ValueError(msg)
     return text
 
