@@ -2,29 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
 
 import pytest
 import trustme
-from _servers import LOCAL, accepting, black_hole
+from _servers import LOCAL, Connected, accepting, black_hole, speaks
 
 from hokusai_probe.knock import Heard, Protocol, Word, heard
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def says(words: bytes, got: list[bytes] | None = None) -> Connected:
-    """A server that says this to whatever it is told first, and hangs up."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        told = await reader.read(100)
-        if got is not None:
-            got.append(told)
-        writer.write(words)
-        await writer.drain()
-
-    return connected
 
 
 async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -48,8 +33,8 @@ def ask(
 def test_nothing_but_the_greeting_is_sent() -> None:
     """Eight bytes to Postgres, six to Redis."""
     got: list[bytes] = []
-    ask("postgres", says(b"S", got))
-    ask("redis", says(b"+PONG\r\n", got))
+    ask("postgres", speaks(b"S", got))
+    ask("redis", speaks(b"+PONG\r\n", got))
     assert got == [SSL_REQUEST, b"PING\r\n"]
 
 
@@ -69,13 +54,13 @@ WORDS: list[tuple[Protocol, bytes, Word]] = [
 @pytest.mark.parametrize(("protocol", "words", "expected"), WORDS)
 def test_what_is_said_is_one_word(protocol: Protocol, words: bytes, expected: Word) -> None:
     """A server of the protocol is known by its first bytes, and anything else is no store."""
-    assert ask(protocol, says(words)) == Heard(connected=True, word=expected)
+    assert ask(protocol, speaks(words)) == Heard(connected=True, word=expected)
 
 
 @pytest.mark.parametrize("protocol", ["postgres", "redis"])
 def test_a_connection_that_is_taken_and_closed_says_so(protocol: Protocol) -> None:
     """As a tunnel does whose far end cannot be reached."""
-    found = ask(protocol, says(b""))
+    found = ask(protocol, speaks(b""))
     assert (found.connected, found.word) == (True, None)
     assert found.failure is not None
     assert (found.failure.kind, found.failure.detail) == (
@@ -118,5 +103,5 @@ def test_a_cache_that_takes_tls_alone_is_asked_over_tls(words: bytes, expected: 
     """Its certificate is of no interest: nothing is sent that anybody may not know."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("elsewhere.example").configure_cert(context)
-    found = ask("redis", says(words), tls=context)
+    found = ask("redis", speaks(words), tls=context)
     assert found == Heard(connected=True, word=expected, secure=True)

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 from _facts import TARGET, answer
-from _servers import LOCAL, accepting
+from _servers import LOCAL, accepting, speaks
 from test_checks import PASS, Told, failing, skipped, told, verdict
-from test_knock import says
 
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.failures import Failure
@@ -146,7 +145,7 @@ def test_both_are_greeted_at_their_addresses() -> None:
     """Each with its own protocol, at the first address of the name."""
 
     async def run() -> DirectStoresFacts:
-        async with accepting(says(b"N")) as database, accepting(says(b"-NOAUTH\r\n")) as cache:
+        async with accepting(speaks(b"N")) as database, accepting(speaks(b"-NOAUTH\r\n")) as cache:
             network = Network(database=f"{LOCAL}:{database}", cache=f"{LOCAL}:{cache}")
             return await asyncio.to_thread(looked, network)
 

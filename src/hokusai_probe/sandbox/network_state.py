@@ -167,7 +167,7 @@ class NetworkWatch:
     def _store(self, name: str, host: int, groups: Sequence[str]) -> Part:
         node = self._node(f"{self._network}.{host}", self._names.get(f"subnet.{HOME[name]}", ""))
         own = groups or [self._names.get(f"security_group.{name}", "")]
-        return Part(name, (node,), frozenset(own))
+        return Part(name, (node,), frozenset(own) - {""})
 
     def _cache_groups(self) -> Sequence[str]:
         backend = elasticache_backends[self._account][REGION]
