@@ -17,6 +17,7 @@ import dns.rrset
 
 LOCAL = "127.0.0.1"
 
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Reply = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
 
 
@@ -57,6 +58,19 @@ def says(*chunks: bytes, pause_s: float = 0, then: str = "keep") -> Reply:
     return reply
 
 
+def speaks(words: bytes, got: list[bytes] | None = None) -> Connected:
+    """Say this to whatever is said first, which ``got`` gets, and hang up. No HTTP is spoken."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told = await reader.read(100)
+        if got is not None:
+            got.append(told)
+        writer.write(words)
+        await writer.drain()
+
+    return connected
+
+
 def reset(writer: asyncio.StreamWriter) -> None:
     """Drop the connection with a RST."""
     raw = writer.get_extra_info("socket")
@@ -75,12 +89,16 @@ async def echo(writer: asyncio.StreamWriter, head: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def accepting(
-    connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    connected: Connected,
     *,
     host: str = LOCAL,
+    port: int = 0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """Accept connections at the port given until the block ends, and leave none open after it."""
+    """Accept connections at the port given until the block ends, and leave none open after it.
+
+    Port 0: one that is free.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +109,7 @@ async def accepting(
             await connected(reader, writer)
         writer.transport.abort()
 
-    server = await asyncio.start_server(accepted, host, 0, ssl=tls)
+    server = await asyncio.start_server(accepted, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

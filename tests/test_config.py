@@ -118,6 +118,13 @@ FAULTS = (
     MINIMAL + "[key]\nhk_live_abc=1",
     MINIMAL + "[tls]\nca_file='nowhere.pem'",
     MINIMAL + "[network]\nresolver='localhost'",
+    MINIMAL + "[network]\ndatabase='db.example'",
+    MINIMAL + "[network]\ndatabase='postgresql://u:p@db.example:5432'",
+    MINIMAL + "[network]\ncache='u:p@redis.example:6379'",
+    MINIMAL + "[network]\ncache='redis.example:70000'",
+    MINIMAL + "[network]\ncache='redis.example:6379/0'",
+    MINIMAL + "[paths]\nserving_model=21",
+    MINIMAL + "[paths]\nserving_model='21/predict'",
     MINIMAL + "[paths]\npublic=['/a', 'b']",
     MINIMAL + "[paths]\nmlflow='/a/%2e%2E/b'",
     MINIMAL + "[issues]\nmaintenance=['soon']",
@@ -130,6 +137,17 @@ FAULTS = (
     "name='a'\n[hosts]\nregistry=1",
     "name='a'\nhosts='https://r'",
 )
+
+
+def test_where_the_stores_are_and_what_is_served() -> None:
+    """Host and port as they are written; a model's id is text."""
+    target = parse(
+        f"{MINIMAL}[paths]\nserving_model = '21'\n"
+        "[network]\ndatabase = 'db.x.rds.amazonaws.com:5432'\ncache = '[::1]:6379'\n"
+    )
+    assert target.paths.serving_model == "21"
+    assert target.network.stores() == {"database": "db.x.rds.amazonaws.com:5432", "cache": "[::1]:6379"}
+    assert parse(MINIMAL).network.stores() == {}
 
 
 def test_faults_of_a_file() -> None:

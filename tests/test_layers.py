@@ -113,6 +113,7 @@ PROBES_MAY = {
     "declare",
     "failures",
     "http",
+    "knock",
     "looking",
     "model",
     "probes",

@@ -469,6 +469,19 @@ def _resolver(text: str) -> str:
     return text
 
 
+def _place(text: str) -> str:
+    """``host:port`` as it is written; an IPv6 address stands in brackets."""
+    try:
+        parts = _split(f"http://{text}")
+        fits = parts.port is not None and not parts.path
+    except ValueError:
+        fits = False
+    if not fits:
+        msg = "must be a host and a port, such as 10.0.1.30:5432"
+        raise ValueError(msg)
+    return text
+
+
 def _repository(text: str) -> str:
     if text and not REPOSITORY.fullmatch(text):
         msg = "must be OWNER/NAME"
@@ -497,12 +510,15 @@ _RULES: Mapping[tuple[str, ...], Converter] = {
     ("paths", "mlflow_direct"): _direct_prefix,
     ("paths", "public"): _path,
     ("paths", "required"): _path,
+    ("paths", "serving_model"): _name,
     ("key", "env"): _variable,
     ("key", "second_env"): _variable,
     ("key", "admin_env"): _variable,
     ("aws", "endpoint_url"): _url,
     ("network", "control_host"): _url,
     ("network", "resolver"): _resolver,
+    ("network", "database"): _place,
+    ("network", "cache"): _place,
     ("owners", "repository"): _repository,
     ("owners", "github"): _handle,
     ("issues", "maintenance"): _window,

@@ -88,7 +88,7 @@ def _tls_failure(error: ssl.SSLError) -> Failure:
     return Failure(kind="tls", detail=detail, code=known.get(reason, "handshake"))
 
 
-def connect_failure(error: httpcore.ConnectError, where: str) -> Failure:
+def connect_failure(error: httpcore.ConnectError | OSError, where: str) -> Failure:
     """Why a TCP connection failed. Raises ProbeError when it is our own machine's doing."""
     numbers = [e.errno for e in _chain(error) if isinstance(e, OSError) and e.errno]
     if _OURS.intersection(numbers):

@@ -70,6 +70,7 @@ class Frozen(BaseModel):
 
 
 HostName = Literal["auth", "registry", "api"]
+StoreName = Literal["database", "cache"]
 
 
 class Hosts(Frozen):
@@ -86,12 +87,16 @@ class Hosts(Frozen):
 
 
 class Paths(Frozen):
-    """Paths on the registry host. ``mlflow`` None means: find the prefix by looking."""
+    """Paths on the registry host. ``mlflow`` None means: find the prefix by looking.
+
+    ``serving_model`` is the id of a model that is asked for a prediction; None: none is, for it is billed.
+    """
 
     mlflow: str | None = "/api/mlflow"
     mlflow_direct: str | None = "/mlflow"
     public: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    serving_model: str | None = None
 
 
 class KeyNames(Frozen):
@@ -125,10 +130,21 @@ class Tls(Frozen):
 
 
 class Network(Frozen):
-    """``resolver`` is ``address:port`` of a DNS server; ``control_host`` a URL known to be well."""
+    """``resolver`` is ``address:port`` of a DNS server; ``control_host`` a URL known to be well.
+
+    ``database`` and ``cache`` are ``host:port`` of the stores, for who looks from inside the VPC or through a
+    tunnel: they are greeted there, without a user or a key.
+    """
 
     control_host: str | None = None
     resolver: str | None = None
+    database: str | None = None
+    cache: str | None = None
+
+    def stores(self) -> dict[StoreName, str]:
+        """The stores that have an address here, by name."""
+        places: dict[StoreName, str | None] = {"database": self.database, "cache": self.cache}
+        return {name: place for name, place in places.items() if place is not None}
 
 
 class Timeouts(Frozen):

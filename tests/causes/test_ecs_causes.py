@@ -33,7 +33,7 @@ from _deaths import (
     used_facts,
 )
 from _evidence import unfounded
-from _facts import OUTSIDE, ecs_facts, gone, group, group_facts, outside, unavailable
+from _facts import OUTSIDE, answer, ecs_facts, gone, group, group_facts, outside, refusal, unavailable
 from test_diagnoses import behind_auth, behind_gateway, concluded, lines, named
 from test_remedies import bare_brackets, is_good_shell, unset
 
@@ -42,6 +42,7 @@ from hokusai_probe.diagnose import Conclusion
 from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.ecs_tasks import ServiceTasks, StoppedTask
 from hokusai_probe.probes.revisions import Family
+from hokusai_probe.probes.serving import ServingFacts
 
 State = dict[str, Facts]
 EMPTY = group_facts(gateway=group("gateway"))
@@ -258,6 +259,37 @@ def test_a_secret_that_was_deleted_with_its_variable_was_taken_away(real: Catalo
     """Perhaps: what no longer exists is not missed for certain."""
     found, causes = present(quiet(SECOND, **LOST_SECRET, secrets_and_parameters=store_facts()), real)
     assert (causes, named(found, "undecided")) == (set(), {"task-definition-lacks-secret"})
+
+
+NO_TOKEN = refusal(500, "HuggingFace token not configured", path="/api/v1/models/21/predict")
+UNSERVED = ServingFacts(
+    model="21", info=answer(body={"model_id": "21"}, path="/api/v1/models/21/info"), prediction=NO_TOKEN
+)
+LOST_KEY = revision(1, secrets=("HUGGINGFACE_API_KEY",), secret_refs={"HUGGINGFACE_API_KEY": TOKEN})
+FAMILY = Family(name="gateway", newest=revision(2), earlier=(LOST_KEY,))
+
+
+def test_a_prediction_that_lacks_a_secret_is_explained_by_the_one_that_was_lost(real: Catalogue) -> None:
+    """The gateway's words name what the variable is about; a secret for something else explains nothing."""
+    about_it = quiet(SECOND, **LOST_SECRET | {"revisions": family_facts(gateway=FAMILY)}, serving=UNSERVED)
+    other = quiet(SECOND, **LOST_SECRET, serving=UNSERVED)
+    found, elsewhere = concluded(real, about_it.values()), concluded(real, other.values())
+
+    assert lines(found, "present") == lines(elsewhere, "present")
+    assert lines(found, "present") == ["confirmed task-definition-lacks-secret gateway"]
+    assert (found.unexplained, elsewhere.unexplained) == ((), ("model-can-be-served",))
+    assert unfounded(found.diagnoses, about_it.values()) == []
+
+
+def test_a_prediction_that_lacks_a_secret_is_undecided_from_outside(real: Catalogue) -> None:
+    """Whether the revision has lost it, only AWS tells; a prediction that fails otherwise is open."""
+    found = concluded(real, (*outside().values(), UNSERVED), OUTSIDE)
+    assert (named(found, "present"), found.unexplained) == (set(), ())
+    assert "task-definition-lacks-secret" in named(found, "undecided")
+
+    late = UNSERVED.model_copy(update={"prediction": refusal(504, "Model 30 did not answer")})
+    found = concluded(real, (*outside().values(), late), OUTSIDE)
+    assert (named(found, "undecided"), found.unexplained) == (set(), ("model-can-be-served",))
 
 
 def test_a_deployment_that_fails_beside_the_old_tasks_has_its_reason_named(real: Catalogue) -> None:

@@ -24,13 +24,16 @@ from test_remedies import bare_brackets, is_good_shell, typed, unset
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Case, Catalogue
 from hokusai_probe.engine import arguments_of
-from hokusai_probe.http import Answer
+from hokusai_probe.failures import Failure
+from hokusai_probe.http import Answer, Resolution
+from hokusai_probe.knock import Heard
 from hokusai_probe.model import Facts, Observation
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts, LifecycleRule
 from hokusai_probe.probes.artifact_durability import ArtifactDurabilityFacts
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts
 from hokusai_probe.probes.cache_effect import CacheEffectFacts
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
+from hokusai_probe.probes.direct_stores import DirectStoresFacts, StoreSeen
 from hokusai_probe.probes.gateway_stores import stores_seen
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
@@ -301,6 +304,48 @@ def test_a_healthy_platform_has_none_of_them(real: Catalogue) -> None:
         "mlflow-database-unreachable", "mlflow-database-password-wrong",
     }  # fmt: skip
     assert denied - named(found, "ruled_out") == set()
+
+
+def greeted(**said: Any) -> Facts:
+    """A database that says this to us directly."""
+    found = Resolution(name="db.example", addresses=("10.0.3.7",))
+    place = {"place": "db.example:5432", "protocol": "postgres", "resolution": found}
+    return DirectStoresFacts(database=StoreSeen.model_validate({**place, "heard": Heard(**said)}))
+
+
+SILENCE = greeted(failure=Failure(kind="connect-timeout", detail="connecting to 10.0.3.7:5432 timed out"))
+COMPLAINS = {"gateway_stores": stores("connection timeout expired")}
+
+
+def test_a_database_that_answers_us_is_not_unavailable(real: Catalogue) -> None:
+    """It is ruled out from outside alone: whoever cannot reach it has another trouble."""
+    facts = without_aws(seen(**COMPLAINS)) | {"direct": greeted(connected=True, word="tls")}
+    found = concluded(real, facts.values(), OUTSIDE)
+    assert "database-unavailable" in named(found, "ruled_out")
+
+
+def test_a_database_that_is_silent_to_us_as_well_may_be_unavailable(real: Catalogue) -> None:
+    """From outside alone it stays open, with our own silence as evidence; RDS decides."""
+    facts = without_aws(seen(**COMPLAINS)) | {"direct": SILENCE}
+    found = concluded(real, facts.values(), OUTSIDE)
+    (open_one,) = [d for d in found.diagnoses if d.cause == "database-unavailable"]
+    assert (open_one.status, "database-answers-directly" in open_one.explains) == ("undecided", True)
+    assert "no Postgres answers us at db.example:5432" in [e.text for e in open_one.evidence]
+    assert unfounded(found.diagnoses, facts.values()) == []
+    assert found.unexplained == ()
+
+    stopped = seen(**COMPLAINS, database_instance=RDS.model_copy(update={"status": "stopped"}))
+    decided = concluded(real, (*stopped.values(), SILENCE))
+    assert lines(decided, "present") == ["confirmed database-unavailable database"]
+    assert decided.unexplained == ()
+
+
+def test_our_silence_alone_says_nothing_of_the_database(real: Catalogue) -> None:
+    """The gateway reaches it, and the way from here may be shut."""
+    facts = without_aws(seen()) | {"direct": SILENCE}
+    found = concluded(real, facts.values(), OUTSIDE)
+    assert "database-unavailable" not in named(found, "present") | named(found, "undecided")
+    assert "database-answers-directly" not in found.unexplained
 
 
 ALIKE: dict[str, dict[str, Facts]] = {

@@ -20,8 +20,9 @@ from data_side import asynchronous, network
 from moto import mock_aws
 from moto.rds.models import RDSBackend
 
+from hokusai_probe.knock import heard
 from hokusai_probe.sandbox import postgres
-from hokusai_probe.sandbox.database import Database, DatabasePlaces, Instance, Instances
+from hokusai_probe.sandbox.database import Database, Instance, Instances, StorePlaces
 from hokusai_probe.sandbox.database_front import Condition, Engine, Facts, condition_of
 from hokusai_probe.sandbox.faults import Do, Fault, write_table
 from hokusai_probe.sandbox.identity import REGION
@@ -96,7 +97,7 @@ def ask(address: str, timeout_s: int = 2, **changes: object) -> str:
 async def running(server: Postgres, directory: Path) -> AsyncIterator[Box]:
     """A database that follows its control plane."""
     net, faults = network(), directory / "faults.json"
-    places = DatabasePlaces(net, HOST, faults, directory / "network.json", 10.0)
+    places = StorePlaces(net, HOST, faults, directory / "network.json", 10.0)
     addresses: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         database = Database(server, places, addresses)
@@ -170,6 +171,39 @@ async def test_each_way_has_its_own_faults(server: Postgres, tmp_path: Path) -> 
     assert after == ("1", "1")
     assert is_refused(f"{box.network}.30")
     assert is_refused(f"{box.network}.32")
+
+
+@asynchronous
+async def test_a_prober_in_the_vpc_has_a_door_of_its_own(server: Postgres, tmp_path: Path) -> None:
+    """It shares the server's fate, and neither the gateway's faults nor its rules."""
+    async with running(server, tmp_path) as box:
+        address = f"{box.network}.33"
+
+        async def said() -> object:
+            found = await heard("postgres", HOST, address, 5432, 0.3)
+            return found.word or (found.failure and found.failure.kind)
+
+        seen = {"well": await said()}
+        await box.fault("gateway->database", refuse=True)
+        seen["a fault of the gateway's way"] = await said()
+        await box.fault("")
+        places = {f"{box.network}.30": "database"}
+        write_network(tmp_path / "network.json", NetworkTable(places, {}, {"client-vpn": {}}))
+        await box.database.follow()
+        seen["barred"] = await said()
+        write_network(tmp_path / "network.json", NetworkTable())
+        box.database.crash()
+        await box.database.follow()
+        seen["crashed"] = await said()
+        await box.set(replace(WELL, status="stopped"))
+        seen["stopped"] = await said()
+    assert seen == {
+        "well": "no-tls",
+        "a fault of the gateway's way": "no-tls",
+        "barred": "connect-timeout",
+        "crashed": "refused",
+        "stopped": "connect-timeout",
+    }
 
 
 def is_refused(address: str) -> bool:

@@ -183,6 +183,7 @@ def test_who_may_connect_to_whom(laid: Layout) -> None:
         ("auth", 8000, "load-balancer"), ("gateway", 8001, "load-balancer"),
         ("mlflow", 5000, "load-balancer"), ("mlflow", 5000, "gateway"), ("cache", 6379, "gateway"),
         ("database", 5432, "auth"), ("database", 5432, "gateway"), ("database", 5432, "mlflow"),
+        ("cache", 6379, "client-vpn"), ("database", 5432, "client-vpn"),
     }  # fmt: skip
 
 

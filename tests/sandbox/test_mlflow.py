@@ -29,7 +29,7 @@ from data_side import (
 
 from hokusai_probe.sandbox import postgres
 from hokusai_probe.sandbox.certificates import Authority
-from hokusai_probe.sandbox.database import Database, DatabasePlaces
+from hokusai_probe.sandbox.database import Database, StorePlaces
 from hokusai_probe.sandbox.dns import DnsServer
 from hokusai_probe.sandbox.faults import Fault, write_table
 from hokusai_probe.sandbox.health import HealthChecks
@@ -420,7 +420,7 @@ async def store(directory: Path) -> AsyncIterator[tuple[str, dict[str, str]]]:
         server = Postgres(copied, place, directory / "database.log")
         server.start()
         stack.push_async_callback(names.close)
-        places = DatabasePlaces(net, "db.z.test", faults, directory / "network.json", 10.0)
+        places = StorePlaces(net, "db.z.test", faults, directory / "network.json", 10.0)
         await Database(server, places, {}).start(stack)
         yield net, settings
 

@@ -140,7 +140,7 @@ _CONTRACT = {
     *(f"task.{s}.arn" for s in _S), *(f"task_definition.{s}" for s in _S), *(f"family.{s}" for s in _S),
     *(f"container.{s}" for s in _S), *(f"image.{s}.{i}" for s in _S for i in _IMAGES),
     *(f"log_group.{s}" for s in _S), *(f"discovery.{s}" for s in _S),
-    *(f"security_group.{s}" for s in (*_S, "load-balancer", "cache", "database")),
+    *(f"security_group.{s}" for s in (*_S, "load-balancer", "cache", "database", "client-vpn")),
     *(f"load_balancer.{b}" for b in _L), *(f"dns_name.{b}" for b in _L), *(f"host.{b}" for b in _L),
     *(f"certificate.{b}" for b in _L), *(f"listener.{b}.{p}" for b in _L for p in ("http", "https")),
     "rule.auth.health", "rule.auth.api", "rule.registry.mlflow", "rule.registry.api_mlflow",

@@ -16,7 +16,7 @@ from moto.ecs.models import EC2ContainerServiceBackend, ecs_backends
 from hokusai_probe.sandbox import served_cache
 from hokusai_probe.sandbox.control_plane import MotoControlPlane
 from hokusai_probe.sandbox.identity import REGION
-from hokusai_probe.sandbox.network import CLIENT, NetworkView
+from hokusai_probe.sandbox.network import CLIENT, CLIENT_VPN, NetworkView
 from hokusai_probe.sandbox.network_state import NetworkWatch
 from hokusai_probe.sandbox.served_ecs import ContainerRecord, ServedEcs, TaskRecord
 from hokusai_probe.sandbox.state import Endpoint
@@ -218,6 +218,19 @@ def test_a_cache_that_is_moved_to_another_group(place: Place) -> None:
     (node,) = cache.describe_cache_clusters()["CacheClusters"]
     assert (before, place.dropped(GATEWAY, f"{NET}.25", 6379)) == (False, True)
     assert node["SecurityGroups"] == [{"SecurityGroupId": other, "Status": "active"}]
+
+
+def test_a_prober_in_the_vpc_is_judged_like_anybody(place: Place) -> None:
+    """Its Client VPN endpoint is in subnet a and has a security group, which a store admits or not."""
+    group = place.client("ec2").create_security_group(
+        GroupName="vpn", Description="vpn", VpcId=place.names["vpc"]
+    )
+    before = place.dropped(CLIENT_VPN, f"{NET}.25", 6379)
+    place.names["security_group.client-vpn"] = group["GroupId"]
+    place.admit("cache", 6379, UserIdGroupPairs=[{"GroupId": group["GroupId"]}])
+    there = {part.name: part for part in place.watch().snapshot().parts}[CLIENT_VPN]
+    assert (before, place.dropped(CLIENT_VPN, f"{NET}.25", 6379)) == (True, False)
+    assert (there.nodes[0].subnet, there.groups) == (place.names["subnet.a"], {group["GroupId"]})
 
 
 def test_a_task_is_where_its_service_says(place: Place) -> None:

@@ -238,12 +238,15 @@ def _paths(rule: dict[str, Any]) -> list[str]:
 
 
 def test_security_groups_admit_by_reference(prober: Prober) -> None:
-    """Each service admits the load balancers on its port; MLflow and the cache admit the gateway too."""
+    """Each service admits the load balancers on its port; MLflow and the cache admit the gateway too.
+
+    The cache admits the Client VPN endpoint besides, as the database does.
+    """
     names = prober.box.names
     keys = ("auth", "gateway", "mlflow", "cache")
     with prober.aws("ec2") as ec2:
         groups = ec2.describe_security_groups(GroupIds=[names[f"security_group.{key}"] for key in keys])
-    known = {names[f"security_group.{key}"]: key for key in (*keys, "load-balancer")}
+    known = {names[f"security_group.{key}"]: key for key in (*keys, "load-balancer", "client-vpn")}
     admitted = {
         known[group["GroupId"]]: sorted(
             (known[pair["GroupId"]], permission["FromPort"])
@@ -256,7 +259,7 @@ def test_security_groups_admit_by_reference(prober: Prober) -> None:
         "auth": [("load-balancer", 8000)],
         "gateway": [("load-balancer", 8001)],
         "mlflow": [("gateway", 5000), ("load-balancer", 5000)],
-        "cache": [("gateway", 6379)],
+        "cache": [("client-vpn", 6379), ("gateway", 6379)],
     }
 
 

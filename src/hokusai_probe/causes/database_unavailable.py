@@ -13,6 +13,7 @@ from hokusai_probe.causes._stores import (
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
+from hokusai_probe.probes.direct_stores import DirectStoresFacts
 from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
@@ -36,6 +37,7 @@ def database_unavailable(
     api: MlflowApiFacts | None,
     registration: RegistrationFacts | None,
     instance: DatabaseInstanceFacts | None,
+    direct: DirectStoresFacts | None,
 ) -> Iterator[Case]:
     """RDS says that the instance is stopped, full, failed, being made, or that there is none.
 
@@ -48,8 +50,27 @@ def database_unavailable(
     yield Case(
         subject="database",
         breaks=("database",),
-        claims=(heard("the database does not answer", unreached), _state(instance)),
+        claims=(
+            heard("the database does not answer", unreached),
+            _state(instance),
+            *_from_here(direct, heard_of=unreached is not None),
+        ),
         remedy=_remedy(instance),
+    )
+
+
+def _from_here(direct: DirectStoresFacts | None, *, heard_of: bool) -> Iterator[Claim]:
+    """What answers us is there. Where nothing does and nobody complains, the way from here may be shut."""
+    seen = direct.database if direct else None
+    if seen is None or seen.heard is None:
+        return
+    word = seen.heard.word is not None
+    yield claim(
+        f"no Postgres answers us at {seen.place}",
+        False if seen.answers else (heard_of or None),
+        by=DirectStoresFacts,
+        fact="database.heard.word" if word else "database.heard.connected",
+        value=seen.heard.word if word else seen.heard.connected,
     )
 
 

@@ -12,7 +12,13 @@ from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.revisions import RevisionsFacts
 from hokusai_probe.probes.secrets_and_parameters import SecretsAndParametersFacts
+from hokusai_probe.probes.serving import ServingFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
+
+_SERVING = "authenticated/serving"
+_LACKS = "the revision in use lacks a secret that the one before it had"
+_COMMON = frozenset({"token", "secret", "password", "auth"})
+_SHORTEST = 4
 
 
 @cause(
@@ -34,6 +40,7 @@ def task_definition_lacks_secret(
     revisions: RevisionsFacts | None,
     ecs: EcsServicesFacts | None,
     stores: SecretsAndParametersFacts | None,
+    serving: ServingFacts | None,
 ) -> Iterator[Case]:
     """The revision in use does not fill a variable from a secret, as the one before it did.
 
@@ -43,9 +50,8 @@ def task_definition_lacks_secret(
     """
     if definitions is None:
         seen = Seen(hosts, api, paths, ecs, None)
-        yield from unseen(
-            seen, "the revision in use lacks a secret that the one before it had", RevisionsFacts
-        )
+        yield from unseen(seen, _LACKS, RevisionsFacts)
+        yield from _not_served(serving)
     if definitions is None or revisions is None or ecs is None:
         return
     for service, family in revisions.families.items():
@@ -54,7 +60,40 @@ def task_definition_lacks_secret(
         for name in sorted(lost):
             before = family.earlier[lost[name]]
             if used and name in before.secret_refs:
-                yield _case(service, used, (name, before), lost[name], ecs, stores)
+                case = _case(service, used, (name, before), lost[name], ecs, stores)
+                yield _with_serving(case, name, serving) if service == "gateway" else case
+
+
+def _not_served(serving: ServingFacts | None) -> Iterator[Case]:
+    """Outside eyes see a prediction fail for want of a secret, and not whether a revision has lost one."""
+    if serving is not None and serving.lacks:
+        claims = (_complaint(serving), claim(_LACKS, None, by=RevisionsFacts))
+        yield Case(subject="gateway", breaks=(_SERVING,), claims=claims)
+
+
+def _with_serving(case: Case, name: str, serving: ServingFacts | None) -> Case:
+    """The case, with a prediction that fails for want of just this secret."""
+    if serving is None or not _speaks_of(name, serving.lacks):
+        return case
+    return case.model_copy(
+        update={"breaks": (*case.breaks, _SERVING), "claims": (*case.claims, _complaint(serving))}
+    )
+
+
+def _speaks_of(name: str, words: str) -> bool:
+    """Whether words are about a variable: HUGGINGFACE_API_KEY is what ``HuggingFace token`` is about."""
+    own = (part for part in name.lower().split("_") if len(part) >= _SHORTEST and part not in _COMMON)
+    return any(part in words.lower() for part in own)
+
+
+def _complaint(serving: ServingFacts) -> Claim:
+    return claim(
+        f"a prediction of model {serving.model} is refused for want of a secret: {serving.lacks}",
+        holds=True,
+        by=ServingFacts,
+        fact="prediction.status",
+        value=serving.prediction.status if serving.prediction else None,
+    )
 
 
 def _case(

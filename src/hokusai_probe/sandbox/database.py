@@ -6,8 +6,9 @@ vanish, one that is deleted loses its name, a new master password is the server'
 ``max_connections`` of its parameter group holds from the next reboot or start on, as RDS has it for static
 parameters ("Working with parameter groups", RDS user guide).
 
-There are two doors: one for the gateway and everybody else, and one for MLflow, whose way leads there alone
-(`services.mlflow`): libpq cannot choose the address it connects from, and each way has its own faults.
+There are three doors: one for the gateway and everybody else, one for MLflow, whose way leads there alone
+(`services.mlflow`): libpq cannot choose the address it connects from, and each way has its own faults. The
+third is for a prober in the VPC (`network.CLIENT_VPN`).
 """
 
 import asyncio
@@ -21,13 +22,17 @@ from hokusai_probe.sandbox.blackhole import BlackHole
 from hokusai_probe.sandbox.database_front import Door, Engine, Facts, condition_of
 from hokusai_probe.sandbox.faults import FaultTable
 from hokusai_probe.sandbox.identity import DATABASE_PORT, REGION
-from hokusai_probe.sandbox.network import NetworkView
+from hokusai_probe.sandbox.network import CLIENT_VPN, NetworkView
 from hokusai_probe.sandbox.postgres import DEFAULT_MAX_CONNECTIONS, Postgres, PostgresBrokenError
 from hokusai_probe.sandbox.services.mlflow_way import DATABASE_HOST, DOOR_HOST, NOWHERE_HOST
 
 if TYPE_CHECKING:
     from moto.rds.models import DBInstance
 
+PROBER_DATABASE_HOST = 33
+"""Where a prober in the VPC finds the database."""
+
+PROBER_EDGE = "client->database"
 _MASTER = "mlflow"
 _RUNNING = frozenset(
     {
@@ -107,8 +112,8 @@ class Instances:
 
 
 @dataclass(frozen=True, slots=True)
-class DatabasePlaces:
-    """Where the database is and what it is told.
+class StorePlaces:
+    """Where a store is and what it is told.
 
     Attributes:
         network: The sandbox's network, ``127.A.B``.
@@ -136,13 +141,14 @@ class Database:
 
     """
 
-    def __init__(self, postgres: Postgres, places: DatabasePlaces, addresses: dict[str, str]) -> None:
+    def __init__(self, postgres: Postgres, places: StorePlaces, addresses: dict[str, str]) -> None:
         self._postgres = postgres
         self._places = places
         self._addresses = addresses
         self._view = NetworkView(places.decisions)
         self._others = self._door(DATABASE_HOST, "gateway->database")
         self._mlflows = self._door(DOOR_HOST, "mlflow->database")
+        self._probers = self._door(PROBER_DATABASE_HOST, PROBER_EDGE)
         self._nowhere = BlackHole()
         self._read: Callable[[], Instance | None] | None = None
         self._instance: Instance | None = None
@@ -193,8 +199,10 @@ class Database:
 
     async def _show(self) -> None:
         denied = self._view.dropped(_MASTER, self._others.address, DATABASE_PORT)
+        barred = self._view.dropped(CLIENT_VPN, self._others.address, DATABASE_PORT)
         await self._others.show(condition_of(self._facts(self._others, dropped=False)))
         await self._mlflows.show(condition_of(self._facts(self._mlflows, dropped=denied)))
+        await self._probers.show(condition_of(self._facts(self._probers, dropped=barred)))
 
     def _facts(self, door: Door, *, dropped: bool) -> Facts:
         return Facts(self._is_there, self._engine, door.standing(), dropped)
@@ -252,5 +260,6 @@ class Database:
     async def _close(self) -> None:
         await self._others.close()
         await self._mlflows.close()
+        await self._probers.close()
         self._nowhere.close()
         self._postgres.kill()

@@ -1,10 +1,11 @@
-"""The doors of the database: TCP in front of the server's socket, with the faults of the edge.
+"""The doors of the stores: TCP in front of the server, with the faults of the edge.
 
-A door is an address on the database's port. Whether it is open follows from the facts of the moment
-(`condition_of`): as in a network, a connect is refused where nothing listens and hangs where packets vanish.
-Connections that stand share the fate of new ones: cut where nothing listens any more, frozen where packets
-vanish or the server hangs, going on when that ends. For security groups that is a simplification: AWS lets a
-tracked connection run on until it times out (EC2 user guide, "Security group connection tracking").
+A door is an address on the store's port; the database has three, the cache one. Whether it is open follows
+from the facts of the moment (`condition_of`): as in a network, a connect is refused where nothing listens and
+hangs where packets vanish. Connections that stand share the fate of new ones: cut where nothing listens any
+more, frozen where packets vanish or the server hangs, going on when that ends. For security groups that is a
+simplification: AWS lets a tracked connection run on until it times out (EC2 user guide, "Security group
+connection tracking").
 
 A fault with ``every`` meets each third connection only, which is accepted first: one that is dropped is never
 answered, one that is refused or reset is reset. A delay holds each answer back.
@@ -63,10 +64,10 @@ class Door:
 
     Args:
         address: Where it is.
-        port: The database's port.
+        port: The store's port.
         edge: Whose connections come through it.
-        host: The name that the database goes by, for faults that match on it.
-        server: The server's Unix socket.
+        host: The name that the store goes by, for faults that match on it.
+        server: The server's Unix socket, or its address and port.
         faults: The faults of the edge.
         time_scale: How many times faster than the platform; a fault's delay is divided by it.
 
@@ -78,7 +79,7 @@ class Door:
         port: int,
         edge: str,
         host: str,
-        server: Path,
+        server: Path | tuple[str, int],
         faults: FaultTable,
         time_scale: float,
     ) -> None:
@@ -159,12 +160,17 @@ class Door:
         if do.refuse or do.reset:
             return False
         await self._flowing.wait()
-        far_reader, far_writer = await asyncio.open_unix_connection(self._server)
+        far_reader, far_writer = await self._far()
         try:
             await self._relay((reader, writer), (far_reader, far_writer), do.delay_s / self._time_scale)
         finally:
             far_writer.transport.abort()
         return True
+
+    async def _far(self) -> "_Stream":
+        if isinstance(self._server, Path):
+            return await asyncio.open_unix_connection(self._server)
+        return await asyncio.open_connection(*self._server)
 
     async def _relay(self, near: "_Stream", far: "_Stream", delay_s: float) -> None:
         """Carry bytes both ways until either side ends."""

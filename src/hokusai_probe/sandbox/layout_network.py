@@ -29,6 +29,8 @@ _ADMITTED: Sequence[tuple[str, str, int]] = (
     ("mlflow", "gateway", PORTS["mlflow"]),
     ("cache", "gateway", 6379),
     *(("database", service, 5432) for service in SERVICES),
+    ("cache", "client-vpn", 6379),
+    ("database", "client-vpn", 5432),
 )
 """Which security group admits which other one on which port."""
 
@@ -126,7 +128,7 @@ class _Network:
             self._ec2.associate_route_table(table.id, subnet_id=subnet)
 
     def _security_groups(self) -> None:
-        for key in ("load-balancer", *SERVICES, "cache", "database"):
+        for key in ("load-balancer", *SERVICES, "cache", "database", "client-vpn"):
             stem = SHORT.get(key, key)
             name = self._identity.named(f"{stem}-sg")
             group = self._ec2.create_security_group(name, stem, self._vpc, tags=self._tags(f"{stem}-sg"))

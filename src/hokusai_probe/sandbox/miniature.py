@@ -16,16 +16,25 @@ from moto.moto_api._internal import mock_random
 
 from hokusai_probe.sandbox import control_plane, served_acm, targetfile
 from hokusai_probe.sandbox.aws_side import PROBER_CREDENTIALS, AwsSide
+from hokusai_probe.sandbox.cache_front import PROBER_CACHE_HOST, CacheFront, exists
 from hokusai_probe.sandbox.certificates import Authority
 from hokusai_probe.sandbox.clock import PlatformClock
 from hokusai_probe.sandbox.control_plane import MotoControlPlane
-from hokusai_probe.sandbox.database import Database, DatabasePlaces, Instances
+from hokusai_probe.sandbox.database import PROBER_DATABASE_HOST, Database, Instances, StorePlaces
 from hokusai_probe.sandbox.dns import DnsServer
-from hokusai_probe.sandbox.early import CACHE_HOST, TIME_SCALE, Early, SandboxBrokenError, start_cache
+from hokusai_probe.sandbox.early import (
+    CACHE_HOST,
+    CACHE_PORT,
+    TIME_SCALE,
+    Early,
+    SandboxBrokenError,
+    start_cache,
+)
 from hokusai_probe.sandbox.ecs import Reconciler
 from hokusai_probe.sandbox.health import HealthChecks
 from hokusai_probe.sandbox.identity import (
     ACCESS_KEY_ID,
+    DATABASE_PORT,
     MLFLOW_PREFIX,
     PORTS,
     REGION,
@@ -82,6 +91,7 @@ class Miniature:
     balancers: Mapping[str, LoadBalancer]
     fronts: dict[str, dict[int, Endpoint]]
     cache: Cache
+    cache_front: CacheFront
     network: NetworkWatch
     database: Database
     aws: AwsSide
@@ -121,6 +131,7 @@ class Miniature:
         await asyncio.to_thread(self.reconciler.tick)
         self.network.refresh()
         await self.database.follow()
+        await self.cache_front.follow()
         await self.aws.refresh()
         await self.surroundings.control.refresh()
         for key, balancer in self.balancers.items():
@@ -186,6 +197,8 @@ class Miniature:
             trail=self.early.identity.trail(),
             resolver=f"{self.resolver[0]}:{self.resolver[1]}",
             control_host=self.surroundings.control_url,
+            database=f"{self.early.ip(PROBER_DATABASE_HOST)}:{DATABASE_PORT}",
+            cache=f"{self.early.ip(PROBER_CACHE_HOST)}:{CACHE_PORT}",
             ca_file=self.early.runtime.ca_file,
             time_scale=TIME_SCALE,
             accepted=self.scenario.accepted,
@@ -248,8 +261,18 @@ async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
         network.refresh()
         yield Miniature(
             scenario, early, plane, endpoint, resolver, layout, reconciler, health, balancers, fronts, cache,
-            network, database, aws, surroundings,
+            _cache_front(early, layout, cache, stack), network, database, aws, surroundings,
         )  # fmt: skip
+
+
+def _cache_front(early: Early, layout: Layout, cache: Cache, stack: AsyncExitStack) -> CacheFront:
+    runtime = early.runtime
+    host = layout.cache_host().lower()
+    places = StorePlaces(early.places.network, host, runtime.faults, runtime.decisions, TIME_SCALE)
+    account, names = early.identity.account, layout.names
+    front = CacheFront(places, lambda: exists(account, names), lambda: cache.child.alive)
+    stack.push_async_callback(front.close)
+    return front
 
 
 def _health(
@@ -301,7 +324,7 @@ async def _start_database(
     plane: MotoControlPlane, early: Early, resolver: tuple[str, int], stack: AsyncExitStack
 ) -> Database:
     runtime, host = early.runtime, early.identity.database_host()
-    places = DatabasePlaces(early.places.network, host, runtime.faults, runtime.decisions, TIME_SCALE)
+    places = StorePlaces(early.places.network, host, runtime.faults, runtime.decisions, TIME_SCALE)
     database = Database(early.database, places, plane.extra_addresses)
     try:
         await database.start(stack)

@@ -51,7 +51,8 @@ def _per_load_balancer() -> Iterator[str]:
 def _single() -> Iterator[str]:
     yield from ("cluster", "vpc", "subnet.a", "subnet.b", "acl.a", "acl.b", "database", "cache", "namespace")
     yield from ("zone", "hosted_zone", "account", "region", "role.execution", "role.task")
-    yield from ("security_group.load-balancer", "security_group.cache", "security_group.database")
+    stores = ("load-balancer", "cache", "database", "client-vpn")
+    yield from (f"security_group.{one}" for one in stores)
     yield from (f"secret.{name}" for name in ("database", "redis", "auth", "huggingface"))
     yield from (f"parameter.{name}" for name in ("redis_endpoint", "redis_port", "database_url"))
 

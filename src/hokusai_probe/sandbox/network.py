@@ -41,6 +41,13 @@ HTTPS = 443
 CLIENT, CACHE, DATABASE, SITE, STORAGE = "client", "cache", "database", "site", "storage"
 """Parts that are not tasks. Load balancers are ``load-balancer.KEY``, tasks ``SERVICE/ADDRESS``."""
 
+CLIENT_VPN = "client-vpn"
+"""Where a prober is that looks at the stores themselves: the network interface of an AWS Client VPN endpoint.
+
+What comes through it has the endpoint's address in its subnet and is judged by the endpoint's security groups
+("Client VPN authorization rules" and "Security groups", AWS Client VPN administrator guide).
+"""
+
 CLIENT_ADDRESS, NAT_ADDRESS = "198.51.100.7", "198.51.100.8"
 """Where the prober and the tasks' NAT gateway are on the internet (RFC 5737: for documentation)."""
 
@@ -320,7 +327,7 @@ def compiled(snapshot: Snapshot) -> NetworkTable:
             target.name: ports
             for target in snapshot.parts
             if target is not source
-            and target.name != CLIENT
+            and target.name not in (CLIENT, CLIENT_VPN)
             and (ports := open_ports(snapshot.rules, source, target))
         }
         for source in snapshot.parts

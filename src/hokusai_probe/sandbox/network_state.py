@@ -19,6 +19,7 @@ from hokusai_probe.sandbox.network import (
     CACHE,
     CLIENT,
     CLIENT_ADDRESS,
+    CLIENT_VPN,
     DATABASE,
     ELB_EPHEMERAL,
     SITE,
@@ -49,6 +50,7 @@ INNER_OFFSET = 10
 """How much further on they listen for the sandbox's own parts."""
 
 SITE_HOST, STORAGE_HOST, DATABASE_HOST = 6, 22, 30
+_CLIENT_VPN_HOST = 34
 
 _SITE_ADDRESS, _STORAGE_ADDRESS = "203.0.113.6", "203.0.113.22"
 
@@ -160,11 +162,12 @@ class NetworkWatch:
         yield outside(STORAGE, _STORAGE_ADDRESS)
         yield self._store(CACHE, CACHE_HOST, self._cache_groups())
         yield self._store(DATABASE, DATABASE_HOST, self._database_groups())
+        yield self._store(CLIENT_VPN, _CLIENT_VPN_HOST, ())
 
     def _store(self, name: str, host: int, groups: Sequence[str]) -> Part:
         node = self._node(f"{self._network}.{host}", self._names.get(f"subnet.{HOME[name]}", ""))
         own = groups or [self._names.get(f"security_group.{name}", "")]
-        return Part(name, (node,), frozenset(own))
+        return Part(name, (node,), frozenset(own) - {""})
 
     def _cache_groups(self) -> Sequence[str]:
         backend = elasticache_backends[self._account][REGION]

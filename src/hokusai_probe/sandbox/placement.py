@@ -10,7 +10,14 @@ from moto.ec2.models import ec2_backends
 
 from hokusai_probe.sandbox.identity import REGION
 
-HOME: Mapping[str, str] = {"auth": "a", "gateway": "a", "mlflow": "b", "database": "a", "cache": "b"}
+HOME: Mapping[str, str] = {
+    "auth": "a",
+    "gateway": "a",
+    "mlflow": "b",
+    "database": "a",
+    "cache": "b",
+    "client-vpn": "a",
+}
 """The letter of a part's availability zone."""
 
 

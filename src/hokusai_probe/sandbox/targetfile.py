@@ -33,6 +33,9 @@ REQUIRED_PATHS = (
 )
 """Paths of the registry host without which the platform is of no use: contract section 4."""
 
+SERVING_MODEL = "21"
+"""The model that INC-42 is about; the sandbox's gateway predicts for any."""
+
 _AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S = 5.0, 30.0, 10.0, 60.0
 _WRITE_SCOPES = ["mlflow:read", "mlflow:write", "model:read", "model:write"]
 
@@ -48,6 +51,8 @@ class Facts:
     trail: str
     resolver: str
     control_host: str
+    database: str
+    cache: str
     ca_file: Path
     time_scale: float
     accepted: Sequence[str]
@@ -71,11 +76,17 @@ def target(facts: Facts) -> dict[str, object]:
             "mlflow_direct": "/mlflow",
             "public": PUBLIC_PATHS,
             "required": REQUIRED_PATHS,
+            "serving_model": SERVING_MODEL,
         },
         "key": {"env": "HOKUSAI_API_KEY"},
         **aws,
         "tls": {"ca_file": str(facts.ca_file)},
-        "network": {"control_host": facts.control_host, "resolver": facts.resolver},
+        "network": {
+            "control_host": facts.control_host,
+            "resolver": facts.resolver,
+            "database": facts.database,
+            "cache": facts.cache,
+        },
         "timeouts": {
             "connect_s": 2.0,
             "total_s": 8.0,
