@@ -15,7 +15,6 @@ from hokusai_probe.probes.log_tails import LogLine
 from hokusai_probe.probes.mlflow_stores import DESTINATION, DESTINATION_FLAG, MlflowStoresFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
-from hokusai_probe.text import clean
 
 FILE = "model.json"
 _LOOK_BACK_MS = 120_000
@@ -87,14 +86,14 @@ async def _errors(aws: AwsDoor, group: str) -> tuple[LogLine, ...]:
     answer = await aws.call(
         "logs", "filter_log_events", logGroupName=group, startTime=since, filterPattern='"An error occurred"'
     )
-    said = {
+    told = {
         found[0]: int(event["timestamp"])
         for event in answer.data.get("events", ())
-        if (found := _S3_SAID.search(str(event["message"])[:4000]))
+        if (found := _S3_SAID.search(str(event["message"])))
     }
     return tuple(
-        LogLine(at=datetime.fromtimestamp(at / 1000, UTC), text=clean(text, 300))
-        for text, at in list(said.items())[-5:]
+        LogLine(at=datetime.fromtimestamp(at / 1000, UTC), text=aws.said(text, 300))
+        for text, at in list(told.items())[-5:]
     )
 
 
