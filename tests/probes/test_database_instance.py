@@ -60,4 +60,4 @@ def test_events_are_kept_newest_last_and_cleaned() -> None:
         for minute in (30, 10, 20)
     ]
     assert [event.text[:8] for event in _events(items, clean)] == ["event 10", "event 20", "event 30"]
-    assert not any("\x1b" in event.text for event in _events(items))
+    assert not any("\x1b" in event.text for event in _events(items, clean))
