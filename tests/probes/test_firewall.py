@@ -189,6 +189,18 @@ DENIED_HTTPS = AclEntry(
 )
 ACL_ROWS = acl_facts(a=(ALL_IN, DENIED_HTTPS, ALL_OUT))
 
+
+def without(**changed: Any) -> SecurityGroupsFacts:
+    """Placed as ever, as far as it was read."""
+    return security_facts().model_copy(update=changed)
+
+
+UNREAD = "it was not all read in which subnets, and behind which ACLs, these are: "
+NOT_ALL_READ = skipped(
+    "cannot-tell",
+    f"{UNREAD}load-balancer.auth, auth, load-balancer.registry, gateway, load-balancer.main, mlflow, cache, "
+    "database",
+)
 ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     ("auth-admits-its-load-balancer", (security_facts(),), PASS),
     (
@@ -254,7 +266,34 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (SecurityGroupsFacts(unread={"database": DENIED}),),
         skipped("cannot-tell", "the security groups of database could not be read (denied)"),
     ),
+    (
+        "gateway-admits-its-load-balancers",
+        (SecurityGroupsFacts(unread={"load-balancer.main": DENIED}),),
+        skipped("cannot-tell", "the security groups of load-balancer.main could not be read (denied)"),
+    ),
     ("network-acls-let-traffic-pass", (acl_facts(), security_facts()), PASS),
+    ("network-acls-let-traffic-pass", (acl_facts(), without(cidrs={})), NOT_ALL_READ),
+    ("network-acls-let-traffic-pass", (NetworkAclsFacts(), security_facts()), NOT_ALL_READ),
+    (
+        "network-acls-let-traffic-pass",
+        (acl_facts(), without(unread={"cache": DENIED})),
+        skipped("cannot-tell", f"{UNREAD}cache"),
+    ),
+    (
+        "network-acls-let-traffic-pass",
+        (acl_facts(), without(failure=DENIED, edges=())),
+        skipped("cannot-tell", f"{UNREAD}all"),
+    ),
+    (
+        "network-acls-let-traffic-pass",
+        (acl_facts(), without(edges=())),
+        skipped("not-applicable", "nothing is known of who must reach whom"),
+    ),
+    (
+        "network-acls-let-traffic-pass",
+        (ACL_ROWS, without(cidrs={})),
+        failing("rule 90 of acl-a does not let port 443 out to 0.0.0.0/0 (subnet-a)"),
+    ),
     (
         "network-acls-let-traffic-pass",
         (ACL_ROWS, security_facts()),

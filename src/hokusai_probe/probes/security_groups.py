@@ -314,9 +314,9 @@ def _barred(facts: SecurityGroupsFacts, sources: str, target: str, *, works: boo
     """What bars the edges to a part. ``works``: it is seen to be reached, whatever the rules say."""
     if facts.failure is not None:
         return CannotTell(reason=f"ec2:DescribeSecurityGroups: {facts.failure.kind}")
-    unread = facts.unread.get(target)
+    unread = next(((n, f) for n, f in facts.unread.items() if n == target or n.startswith(sources)), None)
     if unread is not None:
-        return CannotTell(reason=f"the security groups of {target} could not be read ({unread.kind})")
+        return CannotTell(reason=f"the security groups of {unread[0]} could not be read ({unread[1].kind})")
     edges = facts.between(sources, target)
     if not edges:
         return NotApplicable(reason=f"nothing here connects from {sources.rstrip('.')} to {target}")
