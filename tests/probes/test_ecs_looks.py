@@ -489,6 +489,46 @@ def test_only_what_a_definition_refers_to_is_kept_of_the_accounts_secrets() -> N
     assert seen_by(secrets_and_parameters, Cloud({}), used_facts(), None) == SecretsAndParametersFacts()
 
 
+HOME = "arn:aws:ecs:us-east-1:123456789012:task-definition/gateway:1"
+ABROAD = (
+    "arn:aws:secretsmanager:us-east-1:999999999999:secret:shared/redis-a1b2c3",
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:hokusai/redis-a1b2c3",
+    "arn:aws:ssm:us-east-1:999999999999:parameter/hokusai/redis/port",
+)
+
+
+def test_what_another_account_or_region_has_is_not_missing(real: Catalogue) -> None:
+    """Our lists cannot have it: nothing is said of it, and where there is nothing else nothing is asked."""
+    for abroad in ABROAD:
+        one = revision(1, secret_refs={"T": abroad}).model_copy(update={"arn": HOME})
+        used = used_facts(gateway=one)
+        facts = seen_by(secrets_and_parameters, Cloud({}), used, None)
+        assert facts == SecretsAndParametersFacts(elsewhere=(abroad,))
+        assert facts.missing(abroad) is None
+        check = "parameters-exist" if ":ssm:" in abroad else "secrets-exist"
+        reason = f"of another account or region, which is not listed here: {abroad}"
+        assert told(real, check, facts, used) == ("skip", "cannot-tell", reason)
+        listed = SecretsAndParametersFacts(secrets=(), parameters=(), elsewhere=(abroad,))
+        assert told(real, check, listed, used) == ("skip", "cannot-tell", reason)
+
+
+def test_parameters_are_asked_for_fifty_spellings_at_a_time() -> None:
+    """DescribeParameters takes fifty values; a name without its slash is two of them."""
+    references = {f"V{n}": f"arn:aws:ssm:us-east-1:123456789012:parameter/p{n:03}" for n in range(60)}
+    everything = [f"/p{n:03}" for n in range(60)]
+
+    def described_parameters(params: Mapping[str, Any]) -> object:
+        values = params["ParameterFilters"][0]["Values"]
+        assert len(values) <= 50
+        return {"Parameters": [{"Name": name} for name in everything if name in values]}
+
+    cloud = Cloud({"describe_parameters": described_parameters})
+    used = used_facts(gateway=revision(1, secret_refs=references))
+    facts = seen_by(secrets_and_parameters, cloud, used, None)
+    assert len(cloud.asked) == 3
+    assert not any(facts.missing(reference) for reference in references.values())
+
+
 def test_events_and_deployments_of_a_service_are_read() -> None:
     """Only events that tell of deployments or trouble, newest first, without the service's name."""
     service = {

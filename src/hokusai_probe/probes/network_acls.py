@@ -75,13 +75,14 @@ class NetworkAclsFacts(Facts):
         found = [
             part for edge in edges for part in (edge.source, edge.target) if not self._joined(facts, edge)
         ]
-        return tuple(dict.fromkeys(part for part in found if not self._placed(facts, part)))
+        return tuple(dict.fromkeys(part for part in found if not self.places(facts, part)))
 
     def _joined(self, facts: SecurityGroupsFacts, edge: Edge) -> bool:
         source, target = facts.parts.get(edge.source), facts.parts.get(edge.target)
         return bool(source and target and set(source.subnets) & set(target.subnets))
 
-    def _placed(self, facts: SecurityGroupsFacts, part: str) -> bool:
+    def places(self, facts: SecurityGroupsFacts, part: str) -> bool:
+        """Whether all of a part's subnets are known, with their blocks of addresses and their ACLs."""
         one = facts.parts.get(part)
         subnets = one.subnets if one else ()
         known = (s in facts.cidrs and self.of_subnet.get(s) in self.acls for s in subnets)
