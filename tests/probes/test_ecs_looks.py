@@ -42,6 +42,7 @@ from hokusai_probe.declare import Catalogue
 from hokusai_probe.engine import judge
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Observation
+from hokusai_probe.probes._variables import STORES
 from hokusai_probe.probes.ecs_services import ecs_services
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts, Kind, ServiceTasks, ecs_tasks, ending, sorted_out
 from hokusai_probe.probes.images import Image, ImagesFacts, images
@@ -319,7 +320,7 @@ def test_every_check_of_these_looks_passes_somewhere_and_fails_somewhere(real: C
 
 def test_a_variable_that_moved_into_a_secret_is_not_lost() -> None:
     """Names count, wherever their values come from; those that other looks follow do not."""
-    before = revision(1, names=("REDIS_PORT", "DB_NAME", "BACKEND_STORE_URI"), secrets=("DB_PASSWORD",))
+    before = revision(1, names=("REDIS_PORT", "DB_NAME", *STORES), secrets=("DB_PASSWORD",))
     used = revision(2, secrets=("REDIS_PORT",))
     assert dict(family(before).lost("gateway", used)) == {"DB_PASSWORD": 0}
 

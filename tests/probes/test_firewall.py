@@ -21,10 +21,12 @@ from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts
 from hokusai_probe.probes import _firewall, network_acls, security_groups
 from hokusai_probe.probes._firewall import AclEntry, GroupRule, Part, admits, covers, refusing
+from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.load_balancer_attributes import LoadBalancerAttributesFacts
 from hokusai_probe.probes.network_acls import NetworkAclsFacts
 from hokusai_probe.probes.security_groups import SecurityGroupsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition
 
 PEER = Part(groups=("sg-peer",), subnets=("s",))
 INSIDE = ("10.0.1.0/24",)
@@ -343,3 +345,12 @@ def test_a_load_balancer_with_a_node_that_gets_through_is_not_cut_off() -> None:
     assert [d.rule for d in closed.dropped(placed, edge)] == [_firewall.LAST, _firewall.LAST]
     beside = placed.parts | {"auth": placed.parts["auth"].model_copy(update={"subnets": ("subnet-p",)})}
     assert closed.dropped(placed.model_copy(update={"parts": beside}), edge) == ()
+
+
+@pytest.mark.parametrize("name", BACKEND)
+def test_mlflow_is_to_reach_a_database_by_whichever_name_it_is_told_of_it(name: str) -> None:
+    """As an address or as a secret, in the platform's spelling and in MLflow's own."""
+    told_so = ({"addresses": {name: "postgresql://db.example/x"}}, {"secrets": (name,)})
+    for given in told_so:
+        assert security_groups._has_database(TaskDefinition(arn="m:1", **given))
+    assert not security_groups._has_database(TaskDefinition(arn="m:1", addresses={name: "sqlite:///x"}))
