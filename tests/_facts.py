@@ -274,7 +274,7 @@ def discovery_facts(**names: tuple[str, ...]) -> ServiceDiscoveryFacts:
     """Cloud Map with one zone and a name for each service, some changed; () is a name with no address."""
     known = dict.fromkeys(PORTS, ("10.0.1.10",)) | names
     return ServiceDiscoveryFacts(
-        zones=("hokusai.local",), names={f"{s}.hokusai.local": a for s, a in known.items()}
+        zones=("hokusai.local",), names={f"{s}.hokusai.local": a for s, a in known.items()}, hosted=()
     )
 
 

@@ -29,6 +29,9 @@ from hokusai_probe.text import clean
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
+Said = Callable[[str, int], str]
+"""How free text of AWS becomes a fact of at most so many characters: :meth:`AwsDoor.said`."""
+
 AwsFailureKind = Literal[
     "denied", "credentials-missing", "credentials-refused", "not-found", "throttled", "unreachable",
     "timeout", "error",
@@ -128,6 +131,13 @@ class AwsDoor:
         """Start no more calls. Those under way end at their own timeouts."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def said(self, text: str, limit: int) -> str:
+        """Free text of AWS as a fact may hold it: redacted, then cleaned and cut to ``limit`` characters.
+
+        In this order: of a secret that a cut divides, what is left has no longer the shape of one.
+        """
+        return clean(self._redactor.text(text), limit)
+
     async def call(self, service: str, method: str, **params: Any) -> AwsAnswer:
         """One call, as ``call("elbv2", "describe_rules", ListenerArn=...)``. Never raises for what AWS does.
 
@@ -196,8 +206,7 @@ class AwsDoor:
             data, truncated = work(self._client(service))
         except (BotoCoreError, ClientError) as e:
             failure = _failure(e)
-            detail = clean(self._redactor.text(failure.detail), 300)
-            return failure.model_copy(update={"detail": detail})
+            return failure.model_copy(update={"detail": self.said(failure.detail, 300)})
         return _without_values(data), truncated
 
     def _count(self) -> None:

@@ -8,6 +8,7 @@ from _facts import (
     ALL_IN,
     ALL_OUT,
     ANYWHERE,
+    DENIED,
     OUTSIDE,
     SEARCH,
     TARGET,
@@ -40,6 +41,7 @@ from hokusai_probe.model import Facts, Observation, Remedy
 from hokusai_probe.probes._firewall import AclEntry
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.load_balancer_attributes import LoadBalancerAttributesFacts
+from hokusai_probe.probes.network_acls import NetworkAclsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
 
@@ -99,6 +101,8 @@ GUARDED = ONLY_BY_NAME.model_copy(
         }
     }
 )
+
+NO_BALANCERS = {f"load-balancer.{key}": DENIED for key in ("auth", "registry", "main")}
 
 STORIES: dict[str, tuple[dict[str, Facts], list[str]]] = {
     "the gateway's group does not admit its load balancers": (
@@ -244,6 +248,23 @@ def test_what_looks_alike_is_not_named(real: Catalogue, name: str) -> None:
     """A look-alike, with AWS read: the cause is not present."""
     facts, absent = ALIKE[name]
     assert absent & named(concluded(real, facts.values()), "present") == set()
+
+
+UNREAD: dict[str, dict[str, Facts]] = {
+    "no block of addresses": {"security_groups": security_facts().model_copy(update={"cidrs": {}})},
+    "no ACL": {"network_acls": NetworkAclsFacts()},
+    "no load balancer": {"security_groups": security_facts().model_copy(update={"unread": NO_BALANCERS})},
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_an_acl_that_was_not_read_is_not_ruled_out(real: Catalogue, name: str) -> None:
+    """The gateway is not reached in time, and what was read of its subnets does not say why not."""
+    cut = behind_gateway(GATEWAY_TIME_OUT) | inside(
+        target_groups=group_facts(gateway=timed_out("gateway", 8001)), **UNREAD[name]
+    )
+    found = concluded(real, cut.values())
+    assert "- network-acl-blocks-subnet gateway" in lines(found, "undecided")
 
 
 # --- remedies -------------------------------------------------------------------------------------------

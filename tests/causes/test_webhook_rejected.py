@@ -12,6 +12,7 @@ from hokusai_probe.diagnose import Conclusion
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.probes.webhook_log import WebhookLogFacts, webhook_lines
+from hokusai_probe.text import clean
 
 
 def gateway(*secrets: str) -> TaskDefinitionsFacts:
@@ -24,7 +25,7 @@ def gateway(*secrets: str) -> TaskDefinitionsFacts:
 def after(message: str, definitions: TaskDefinitionsFacts | None = None) -> dict[str, Any]:
     """A healthy platform whose gateway logged this after a registration."""
     event = {"message": message, "timestamp": 1_776_675_600_000}
-    log = WebhookLogFacts(group="/ecs/gateway", lines=webhook_lines([event]))
+    log = WebhookLogFacts(group="/ecs/gateway", lines=webhook_lines([event], clean))
     seen = definitions or gateway("WEBHOOK_SECRET")
     return outside() | inside(task_definitions=seen) | {"webhook_log": log}
 

@@ -45,6 +45,20 @@ def test_a_bucket_that_we_may_not_see_is_not_missing(real: Catalogue) -> None:
         )
 
 
+def test_a_rule_for_a_prefix_is_open_where_mlflows_own_is_not_known(real: Catalogue) -> None:
+    """What it removes may be nobody's loss; a rule that removes everything is one whatever the prefix."""
+    logs, everything = LifecycleRule(id="logs", prefix="logs/", days=7), LifecycleRule(id="all", days=30)
+    logs_go = "the rule logs removes what begins with logs/ 7 days after it was stored"
+    unknown = f"{logs_go}, and under which prefix MLflow keeps artifacts is not known"
+    for stores in ((), (MlflowStoresFacts(definition="m:1"),)):
+        assert told(verdict(real, "artifacts-in-use-are-kept", bucket(logs), *stores)) == skipped(
+            "cannot-tell",
+            unknown,
+        )
+        both = told(verdict(real, "artifacts-in-use-are-kept", bucket(logs, everything), *stores))
+        assert both == failing("b: the rule all removes everything 30 days after it was stored")
+
+
 RULES: list[tuple[LifecycleRule, Told]] = [
     (LifecycleRule(id="old", noncurrent_days=30), PASS),
     (LifecycleRule(id="scratch", prefix="scratch/", days=1), PASS),
@@ -72,12 +86,6 @@ def test_a_rule_counts_where_it_meets_current_artifacts(
 ) -> None:
     """Old versions may go, and so may what is not MLflow's or carries a tag that MLflow never sets."""
     assert told(verdict(real, "artifacts-in-use-are-kept", bucket(rule), KEPT)) == expected
-
-
-def test_where_mlflows_prefix_is_not_known_every_expiring_rule_counts(real: Catalogue) -> None:
-    """A bucket for artifacts is one that keeps."""
-    found = verdict(real, "artifacts-in-use-are-kept", bucket(LifecycleRule(id="s", prefix="x/", days=1)))
-    assert found.status == "fail"
 
 
 def test_rules_that_cannot_be_read_decide_nothing(real: Catalogue) -> None:

@@ -30,6 +30,14 @@ ROWS: list[tuple[tuple[Facts, ...], Told]] = [
     ((kept(versions=0), BUCKET, NOWHERE), LOST),
     ((kept(versions=2), BUCKET, THERE), PASS),
     ((kept(versions=0), BUCKET, THERE), skipped("cannot-tell", "MLflow is told to keep artifacts elsewhere")),
+    (
+        (kept(versions=0), BUCKET, MlflowStoresFacts()),
+        skipped("cannot-tell", "MLflow is told to keep artifacts elsewhere"),
+    ),
+    (
+        (kept(versions=0), BUCKET, NOWHERE.model_copy(update={"command_read": False})),
+        skipped("cannot-tell", "MLflow is told to keep artifacts elsewhere"),
+    ),
     ((kept(versions=0), BUCKET), skipped("cannot-tell", "MLflow is told to keep artifacts elsewhere")),
     (
         (kept(), BUCKET, HERE),

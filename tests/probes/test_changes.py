@@ -12,6 +12,7 @@ from _facts import DENIED
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.probes import changes as module
 from hokusai_probe.probes.changes import Change, _events, change_of
+from hokusai_probe.text import clean
 
 AT = datetime(2025, 8, 5, 9, 0, tzinfo=UTC)
 RULE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/lb/1/2/3"
@@ -32,14 +33,14 @@ def event(source: str = "elasticloadbalancing", name: str = "ModifyRule", **more
 
 def test_a_change_is_who_when_what_and_at_what() -> None:
     """The names among the parameters, and nothing else of them."""
-    assert change_of(event()) == Change(
+    assert change_of(event(), clean) == Change(
         at=AT, call="elasticloadbalancing:ModifyRule", who="deployer", things=(RULE,)
     )
 
 
 def test_a_refused_change_says_so() -> None:
     """Somebody tried, and AWS refused."""
-    found = change_of(event(errorCode="AccessDenied"))
+    found = change_of(event(errorCode="AccessDenied"), clean)
 
     assert found is not None
     assert found.error == "AccessDenied"
@@ -53,7 +54,7 @@ def test_secrets_stay_behind() -> None:
         "clientRequestToken": "t0ken",
         "environment": [{"name": "DB_PASSWORD", "value": "hunter2"}],
     }
-    found = change_of(event("secretsmanager", "PutSecretValue", requestParameters=given))
+    found = change_of(event("secretsmanager", "PutSecretValue", requestParameters=given), clean)
 
     assert found is not None
     assert found.things == ("db", "DB_PASSWORD")
@@ -62,7 +63,7 @@ def test_secrets_stay_behind() -> None:
 @pytest.mark.parametrize("source", ["signin", "health", "logs", "kinesis"])
 def test_what_cannot_break_the_platform_is_left_out(source: str) -> None:
     """Logins and the like are nobody's business here."""
-    assert change_of(event(source)) is None
+    assert change_of(event(source), clean) is None
 
 
 def test_who_called_where_no_user_is_named() -> None:
@@ -70,13 +71,13 @@ def test_who_called_where_no_user_is_named() -> None:
     service = event(userIdentity={"type": "AWSService", "invokedBy": "ecs.amazonaws.com"}) | {"Username": ""}
     role = event(userIdentity={"arn": "arn:aws:sts::1:assumed-role/r/ci"}) | {"Username": ""}
 
-    assert [c.who for e in (service, role) if (c := change_of(e))] == ["ecs.amazonaws.com", "ci"]
+    assert [c.who for e in (service, role) if (c := change_of(e, clean))] == ["ecs.amazonaws.com", "ci"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"'])
 def test_an_odd_document_is_no_mishap(text: str) -> None:
     """What cannot be read leaves the change with what stands beside it."""
-    found = change_of(event() | {"CloudTrailEvent": text, "Resources": [{"ResourceName": "r"}]})
+    found = change_of(event() | {"CloudTrailEvent": text, "Resources": [{"ResourceName": "r"}]}, clean)
 
     assert found == Change(at=AT, call="elasticloadbalancing:ModifyRule", who="deployer", things=("r",))
 

@@ -701,7 +701,7 @@ def test_every_check_passes_on_a_healthy_platform(real: Catalogue) -> None:
     ]
     judged = judge(real, seen, TARGET, frozenset(real.checks))
     assert {told(v) for v in judged if v.skip_kind != "not-applicable"} == {PASS}
-    assert {v.probe for v in judged} >= {"hosts", "key-forms", "listener-rules", "task-definitions"}
+    assert {v.probe for v in judged} >= {"hosts", "key-forms", "listener-rules", "service-discovery"}
 
 
 def test_every_check_of_these_looks_has_a_row_that_passes_and_one_that_fails(real: Catalogue) -> None:
@@ -760,6 +760,13 @@ def test_private_names_lead_where_cloud_map_says(url: str) -> None:
     """Public names and addresses are not its business."""
     assert discovery_facts(gone=()).leads(url) == LEADS[url]
     assert ServiceDiscoveryFacts(failure=DENIED).leads(url) == "unknown"
+
+
+@pytest.mark.parametrize("hosted", [None, ("elsewhere.local",), ("local",)])
+def test_a_zone_outside_cloud_map_is_no_missing_zone(hosted: tuple[str, ...] | None) -> None:
+    """What Route 53 holds, or was not asked for, may well have the name."""
+    facts = discovery_facts().model_copy(update={"hosted": hosted})
+    assert facts.leads("http://mlflow.elsewhere.local") == "unknown"
 
 
 TARGETS = [(TARGET, False), (OUTSIDE, False), (BARE, True)]

@@ -17,6 +17,7 @@ from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts
 from hokusai_probe.probes.alarms import Alarm, AlarmsFacts, alarm, is_about, names_of
 from hokusai_probe.probes.load_balancer_metrics import LoadBalancerMetricsFacts, Traffic, traffic
+from hokusai_probe.text import clean
 
 GATEWAY_TIME_OUT = balancer_page(504, "Gateway Time-out")
 QUIET = LoadBalancerMetricsFacts(traffic={"registry": Traffic(requests=40)})
@@ -109,4 +110,4 @@ def test_alarms_of_others_are_left_out() -> None:
     named = item | {"Dimensions": [{"Name": "DBInstanceIdentifier", "Value": TARGET.aws.database}]}
     other = item | {"Dimensions": [{"Name": "DBInstanceIdentifier", "Value": "somebody-else"}]}
     grouped = item | {"Dimensions": [{"Name": "TargetGroup", "Value": "targetgroup/gateway-tg/1"}]}
-    assert [is_about(alarm(one), ours) for one in (named, other, grouped)] == [True, False, True]
+    assert [is_about(alarm(one, clean), ours) for one in (named, other, grouped)] == [True, False, True]

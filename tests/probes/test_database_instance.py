@@ -9,6 +9,7 @@ from test_checks import PASS, Told, failing, skipped, told, verdict
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.probes.database_instance import ANSWERS, SILENT, DatabaseInstanceFacts, _events, _instance
+from hokusai_probe.text import clean
 
 GONE = AwsFailure(kind="not-found", code="DBInstanceNotFound")
 
@@ -58,5 +59,5 @@ def test_events_are_kept_newest_last_and_cleaned() -> None:
         {"Date": datetime(2025, 8, 5, 9, minute, tzinfo=UTC), "Message": f"event {minute}\x1b[31m"}
         for minute in (30, 10, 20)
     ]
-    assert [event.text[:8] for event in _events(items)] == ["event 10", "event 20", "event 30"]
-    assert not any("\x1b" in event.text for event in _events(items))
+    assert [event.text[:8] for event in _events(items, clean)] == ["event 10", "event 20", "event 30"]
+    assert not any("\x1b" in event.text for event in _events(items, clean))

@@ -42,6 +42,7 @@ from hokusai_probe.declare import Catalogue
 from hokusai_probe.engine import judge
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Observation
+from hokusai_probe.probes._variables import STORES
 from hokusai_probe.probes.ecs_services import ecs_services
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts, Kind, ServiceTasks, ecs_tasks, ending, sorted_out
 from hokusai_probe.probes.images import Image, ImagesFacts, images
@@ -52,6 +53,8 @@ from hokusai_probe.probes.secrets_and_parameters import (
     secrets_and_parameters,
 )
 from hokusai_probe.probes.task_definitions import TaskDefinition
+from hokusai_probe.redact import Redactor
+from hokusai_probe.text import clean
 
 Told = tuple[str, str | None, str]
 PASS: Told = ("pass", None, "")
@@ -317,7 +320,7 @@ def test_every_check_of_these_looks_passes_somewhere_and_fails_somewhere(real: C
 
 def test_a_variable_that_moved_into_a_secret_is_not_lost() -> None:
     """Names count, wherever their values come from; those that other looks follow do not."""
-    before = revision(1, names=("REDIS_PORT", "DB_NAME", "BACKEND_STORE_URI"), secrets=("DB_PASSWORD",))
+    before = revision(1, names=("REDIS_PORT", "DB_NAME", *STORES), secrets=("DB_PASSWORD",))
     used = revision(2, secrets=("REDIS_PORT",))
     assert dict(family(before).lost("gateway", used)) == {"DB_PASSWORD": 0}
 
@@ -350,6 +353,10 @@ class Cloud:
 
     def __init__(self, answers: Mapping[str, object]) -> None:
         self.answers, self.asked = answers, list[tuple[str, Mapping[str, Any]]]()
+
+    def said(self, text: str, limit: int) -> str:
+        """As the real door does it."""
+        return clean(Redactor().text(text), limit)
 
     async def call(self, service: str, method: str, **params: Any) -> AwsAnswer:
         """One answer: data, a failure, or what a function makes of the parameters."""
@@ -397,6 +404,7 @@ def test_tasks_are_sorted_out_by_the_container_that_serves() -> None:
             described("d", "RUNNING", desiredStatus="STOPPED"),
         ],
         "gateway",
+        clean,
     )
     assert [(t.id, t.exit_code, t.container_reason) for t in found.stopped] == [
         ("b", None, ""),
@@ -480,6 +488,46 @@ def test_only_what_a_definition_refers_to_is_kept_of_the_accounts_secrets() -> N
         "/hokusai/redis/port",
     ]
     assert seen_by(secrets_and_parameters, Cloud({}), used_facts(), None) == SecretsAndParametersFacts()
+
+
+HOME = "arn:aws:ecs:us-east-1:123456789012:task-definition/gateway:1"
+ABROAD = (
+    "arn:aws:secretsmanager:us-east-1:999999999999:secret:shared/redis-a1b2c3",
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:hokusai/redis-a1b2c3",
+    "arn:aws:ssm:us-east-1:999999999999:parameter/hokusai/redis/port",
+)
+
+
+def test_what_another_account_or_region_has_is_not_missing(real: Catalogue) -> None:
+    """Our lists cannot have it: nothing is said of it, and where there is nothing else nothing is asked."""
+    for abroad in ABROAD:
+        one = revision(1, secret_refs={"T": abroad}).model_copy(update={"arn": HOME})
+        used = used_facts(gateway=one)
+        facts = seen_by(secrets_and_parameters, Cloud({}), used, None)
+        assert facts == SecretsAndParametersFacts(elsewhere=(abroad,))
+        assert facts.missing(abroad) is None
+        check = "parameters-exist" if ":ssm:" in abroad else "secrets-exist"
+        reason = f"of another account or region, which is not listed here: {abroad}"
+        assert told(real, check, facts, used) == ("skip", "cannot-tell", reason)
+        listed = SecretsAndParametersFacts(secrets=(), parameters=(), elsewhere=(abroad,))
+        assert told(real, check, listed, used) == ("skip", "cannot-tell", reason)
+
+
+def test_parameters_are_asked_for_fifty_spellings_at_a_time() -> None:
+    """DescribeParameters takes fifty values; a name without its slash is two of them."""
+    references = {f"V{n}": f"arn:aws:ssm:us-east-1:123456789012:parameter/p{n:03}" for n in range(60)}
+    everything = [f"/p{n:03}" for n in range(60)]
+
+    def described_parameters(params: Mapping[str, Any]) -> object:
+        values = params["ParameterFilters"][0]["Values"]
+        assert len(values) <= 50
+        return {"Parameters": [{"Name": name} for name in everything if name in values]}
+
+    cloud = Cloud({"describe_parameters": described_parameters})
+    used = used_facts(gateway=revision(1, secret_refs=references))
+    facts = seen_by(secrets_and_parameters, cloud, used, None)
+    assert len(cloud.asked) == 3
+    assert not any(facts.missing(reference) for reference in references.values())
 
 
 def test_events_and_deployments_of_a_service_are_read() -> None:

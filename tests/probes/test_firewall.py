@@ -21,10 +21,12 @@ from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts
 from hokusai_probe.probes import _firewall, network_acls, security_groups
 from hokusai_probe.probes._firewall import AclEntry, GroupRule, Part, admits, covers, refusing
+from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.load_balancer_attributes import LoadBalancerAttributesFacts
 from hokusai_probe.probes.network_acls import NetworkAclsFacts
 from hokusai_probe.probes.security_groups import SecurityGroupsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition
 
 PEER = Part(groups=("sg-peer",), subnets=("s",))
 INSIDE = ("10.0.1.0/24",)
@@ -189,6 +191,18 @@ DENIED_HTTPS = AclEntry(
 )
 ACL_ROWS = acl_facts(a=(ALL_IN, DENIED_HTTPS, ALL_OUT))
 
+
+def without(**changed: Any) -> SecurityGroupsFacts:
+    """Placed as ever, as far as it was read."""
+    return security_facts().model_copy(update=changed)
+
+
+UNREAD = "it was not all read in which subnets, and behind which ACLs, these are: "
+NOT_ALL_READ = skipped(
+    "cannot-tell",
+    f"{UNREAD}load-balancer.auth, auth, load-balancer.registry, gateway, load-balancer.main, mlflow, cache, "
+    "database",
+)
 ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     ("auth-admits-its-load-balancer", (security_facts(),), PASS),
     (
@@ -254,7 +268,34 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (SecurityGroupsFacts(unread={"database": DENIED}),),
         skipped("cannot-tell", "the security groups of database could not be read (denied)"),
     ),
+    (
+        "gateway-admits-its-load-balancers",
+        (SecurityGroupsFacts(unread={"load-balancer.main": DENIED}),),
+        skipped("cannot-tell", "the security groups of load-balancer.main could not be read (denied)"),
+    ),
     ("network-acls-let-traffic-pass", (acl_facts(), security_facts()), PASS),
+    ("network-acls-let-traffic-pass", (acl_facts(), without(cidrs={})), NOT_ALL_READ),
+    ("network-acls-let-traffic-pass", (NetworkAclsFacts(), security_facts()), NOT_ALL_READ),
+    (
+        "network-acls-let-traffic-pass",
+        (acl_facts(), without(unread={"cache": DENIED})),
+        skipped("cannot-tell", f"{UNREAD}cache"),
+    ),
+    (
+        "network-acls-let-traffic-pass",
+        (acl_facts(), without(failure=DENIED, edges=())),
+        skipped("cannot-tell", f"{UNREAD}all"),
+    ),
+    (
+        "network-acls-let-traffic-pass",
+        (acl_facts(), without(edges=())),
+        skipped("not-applicable", "nothing is known of who must reach whom"),
+    ),
+    (
+        "network-acls-let-traffic-pass",
+        (ACL_ROWS, without(cidrs={})),
+        failing("rule 90 of acl-a does not let port 443 out to 0.0.0.0/0 (subnet-a)"),
+    ),
     (
         "network-acls-let-traffic-pass",
         (ACL_ROWS, security_facts()),
@@ -304,3 +345,12 @@ def test_a_load_balancer_with_a_node_that_gets_through_is_not_cut_off() -> None:
     assert [d.rule for d in closed.dropped(placed, edge)] == [_firewall.LAST, _firewall.LAST]
     beside = placed.parts | {"auth": placed.parts["auth"].model_copy(update={"subnets": ("subnet-p",)})}
     assert closed.dropped(placed.model_copy(update={"parts": beside}), edge) == ()
+
+
+@pytest.mark.parametrize("name", BACKEND)
+def test_mlflow_is_to_reach_a_database_by_whichever_name_it_is_told_of_it(name: str) -> None:
+    """As an address or as a secret, in the platform's spelling and in MLflow's own."""
+    told_so = ({"addresses": {name: "postgresql://db.example/x"}}, {"secrets": (name,)})
+    for given in told_so:
+        assert security_groups._has_database(TaskDefinition(arn="m:1", **given))
+    assert not security_groups._has_database(TaskDefinition(arn="m:1", addresses={name: "sqlite:///x"}))

@@ -10,6 +10,7 @@ from hokusai_probe.declare import Catalogue
 from hokusai_probe.engine import judge
 from hokusai_probe.model import Observation, Verdict
 from hokusai_probe.probes.webhook_log import MOST_LINES, WebhookLogFacts, webhook_lines
+from hokusai_probe.text import clean
 
 WHEN = datetime(2026, 4, 20, 9, 0, tzinfo=UTC)
 BEFORE = datetime(2026, 4, 20, 8, 50, tzinfo=UTC)
@@ -40,7 +41,7 @@ def event(message: str, at: datetime = WHEN) -> dict[str, Any]:
 
 def facts(*messages: str, **more: Any) -> WebhookLogFacts:
     """The gateway's log with these lines about webhooks."""
-    return WebhookLogFacts(**({"group": GROUP, "lines": webhook_lines(map(event, messages))} | more))
+    return WebhookLogFacts(**({"group": GROUP, "lines": webhook_lines(map(event, messages), clean)} | more))
 
 
 def verdict(real: Catalogue, seen: WebhookLogFacts) -> Verdict:
@@ -53,14 +54,16 @@ def verdict(real: Catalogue, seen: WebhookLogFacts) -> Verdict:
 @pytest.mark.parametrize("message", TOLD)
 def test_what_a_line_tells(message: str) -> None:
     """A status of the website decides; without one words do, and else nothing is concluded."""
-    (line,) = webhook_lines([event(message)])
+    (line,) = webhook_lines([event(message)], clean)
     assert (line.outcome, line.status) == TOLD[message]
 
 
 def test_only_the_newest_lines_about_webhooks_are_kept() -> None:
     """Oldest first, cut to their length, at most so many."""
     events = [event(f"webhook delivered: 200 {n}", WHEN.replace(second=n)) for n in range(MOST_LINES + 5)]
-    found = webhook_lines([event("GET /health 200"), *reversed(events), event("x webhook " + "y" * 9_000)])
+    found = webhook_lines(
+        [event("GET /health 200"), *reversed(events), event("x webhook " + "y" * 9_000)], clean
+    )
     assert len(found) == MOST_LINES
     assert found[-1].text == f"webhook delivered: 200 {MOST_LINES + 4}"
     assert all(len(line.text) <= 300 for line in found)
@@ -91,7 +94,7 @@ VERDICTS = {
         WebhookLogFacts(
             group=GROUP,
             registered_at=WHEN,
-            lines=webhook_lines([event("webhook rejected: 401 Invalid signature", BEFORE)]),
+            lines=webhook_lines([event("webhook rejected: 401 Invalid signature", BEFORE)], clean),
         ),
         ("skip", "cannot-tell", f"{GROUP} says of no recent registration what became of the webhook"),
     ),

@@ -37,11 +37,13 @@ def artifact_bucket_expires_artifacts(
     """
     if not bucket.exists or bucket.rules is None:
         return
-    found = bucket.expiring(kept_under(kept, bucket.name or ""))
+    prefixes = kept_under(kept, bucket.name or "")
+    found = bucket.expiring(prefixes)
+    none = _none(bucket, known=not bucket.unsure(prefixes))
     yield Case(
         subject="storage",
         breaks=("storage/lifecycle",),
-        claims=tuple(_expires(bucket, number) for number in found) or (_none(bucket),),
+        claims=tuple(_expires(bucket, number) for number in found) or (none,),
         remedy=_remedy(bucket, found),
     )
 
@@ -60,10 +62,11 @@ def _expires(bucket: ArtifactBucketFacts, number: int) -> Claim:
     )
 
 
-def _none(bucket: ArtifactBucketFacts) -> Claim:
+def _none(bucket: ArtifactBucketFacts, *, known: bool) -> Claim:
+    """A rule for a prefix is open where MLflow's own is not known."""
     text = "a rule of the bucket removes current artifacts"
     rules: JsonValue = [rule.model_dump(mode="json") for rule in bucket.rules or ()]
-    return claim(text, holds=False, by=ArtifactBucketFacts, fact="rules", value=rules)
+    return claim(text, False if known else None, by=ArtifactBucketFacts, fact="rules", value=rules)
 
 
 def _read(bucket: ArtifactBucketFacts) -> str:

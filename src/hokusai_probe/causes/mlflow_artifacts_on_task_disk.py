@@ -7,10 +7,11 @@ from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._stores import where_it_shows
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes._variables import DESTINATION
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts
 from hokusai_probe.probes.artifact_durability import ArtifactDurabilityFacts, elsewhere
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.mlflow_stores import DESTINATION, MlflowStoresFacts
+from hokusai_probe.probes.mlflow_stores import DESTINATION_FLAG, MlflowStoresFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 
@@ -63,7 +64,8 @@ def mlflow_artifacts_on_task_disk(
 
 def _no_destination(kept: MlflowStoresFacts | None) -> Claim:
     """Nothing, or a place on the task's disk, where the bucket should stand."""
-    known = kept is not None and bool(kept.definition) and not any(n in kept.hidden for n in DESTINATION)
+    hidden = kept is None or DESTINATION_FLAG in kept.flags or any(n in kept.hidden for n in DESTINATION)
+    known = kept is not None and bool(kept.definition) and kept.command_read and not hidden
     where = kept.destination if kept else None
     return claim(
         f"{DESTINATION[0]} is {where}" if where else f"{DESTINATION[0]} is not set",

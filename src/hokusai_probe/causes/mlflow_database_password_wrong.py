@@ -16,11 +16,12 @@ from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
 from hokusai_probe.causes._words import one_line, update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.mlflow_stores import BACKEND, MlflowStoresFacts
+from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts

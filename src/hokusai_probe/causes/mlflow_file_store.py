@@ -6,9 +6,10 @@ from shlex import quote
 from hokusai_probe.causes._words import wait_for
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.mlflow_stores import BACKEND, MlflowStoresFacts
+from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
 
 
 @cause(

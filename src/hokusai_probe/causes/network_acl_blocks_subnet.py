@@ -157,7 +157,7 @@ def _drops(
     acls: NetworkAclsFacts | None,
 ) -> Claim:
     shown = "aws ec2 describe-network-acls"
-    known = acls is not None and acls.failure is None and placed is not None
+    known = acls is not None and placed is not None and _read(way, placed, acls)
     if not dropped or acls is None:
         text = f"a network ACL drops it: {way.text}"
         return claim(text, False if known else None, by=NetworkAclsFacts, aws_cli=shown)
@@ -171,6 +171,16 @@ def _drops(
         telling=True,
         aws_cli=f"{shown} --network-acl-ids {quote(first.acl)}",
     )
+
+
+def _read(way: Way, placed: SecurityGroupsFacts, acls: NetworkAclsFacts) -> bool:
+    """Whether all was read that says that nothing is dropped on a way."""
+    if acls.failure is not None or placed.failure is not None:
+        return False
+    if not way.target:
+        return acls.places(placed, way.source)
+    hidden = any(part == way.target or part.startswith(way.source) for part in placed.unread)
+    return not hidden and not acls.unread(placed, placed.between(way.source, way.target))
 
 
 # --- mending --------------------------------------------------------------------------------------------

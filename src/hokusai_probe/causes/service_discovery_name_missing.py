@@ -11,8 +11,8 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
-from hokusai_probe.probes.task_definitions import LEADS, TaskDefinitionsFacts
+from hokusai_probe.probes.service_discovery import LEADS, ServiceDiscoveryFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 VARIABLE = "MLFLOW_SERVER_URL"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hokusai_probe.aws import AwsFailure
+from hokusai_probe.aws import AwsFailure, Said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import AwsTarget, CannotTell, Facts, Frozen, NotApplicable, Utc
@@ -36,12 +36,13 @@ class AlarmsFacts(Facts):
 @probe(area="infrastructure", needs=("aws",), after=("aws-knows-us",), cost=1)
 async def alarms(look: Look, _identity: AwsIdentityFacts, groups: TargetGroupsFacts) -> AlarmsFacts:
     """Alarms on the platform's parts: cloudwatch:DescribeAlarms."""
-    answer = await look.cloud().pages("cloudwatch", "describe_alarms", "MetricAlarms")
+    aws = look.cloud()
+    answer = await aws.pages("cloudwatch", "describe_alarms", "MetricAlarms")
     if answer.failure is not None:
         return AlarmsFacts(failure=answer.failure)
     assert look.target.aws is not None
     ours = names_of(look.target.aws, groups)
-    found = (alarm(item) for item in answer.data["MetricAlarms"])
+    found = (alarm(item, aws.said) for item in answer.data["MetricAlarms"])
     return AlarmsFacts(alarms=tuple(a for a in found if is_about(a, ours)))
 
 
@@ -58,14 +59,14 @@ def is_about(one: Alarm, names: frozenset[str]) -> bool:
     return any(part in names for value in one.dimensions.values() for part in value.split("/"))
 
 
-def alarm(item: Mapping[str, Any]) -> Alarm:
+def alarm(item: Mapping[str, Any], said: Said) -> Alarm:
     """One alarm as DescribeAlarms has it."""
     return Alarm(
         name=str(item["AlarmName"]),
         state=str(item.get("StateValue", "")),
         metric=str(item.get("MetricName", "")),
         dimensions={str(d["Name"]): str(d["Value"]) for d in item.get("Dimensions", ())},
-        reason=str(item.get("StateReason", ""))[:300],
+        reason=said(str(item.get("StateReason", "")), 300),
         since=item.get("StateUpdatedTimestamp"),
     )
 

@@ -60,14 +60,22 @@ class ArtifactBucketFacts(Facts):
     statements: int | None = None
 
     def expiring(self, prefixes: tuple[str, ...]) -> tuple[int, ...]:
-        """Places of rules that remove current objects under one of these prefixes; () means any prefix."""
+        """Places of rules that remove current objects under one of these prefixes.
+
+        Where no prefix is known, of those alone that remove everything.
+        """
         return tuple(
             i for i, rule in enumerate(self.rules or ()) if rule.expires and _meets(rule.prefix, prefixes)
         )
 
+    def unsure(self, prefixes: tuple[str, ...]) -> tuple[int, ...]:
+        """Places of rules that remove a part of the bucket, where it is not known which part MLflow uses."""
+        rules = enumerate(self.rules or ())
+        return tuple(i for i, rule in rules if rule.expires and rule.prefix and not prefixes)
+
 
 def _meets(prefix: str, prefixes: tuple[str, ...]) -> bool:
-    return not prefixes or any(p.startswith(prefix) or prefix.startswith(p) for p in prefixes)
+    return not prefix or any(p.startswith(prefix) or prefix.startswith(p) for p in prefixes)
 
 
 def kept_under(stores: MlflowStoresFacts | None, bucket: str) -> tuple[str, ...]:
@@ -203,8 +211,12 @@ def artifacts_in_use_are_kept(facts: ArtifactBucketFacts, stores: MlflowStoresFa
         return unread
     if facts.rules is None:
         return CannotTell(reason="s3:GetLifecycleConfiguration was not answered")
-    found = [facts.rules[i] for i in facts.expiring(kept_under(stores, facts.name or ""))]
-    return "; ".join(f"{facts.name}: {said_of(rule)}" for rule in found) or None
+    prefixes = kept_under(stores, facts.name or "")
+    found, unsure = ([facts.rules[i] for i in of(prefixes)] for of in (facts.expiring, facts.unsure))
+    if found or not unsure:
+        return "; ".join(f"{facts.name}: {said_of(rule)}" for rule in found) or None
+    said = "; ".join(said_of(rule) for rule in unsure)
+    return CannotTell(reason=f"{said}, and under which prefix MLflow keeps artifacts is not known")
 
 
 def said_of(rule: LifecycleRule) -> str:

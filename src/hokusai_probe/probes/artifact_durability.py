@@ -10,12 +10,12 @@ from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Blocked, CannotTell, Facts, NotApplicable
+from hokusai_probe.probes._variables import DESTINATION
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts, kept_under
 from hokusai_probe.probes.log_tails import LogLine
-from hokusai_probe.probes.mlflow_stores import DESTINATION, DESTINATION_FLAG, MlflowStoresFacts
+from hokusai_probe.probes.mlflow_stores import DESTINATION_FLAG, MlflowStoresFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
-from hokusai_probe.text import clean
 
 FILE = "model.json"
 _LOOK_BACK_MS = 120_000
@@ -87,14 +87,14 @@ async def _errors(aws: AwsDoor, group: str) -> tuple[LogLine, ...]:
     answer = await aws.call(
         "logs", "filter_log_events", logGroupName=group, startTime=since, filterPattern='"An error occurred"'
     )
-    said = {
+    told = {
         found[0]: int(event["timestamp"])
         for event in answer.data.get("events", ())
-        if (found := _S3_SAID.search(str(event["message"])[:4000]))
+        if (found := _S3_SAID.search(str(event["message"])))
     }
     return tuple(
-        LogLine(at=datetime.fromtimestamp(at / 1000, UTC), text=clean(text, 300))
-        for text, at in list(said.items())[-5:]
+        LogLine(at=datetime.fromtimestamp(at / 1000, UTC), text=aws.said(text, 300))
+        for text, at in list(told.items())[-5:]
     )
 
 
@@ -118,7 +118,9 @@ def stored_artifact_is_in_the_bucket(
 
 def elsewhere(stores: MlflowStoresFacts | None, bucket: str) -> bool:
     """MLflow's destination is another bucket, or is not to be seen."""
-    if stores is None or DESTINATION_FLAG in stores.flags or any(n in stores.hidden for n in DESTINATION):
+    if stores is None or not stores.definition or not stores.command_read:
+        return True
+    if DESTINATION_FLAG in stores.flags or any(name in stores.hidden for name in DESTINATION):
         return True
     in_s3 = stores.destination is not None and stores.destination.startswith("s3:")
     return in_s3 and not kept_under(stores, bucket)

@@ -12,12 +12,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.aws import AwsDoor, AwsFailure, Said
 from hokusai_probe.declare import probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Frozen, Utc
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
-from hokusai_probe.text import clean
 
 LOOKED_BACK = timedelta(days=3)
 MOST_PAGES = 4
@@ -75,8 +74,9 @@ async def changes(look: Look, _identity: AwsIdentityFacts) -> ChangesFacts:
     late. IAM and Route 53 write theirs to us-east-1 alone. Parameters other than names stay behind.
     """
     since = datetime.now(UTC) - LOOKED_BACK
-    events, complete, failure = await _events(look.cloud(), since)
-    found = [change for event in events if (change := change_of(event)) is not None]
+    aws = look.cloud()
+    events, complete, failure = await _events(aws, since)
+    found = [change for event in events if (change := change_of(event, aws.said)) is not None]
     return ChangesFacts(changes=tuple(found[:MOST_CHANGES]), since=since, complete=complete, failure=failure)
 
 
@@ -102,7 +102,7 @@ async def _events(aws: AwsDoor, since: datetime) -> tuple[list[Mapping[str, Any]
     return found, False, None
 
 
-def change_of(event: Mapping[str, Any]) -> Change | None:
+def change_of(event: Mapping[str, Any], said: Said) -> Change | None:
     """The change that an event of LookupEvents tells of, None where it is none of ours to know. Pure."""
     service = str(event.get("EventSource", "")).partition(".")[0]
     document = _document(event.get("CloudTrailEvent"))
@@ -110,14 +110,14 @@ def change_of(event: Mapping[str, Any]) -> Change | None:
         return None
     named = [str(r.get("ResourceName", "")) for r in event.get("Resources", ())]
     things = dict.fromkeys(
-        clean(name, _LONGEST) for name in (*named, *_names(document.get("requestParameters")))
+        said(name, _LONGEST) for name in (*named, *_names(document.get("requestParameters")))
     )
     return Change(
         at=event["EventTime"],
-        call=f"{service}:{clean(str(event.get('EventName', '')), 80)}",
-        who=clean(str(event.get("Username", "")) or _who(document), 120),
+        call=f"{service}:{said(str(event.get('EventName', '')), 80)}",
+        who=said(str(event.get("Username", "")) or _who(document), 120),
         things=tuple(name for name in things if name)[:MOST_THINGS],
-        error=clean(str(document.get("errorCode") or ""), 80),
+        error=said(str(document.get("errorCode") or ""), 80),
     )
 
 

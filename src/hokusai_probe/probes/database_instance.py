@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from hokusai_probe.aws import AwsFailure
+from hokusai_probe.aws import AwsFailure, Said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
-from hokusai_probe.text import clean
 
 EVENTS_MINUTES = 24 * 60
 MOST_EVENTS = 20
@@ -97,7 +96,7 @@ async def database_instance(look: Look, _identity: AwsIdentityFacts) -> Database
         ),
     )
     happened = {
-        "events": _events(events.data.get("Events", ())),
+        "events": _events(events.data.get("Events", ()), aws.said),
         "events_failure": events.failure,
     }
     if found.failure is not None:
@@ -124,9 +123,9 @@ def _instance(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _events(items: Any) -> tuple[InstanceEvent, ...]:
+def _events(items: Any, said: Said) -> tuple[InstanceEvent, ...]:
     newest = sorted(items, key=lambda item: item["Date"])[-MOST_EVENTS:]
-    return tuple(InstanceEvent(at=i["Date"], text=clean(str(i.get("Message", "")), 300)) for i in newest)
+    return tuple(InstanceEvent(at=i["Date"], text=said(str(i.get("Message", "")), 300)) for i in newest)
 
 
 @check(hop="database")

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.aws import AwsDoor, AwsFailure, Said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
-from hokusai_probe.text import clean
 
 Kind = Literal[
     "denied", "no-secret", "no-parameter", "start", "pull", "architecture", "exit", "memory", "health",
@@ -199,16 +198,16 @@ async def _tasks_of(aws: AwsDoor, cluster: str, one: EcsService) -> ServiceTasks
     if not arns:
         return ServiceTasks()
     answer = await aws.call("ecs", "describe_tasks", cluster=cluster, tasks=arns)
-    return answer.failure or sorted_out(answer.data["tasks"], one.container)
+    return answer.failure or sorted_out(answer.data["tasks"], one.container, aws.said)
 
 
-def sorted_out(tasks: Iterable[Mapping[str, Any]], container: str) -> ServiceTasks:
+def sorted_out(tasks: Iterable[Mapping[str, Any]], container: str, said: Said) -> ServiceTasks:
     """Tasks as DescribeTasks returns them, those that stopped newest first; ``container`` is what serves."""
     running, stopped = [], []
     for task in tasks:
         one = _container(task, container)
         if task.get("lastStatus") == "STOPPED":
-            stopped.append(_stopped(task, one))
+            stopped.append(_stopped(task, one, said))
         elif task.get("desiredStatus") != "STOPPED":
             running.append(_running(task, one))
     newest = sorted(
@@ -235,14 +234,14 @@ def _running(task: Mapping[str, Any], container: Mapping[str, Any]) -> RunningTa
     )
 
 
-def _stopped(task: Mapping[str, Any], container: Mapping[str, Any]) -> StoppedTask:
+def _stopped(task: Mapping[str, Any], container: Mapping[str, Any], said: Said) -> StoppedTask:
     return StoppedTask(
         id=_id(task),
         revision=str(task.get("taskDefinitionArn", "")),
         stop_code=str(task.get("stopCode", "")),
-        reason=clean(str(task.get("stoppedReason", "")), _REASON),
+        reason=said(str(task.get("stoppedReason", "")), _REASON),
         exit_code=container.get("exitCode"),
-        container_reason=clean(str(container.get("reason") or ""), _REASON),
+        container_reason=said(str(container.get("reason") or ""), _REASON),
         created_at=task.get("createdAt"),
         started_at=task.get("startedAt"),
         stopped_at=task.get("stoppedAt"),
@@ -264,7 +263,7 @@ async def _with_words(aws: AwsDoor, tasks: ServiceTasks, logs: TaskDefinition | 
     )
     if answer.failure is not None:
         return tasks
-    words = tuple(clean(str(event["message"]), _LONGEST) for event in answer.data["events"][-MOST_WORDS:])
+    words = tuple(aws.said(str(event["message"]), _LONGEST) for event in answer.data["events"][-MOST_WORDS:])
     heard = (
         task.model_copy(update={"last_words": words}) if task is dead else task for task in tasks.stopped
     )

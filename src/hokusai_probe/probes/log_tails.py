@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.aws import AwsDoor, AwsFailure, Said
 from hokusai_probe.declare import probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Frozen, Utc
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
-from hokusai_probe.text import clean
 
 STREAMS = 3
 EVENTS = 200
@@ -30,7 +29,7 @@ _TROUBLE = re.compile(
 
 
 class LogLine(Frozen):
-    """One line and when it was written (UTC); at most 300 characters, cleaned."""
+    """One line and when it was written (UTC); at most 300 characters, redacted and cleaned."""
 
     at: Utc
     text: str
@@ -84,7 +83,7 @@ async def _tail(aws: AwsDoor, group: str) -> ServiceLog:
     found = await asyncio.gather(*(_events(aws, group, name) for name in names))
     failure = next((f for f in found if isinstance(f, AwsFailure)), None)
     events = [event for part in found if not isinstance(part, AwsFailure) for event in part]
-    return ServiceLog(group=group, lines=troubled(events), failure=failure)
+    return ServiceLog(group=group, lines=troubled(events, aws.said), failure=failure)
 
 
 async def _events(aws: AwsDoor, group: str, stream: str) -> AwsFailure | list[Mapping[str, Any]]:
@@ -99,14 +98,14 @@ async def _events(aws: AwsDoor, group: str, stream: str) -> AwsFailure | list[Ma
     return answer.failure or list(answer.data["events"])
 
 
-def troubled(events: Iterable[Mapping[str, Any]]) -> tuple[LogLine, ...]:
+def troubled(events: Iterable[Mapping[str, Any]], said: Said) -> tuple[LogLine, ...]:
     """Of log events the newest lines that speak of trouble, oldest first."""
     found = [e for e in events if _TROUBLE.search(str(e["message"])[:_READ])]
     newest = sorted(found, key=lambda e: int(e["timestamp"]))[-MOST_LINES:]
     return tuple(
         LogLine(
             at=datetime.fromtimestamp(int(e["timestamp"]) / 1000, UTC),
-            text=clean(str(e["message"])[:_READ], LONGEST),
+            text=said(str(e["message"]), LONGEST),
         )
         for e in newest
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hokusai_probe.aws import AwsFailure
@@ -65,6 +65,28 @@ class NetworkAclsFacts(Facts):
             for a, b in pairs(source.subnets, target.subnets)
         ]
         return tuple(drop for way in ways for drop in way) if all(ways) else ()
+
+    def unread(self, facts: SecurityGroupsFacts, edges: Iterable[Edge]) -> tuple[str, ...]:
+        """The ends of edges of whose way too little was read to say that nothing is dropped there.
+
+        A part without a known subnet, or in one whose block of addresses or whose ACL is not known. Where
+        both ends share a subnet nothing needs to be known of it.
+        """
+        found = [
+            part for edge in edges for part in (edge.source, edge.target) if not self._joined(facts, edge)
+        ]
+        return tuple(dict.fromkeys(part for part in found if not self.places(facts, part)))
+
+    def _joined(self, facts: SecurityGroupsFacts, edge: Edge) -> bool:
+        source, target = facts.parts.get(edge.source), facts.parts.get(edge.target)
+        return bool(source and target and set(source.subnets) & set(target.subnets))
+
+    def places(self, facts: SecurityGroupsFacts, part: str) -> bool:
+        """Whether all of a part's subnets are known, with their blocks of addresses and their ACLs."""
+        one = facts.parts.get(part)
+        subnets = one.subnets if one else ()
+        known = (s in facts.cidrs and self.of_subnet.get(s) in self.acls for s in subnets)
+        return bool(subnets) and all(known)
 
     def cut_from_auth(self, facts: SecurityGroupsFacts) -> tuple[Dropped, ...]:
         """What drops the gateway's requests to the auth host, which leave the VPC and come back in."""
@@ -152,8 +174,14 @@ def network_acls_let_traffic_pass(facts: NetworkAclsFacts, placed: SecurityGroup
     """The subnets' network ACLs let the platform's connections through, and the answers back."""
     if facts.failure is not None:
         return CannotTell(reason=f"ec2:DescribeNetworkAcls: {facts.failure.kind}")
-    if not placed.edges:
-        return NotApplicable(reason="nothing is known of who must reach whom")
     drops = [d for edge in placed.edges for d in facts.dropped(placed, edge)]
     drops += facts.cut_from_auth(placed)
-    return "; ".join(dict.fromkeys(str(d) for d in drops)) or None
+    if drops:
+        return "; ".join(dict.fromkeys(str(d) for d in drops))
+    unread = (*placed.unread, *facts.unread(placed, placed.edges))
+    if unread or placed.failure is not None:
+        return CannotTell(
+            reason=f"it was not all read in which subnets, and behind which ACLs, these are: "
+            f"{', '.join(dict.fromkeys(unread)) or 'all'}"
+        )
+    return None if placed.edges else NotApplicable(reason="nothing is known of who must reach whom")

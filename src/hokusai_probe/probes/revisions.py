@@ -10,15 +10,14 @@ from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
+from hokusai_probe.probes._variables import STORES
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts, definition
 
 EARLIER = 2
 """How many revisions before the one in use are read."""
 
-_SEEN_ELSEWHERE = re.compile(
-    r"DB_(?!PASSWORD).*|BACKEND_STORE_URI|ARTIFACTS_DESTINATION|DEFAULT_ARTIFACT_ROOT|MLFLOW_SERVER_ALLOWED_HOSTS"
-)
+_SEEN_ELSEWHERE = re.compile("|".join((r"DB_(?!PASSWORD).*", "MLFLOW_SERVER_ALLOWED_HOSTS", *STORES)))
 """Without them a service takes another database, store or Host: defects with names of their own."""
 
 _NUMBERED = re.compile(r"(?P<family>[^/]+):(?P<number>\d+)")

@@ -13,8 +13,9 @@ from hokusai_probe.probes.revisions import RevisionsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 _IN_MANAGER = ":secretsmanager:"
+_OWNER = 5  # of an ARN's parts the region is the fourth, the account the fifth
 _SUFFIX = 7  # the hyphen and six characters that Secrets Manager adds to a name
-_MOST_NAMES = 50
+_MOST_NAMES = 50  # DescribeParameters takes no more values in one filter
 
 
 class Stored(Frozen):
@@ -27,16 +28,22 @@ class Stored(Frozen):
 
 
 class SecretsAndParametersFacts(Facts):
-    """What there is of what task definitions refer to. ``None`` for a list that nobody needed."""
+    """What there is of what task definitions refer to. ``None`` for a list that nobody needed.
+
+    ``elsewhere``: references to another account or region, which the lists cannot have.
+    """
 
     secrets: tuple[Stored, ...] | None = None
     parameters: tuple[Stored, ...] | None = None
     secrets_failure: AwsFailure | None = None
     parameters_failure: AwsFailure | None = None
     truncated: bool = False
+    elsewhere: tuple[str, ...] = ()
 
     def missing(self, reference: str) -> bool | None:
         """Whether what a task definition refers to does not exist; None where that could not be seen."""
+        if reference in self.elsewhere:
+            return None
         return self._no_secret(reference) if is_secret(reference) else self._no_parameter(reference)
 
     def _no_secret(self, reference: str) -> bool | None:
@@ -72,6 +79,15 @@ def parameter_name(reference: str) -> str:
     return reference.partition(":parameter/")[2] or reference
 
 
+def is_elsewhere(reference: str, definition: str) -> bool:
+    """Whether a reference is to another account or region than its task definition's own, by their ARNs.
+
+    A name is looked for where the task runs; of a definition without a whole ARN nothing is known.
+    """
+    asked, home = reference.split(":"), definition.split(":")
+    return len(asked) > _OWNER and len(home) > _OWNER and asked[3:_OWNER] != home[3:_OWNER]
+
+
 def references(definitions: TaskDefinitionsFacts) -> Iterator[tuple[str, str, str]]:
     """(service, variable, where its value comes from) of every secret in use."""
     for service in definitions.definitions:
@@ -86,13 +102,15 @@ async def secrets_and_parameters(
     """Secrets and parameters by name: secretsmanager:ListSecrets, ssm:DescribeParameters.
 
     Only if a task definition in use refers to one, or a revision before it did. What exists and when
-    it was changed, never what is in it.
+    it was changed, never what is in it; nothing of another account or region.
     """
-    wanted = {reference for _, _, reference in references(definitions)}
+    used = (one for service in definitions.definitions if (one := definitions.of(service)))
     earlier = (one for family in (families.families.values() if families else ()) for one in family.earlier)
-    wanted |= {reference for one in earlier for reference in one.secret_refs.values()}
+    referring = {(ref, one.arn) for one in (*used, *earlier) for ref in one.secret_refs.values()}
+    elsewhere = {ref for ref, arn in referring if is_elsewhere(ref, arn)}
+    wanted = {ref for ref, _ in referring} - elsewhere
     names = sorted({parameter_name(r) for r in wanted if not is_secret(r)})
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"elsewhere": tuple(sorted(elsewhere))}
     if any(is_secret(r) for r in wanted):
         found |= await _secrets(look.cloud(), {secret_arn(r) for r in wanted if is_secret(r)})
     if names:
@@ -121,16 +139,23 @@ def _stored(item: Mapping[str, Any]) -> Stored:
 
 
 async def _parameters(aws: AwsDoor, names: list[str]) -> dict[str, Any]:
-    spelled = [form for n in names for form in (n, *(() if n.startswith("/") else (f"/{n}",)))][:_MOST_NAMES]
-    by_name = [{"Key": "Name", "Option": "Equals", "Values": spelled}]
-    answer = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=by_name)
-    if answer.failure is not None:
-        return {"parameters": (), "parameters_failure": answer.failure}
-    stored = (
-        Stored(arn=str(p.get("ARN", "")), name=str(p["Name"]), changed_at=p.get("LastModifiedDate"))
-        for p in answer.data["Parameters"]
+    """Those of the names that exist, each asked for with and without the slash that an ARN swallows."""
+    spelled = [form for n in names for form in (n, *(() if n.startswith("/") else (f"/{n}",)))]
+    found: list[Stored] = []
+    for first in range(0, len(spelled), _MOST_NAMES):
+        batch = spelled[first : first + _MOST_NAMES]
+        by_name = [{"Key": "Name", "Option": "Equals", "Values": batch}]
+        answer = await aws.pages("ssm", "describe_parameters", "Parameters", ParameterFilters=by_name)
+        if answer.failure is not None:
+            return {"parameters": (), "parameters_failure": answer.failure}
+        found += (_parameter(p) for p in answer.data["Parameters"])
+    return {"parameters": tuple(found)}
+
+
+def _parameter(item: Mapping[str, Any]) -> Stored:
+    return Stored(
+        arn=str(item.get("ARN", "")), name=str(item["Name"]), changed_at=item.get("LastModifiedDate")
     )
-    return {"parameters": tuple(stored)}
 
 
 def _missing(facts: SecretsAndParametersFacts, definitions: TaskDefinitionsFacts, *, secrets: bool) -> str:
@@ -142,6 +167,25 @@ def _missing(facts: SecretsAndParametersFacts, definitions: TaskDefinitionsFacts
     return "; ".join(said)
 
 
+def _unseen(
+    facts: SecretsAndParametersFacts, definitions: TaskDefinitionsFacts, *, secrets: bool
+) -> CannotTell | None:
+    """What another account or region has is not listed here."""
+    used = (ref for _, _, ref in references(definitions) if is_secret(ref) == secrets)
+    there = dict.fromkeys(ref for ref in used if ref in facts.elsewhere)
+    if not there:
+        return None
+    return CannotTell(reason=f"of another account or region, which is not listed here: {', '.join(there)}")
+
+
+def _nothing_here(
+    facts: SecretsAndParametersFacts, definitions: TaskDefinitionsFacts, *, secrets: bool
+) -> CannotTell | NotApplicable:
+    kind = "secret" if secrets else "parameter"
+    none = NotApplicable(reason=f"no task definition in use refers to a {kind}")
+    return _unseen(facts, definitions, secrets=secrets) or none
+
+
 @check(hop="secrets/secrets-manager")
 def secrets_exist(facts: SecretsAndParametersFacts, definitions: TaskDefinitionsFacts) -> Sentence:
     """Every secret that a task definition in use refers to exists and is not marked for deletion.
@@ -149,19 +193,19 @@ def secrets_exist(facts: SecretsAndParametersFacts, definitions: TaskDefinitions
     Where it does not, tasks that run go on and the next one cannot start.
     """
     if facts.secrets is None:
-        return NotApplicable(reason="no task definition in use refers to a secret")
+        return _nothing_here(facts, definitions, secrets=True)
     if facts.secrets_failure is not None:
         return CannotTell(reason=f"secretsmanager:ListSecrets: {facts.secrets_failure.kind}")
     if facts.truncated:
         return CannotTell(reason="there are more secrets in the account than are listed")
-    return _missing(facts, definitions, secrets=True) or None
+    return _missing(facts, definitions, secrets=True) or _unseen(facts, definitions, secrets=True)
 
 
 @check(hop="secrets/parameters")
 def parameters_exist(facts: SecretsAndParametersFacts, definitions: TaskDefinitionsFacts) -> Sentence:
     """Every parameter that a task definition in use refers to exists."""
     if facts.parameters is None:
-        return NotApplicable(reason="no task definition in use refers to a parameter")
+        return _nothing_here(facts, definitions, secrets=False)
     if facts.parameters_failure is not None:
         return CannotTell(reason=f"ssm:DescribeParameters: {facts.parameters_failure.kind}")
-    return _missing(facts, definitions, secrets=False) or None
+    return _missing(facts, definitions, secrets=False) or _unseen(facts, definitions, secrets=False)

@@ -12,6 +12,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import AwsTarget, CannotTell, Facts, Frozen, NotApplicable
 from hokusai_probe.probes._firewall import GroupRule, Part, SecurityGroup, Way, admits, rules_of
+from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
@@ -301,9 +302,9 @@ def _is_private(url: str) -> bool:
 
 def _has_database(mlflow: TaskDefinition) -> bool:
     """Whether MLflow's store is a database server; where only a secret says so, it is taken to be."""
-    said = mlflow.addresses.get("BACKEND_STORE_URI")
+    said = next((mlflow.addresses[name] for name in BACKEND if name in mlflow.addresses), None)
     if said is None:
-        return "BACKEND_STORE_URI" in mlflow.secrets
+        return any(name in mlflow.secrets for name in BACKEND)
     return said.partition(":")[0].partition("+")[0] in _DATABASES
 
 
@@ -314,9 +315,9 @@ def _barred(facts: SecurityGroupsFacts, sources: str, target: str, *, works: boo
     """What bars the edges to a part. ``works``: it is seen to be reached, whatever the rules say."""
     if facts.failure is not None:
         return CannotTell(reason=f"ec2:DescribeSecurityGroups: {facts.failure.kind}")
-    unread = facts.unread.get(target)
+    unread = next(((n, f) for n, f in facts.unread.items() if n == target or n.startswith(sources)), None)
     if unread is not None:
-        return CannotTell(reason=f"the security groups of {target} could not be read ({unread.kind})")
+        return CannotTell(reason=f"the security groups of {unread[0]} could not be read ({unread[1].kind})")
     edges = facts.between(sources, target)
     if not edges:
         return NotApplicable(reason=f"nothing here connects from {sources.rstrip('.')} to {target}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
@@ -12,7 +12,7 @@ from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
-from hokusai_probe.topology import SERVICE_OF_HOST
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, SERVICE_OF_HOST
 
 PORTS = {8000: "auth", 8001: "gateway", 5000: "mlflow"}  # the containers' ports, the same in every era
 
@@ -69,18 +69,28 @@ async def target_groups(look: Look, _identity: AwsIdentityFacts, ecs: EcsService
     """Target groups and target health.
 
     elasticloadbalancing:DescribeTargetGroups and DescribeTargetHealth. Whose group it is comes from the
-    ECS service; of a service that is gone, from the group's port and the load balancer it hangs on.
+    ECS service; of a service that is gone, from the group's port and the load balancer it hangs on. Of the
+    account's groups only those are kept, and asked for their health, that an ECS service of the target names
+    or a load balancer of the target uses.
     """
-    answer = await look.cloud().pages("elbv2", "describe_target_groups", "TargetGroups")
+    aws, balancers = look.cloud(), look.target.aws.load_balancers if look.target.aws else {}
+    answer = await aws.pages("elbv2", "describe_target_groups", "TargetGroups")
     if answer.failure is not None:
         return TargetGroupsFacts(failure=answer.failure)
-    groups = await asyncio.gather(*(_group(look.cloud(), item, ecs) for item in answer.data["TargetGroups"]))
-    return TargetGroupsFacts(groups=tuple(groups))
+    named = [_group(item, ecs, balancers) for item in answer.data["TargetGroups"]]
+    ours = [g for g in named if g.service is not None or {*g.load_balancers} & {*balancers.values()}]
+    return TargetGroupsFacts(groups=tuple(await asyncio.gather(*(_with_targets(aws, g) for g in ours))))
 
 
-async def _group(aws: AwsDoor, item: Mapping[str, object], ecs: EcsServicesFacts) -> Group:
-    arn = str(item["TargetGroupArn"])
-    health = await aws.call("elbv2", "describe_target_health", TargetGroupArn=arn)
+async def _with_targets(aws: AwsDoor, group: Group) -> Group:
+    health = await aws.call("elbv2", "describe_target_health", TargetGroupArn=group.arn)
+    targets = tuple(_target(t) for t in health.data["TargetHealthDescriptions"]) if health.data else ()
+    return group.model_copy(update={"targets": targets, "failure": health.failure})
+
+
+def _group(item: Mapping[str, object], ecs: EcsServicesFacts, balancers: Mapping[str, str]) -> Group:
+    """A group as DescribeTargetGroups has it; ``balancers``: names of the target's load balancers by key."""
+    arn, hangs_on = str(item["TargetGroupArn"]), _names(item.get("LoadBalancerArns"))
     matcher, port = item.get("Matcher"), int(str(item.get("Port") or 0))
     return Group(
         arn=arn,
@@ -89,10 +99,9 @@ async def _group(aws: AwsDoor, item: Mapping[str, object], ecs: EcsServicesFacts
         health_path=str(item.get("HealthCheckPath", "")),
         matcher=str(matcher.get("HttpCode", "")) if isinstance(matcher, Mapping) else "",
         attached=bool(item.get("LoadBalancerArns")),
-        load_balancers=_names(item.get("LoadBalancerArns")),
-        service=_service(arn, port, ecs),
-        targets=tuple(_target(t) for t in health.data["TargetHealthDescriptions"]) if health.data else (),
-        failure=health.failure,
+        load_balancers=hangs_on,
+        service=_registering(arn, ecs)
+        or _left_behind(port, {k for k, n in balancers.items() if n in hangs_on}, ecs),
     )
 
 
@@ -102,12 +111,22 @@ def _names(arns: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(arn.split("/")[2] for arn in listed if arn.count("/") > 1))
 
 
-def _service(arn: str, port: int, ecs: EcsServicesFacts) -> str | None:
-    """Whose group it is. Only a service that ECS no longer knows is recognised by its port."""
-    for name, service in ecs.services.items():
-        if arn in service.target_groups or (service.missing and PORTS.get(port) == name):
-            return name
-    return None
+def _registering(arn: str, ecs: EcsServicesFacts) -> str | None:
+    """The service that registers its tasks with a group, or did until it was deleted."""
+    return next((name for name, one in ecs.services.items() if arn in one.target_groups), None)
+
+
+def _left_behind(port: int, balancers: Collection[str], ecs: EcsServicesFacts) -> str | None:
+    """The service that is gone whose group it was: by the port, on a load balancer of the hosts it serves."""
+    service = PORTS.get(port, "")
+    one = ecs.services.get(service)
+    fronts = {LOAD_BALANCER_OF_HOST[host] for host in hosts_of(service)}
+    return service if one is not None and one.gone and fronts & {*balancers} else None
+
+
+def hosts_of(service: str) -> list[str]:
+    """The hosts whose load balancers forward to a service."""
+    return [host for host, name in SERVICE_OF_HOST.items() if name == service] or ["registry"]
 
 
 def _target(item: Mapping[str, Mapping[str, object]]) -> TargetSeen:
@@ -128,8 +147,7 @@ def forsaken_for(facts: TargetGroupsFacts, rules: ListenerRulesFacts | None, ser
     """
     if facts.of(service) or not facts.detached(service) or rules is None:
         return None
-    hosts = [host for host, name in SERVICE_OF_HOST.items() if name == service] or ["registry"]
-    forwarded = {arn for host in hosts for arn in _forwarded(rules, host)}
+    forwarded = {arn for host in hosts_of(service) for arn in _forwarded(rules, host)}
     empty = (g for g in facts.groups if g.service is None and all(t.state == "draining" for t in g.targets))
     return next((g for g in empty if g.arn in forwarded), None)
 

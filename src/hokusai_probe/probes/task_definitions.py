@@ -7,17 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hokusai_probe.aws import AwsDoor, AwsFailure
-from hokusai_probe.declare import Sentence, check, probe
+from hokusai_probe.declare import probe
 from hokusai_probe.looking import Look
-from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
+from hokusai_probe.model import Facts, Frozen, Utc
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
-
-LEADS = {
-    "to-nothing": "to a private name with no address registered",
-    "no-such-name": "to a name that the private zone does not have",
-    "no-such-zone": "into a private zone that does not exist",
-}
 
 
 class TaskDefinition(Frozen):
@@ -104,22 +97,3 @@ def _variables(container: Mapping[str, Any]) -> dict[str, Any]:
         "secrets": tuple(sorted(secrets)),
         "secret_refs": secrets,
     }
-
-
-@check(hop="gateway-to-mlflow/address")
-def gateway_names_an_existing_mlflow(
-    facts: TaskDefinitionsFacts, discovery: ServiceDiscoveryFacts
-) -> Sentence:
-    """The address of MLflow that the gateway is given leads to MLflow's tasks."""
-    gateway = facts.of("gateway")
-    if gateway is None:
-        return NotApplicable(reason="the gateway has no task definition that could be read")
-    url = gateway.addresses.get("MLFLOW_SERVER_URL")
-    if url is None:
-        return CannotTell(reason="MLFLOW_SERVER_URL is not in the gateway's task definition")
-    leads = discovery.leads(url)
-    if leads == "unknown":
-        return CannotTell(
-            reason=f"{url} is not a private name: whether it leads to MLflow is not seen from here"
-        )
-    return None if leads == "somewhere" else f"MLFLOW_SERVER_URL is {url}, which leads {LEADS[leads]}"

@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from hokusai_probe.aws import AwsDoor, AwsFailure
+from hokusai_probe.aws import AwsDoor, AwsFailure, Said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Utc
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
-from hokusai_probe.text import clean
 
 Outcome = Literal["delivered", "rejected", "not-delivered", "not-sent", "unclear"]
 
@@ -112,7 +111,7 @@ async def _lines(
         answer = await aws.pages("logs", "filter_log_events", "events", **_asked(group, registered))
         if answer.failure is not None:
             return answer.failure
-        found = webhook_lines(answer.data["events"])
+        found = webhook_lines(answer.data["events"], aws.said)
         if any(registered and line.at >= registered for line in found):
             break
     return found
@@ -128,17 +127,17 @@ def _asked(group: str, registered: datetime | None) -> dict[str, Any]:
     }
 
 
-def webhook_lines(events: Iterable[Mapping[str, Any]]) -> tuple[WebhookLine, ...]:
+def webhook_lines(events: Iterable[Mapping[str, Any]], said: Said) -> tuple[WebhookLine, ...]:
     """Of log events the newest lines that speak of a webhook, oldest first."""
     found = [e for e in events if "webhook" in str(e["message"]).lower()]
     newest = sorted(found, key=lambda e: int(e["timestamp"]))[-MOST_LINES:]
     return tuple(
-        _line(datetime.fromtimestamp(int(e["timestamp"]) / 1000, UTC), str(e["message"])) for e in newest
+        _line(datetime.fromtimestamp(int(e["timestamp"]) / 1000, UTC), said(str(e["message"]), LONGEST))
+        for e in newest
     )
 
 
-def _line(at: datetime, message: str) -> WebhookLine:
-    text = clean(message[:4_000], LONGEST)
+def _line(at: datetime, text: str) -> WebhookLine:
     about = text[text.lower().index("webhook") :] if "webhook" in text.lower() else text
     status = next((int(n) for n in _STATUS.findall(about)), None)
     return WebhookLine(at=at, text=text, outcome=outcome_of(text, status), status=status)
