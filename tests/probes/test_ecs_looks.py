@@ -197,7 +197,21 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (FLAPPING, ecs_facts()),
         ("fail", None, f"2 tasks of {GATEWAY} stopped by themselves, the last one: {EXITED}"),
     ),
-    ("gateway-tasks-stay-up", (task_facts(gateway=stopped(dead())), ecs_facts(gateway=DOWN)), PASS),
+    (
+        "gateway-tasks-stay-up",
+        (task_facts(gateway=stopped(dead())), ecs_facts(gateway=DOWN)),
+        ("fail", None, f"no task of {GATEWAY} runs, and the last one stopped by itself: {EXITED}"),
+    ),
+    (
+        "gateway-tasks-stay-up",
+        (task_facts(gateway=ServiceTasks()), ecs_facts(gateway=DOWN)),
+        ("skip", "cannot-tell", f"no task of {GATEWAY} runs, and none is seen to have stopped by itself"),
+    ),
+    (
+        "gateway-tasks-stay-up",
+        (task_facts(gateway=ServiceTasks()), ecs_facts(gateway={"desired": 0, "running": 0})),
+        ("skip", "not-applicable", f"no task of {GATEWAY} is wanted"),
+    ),
     (
         "gateway-tasks-stay-up",
         (EcsTasksFacts(asked_at=NOW, failure=DENIED), ecs_facts()),
