@@ -116,6 +116,7 @@ def registered_facts(**changed: Any) -> RegistrationFacts:
     """A registration that went well, some of it changed."""
     ok = answer(body={})
     done = dict.fromkeys(("experiment", "run", "logged", "model", "version", "version_read", "upload"), ok)
+    done |= {"experiment": answer(body={"experiment": {"experiment_id": "1"}})}
     done |= {"run_read": answer(body=READ_BACK), "models_found": answer(body=FOUND)}
     done |= {"download": answer(body="x", sha256="abc")}
     return RegistrationFacts(**({"name": "hkprobe-x", "sent_sha256": "abc"} | done | changed))

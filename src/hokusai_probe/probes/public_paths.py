@@ -18,6 +18,7 @@ MLFLOW_HEALTH = "/api/health/mlflow"
 
 _OBJECTS = frozenset({"/health", "/ready", "/live", "/version", "/openapi.json", MLFLOW_HEALTH})
 """Where the gateway answers with a JSON object that has something in it (contract 5)."""
+_TYPES: Mapping[str, str] = {"/docs": "html", "/redoc": "html", "/metrics": "text"}
 _LOGIN = re.compile(r"<form\b|type=[\"']?password", re.IGNORECASE)
 
 
@@ -70,7 +71,9 @@ def is_public(answer: Answer) -> bool:
         return responder(answer) == "gateway" or _is_readiness(answer)
     if answer.status != 200 or responder(answer) == "load-balancer":
         return False
-    return _is_object(answer) if answer.path in _OBJECTS else not _LOGIN.search(answer.body)
+    if answer.path in _OBJECTS:
+        return _is_object(answer)
+    return _TYPES.get(answer.path, "") in answer.content_type and not _LOGIN.search(answer.body)
 
 
 def _is_object(answer: Answer) -> bool:
