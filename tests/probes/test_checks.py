@@ -278,7 +278,11 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (PublicPathsFacts(),),
         skipped("not-applicable", "the target lists no public paths"),
     ),
-    ("gateway-says-mlflow-is-well", (path_facts(public=[answer(body=GATEWAY_OK, path=MLFLOW_HEALTH)]),), PASS),
+    (
+        "gateway-says-mlflow-is-well",
+        (path_facts(public=[answer(body=GATEWAY_OK, path=MLFLOW_HEALTH)]),),
+        PASS,
+    ),
     (
         "gateway-says-mlflow-is-well",
         (path_facts(public=[answer(body={"status": "degraded"}, path=MLFLOW_HEALTH)]),),
@@ -296,7 +300,10 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     ),
     (
         "gateway-says-mlflow-is-well",
-        (path_facts(), HealthBodiesFacts(answers={MLFLOW_HEALTH: answer(body=GATEWAY_OK, path=MLFLOW_HEALTH)})),
+        (
+            path_facts(),
+            HealthBodiesFacts(answers={MLFLOW_HEALTH: answer(body=GATEWAY_OK, path=MLFLOW_HEALTH)}),
+        ),
         PASS,
     ),
     (

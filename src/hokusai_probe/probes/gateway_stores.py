@@ -47,7 +47,7 @@ def database_trouble(text: str) -> DatabaseTrouble:
 
 
 class GatewayStoresFacts(Facts):
-    """What the gateway said last. ``cache``: its own word, such as healthy or unhealthy, None: it says nothing.
+    """What the gateway said last. ``cache``: its own word, such as healthy, None: it says nothing.
 
     ``database``: whether it reaches its database, None where it does not say or contradicts itself;
     ``database_error`` its words, ``database_settings`` (host, port, user, primary_db, fallback_db as text)
@@ -64,7 +64,7 @@ class GatewayStoresFacts(Facts):
 
     @property
     def cache_well(self) -> bool | None:
-        """Whether Redis answers the gateway; None where its word for that is no statement, or there is none."""
+        """Whether Redis answers the gateway; None where there is no word of it, or none that says so."""
         return {_WELL: True, **dict.fromkeys(_UNWELL, False)}.get(self.cache or "")
 
 

@@ -123,7 +123,9 @@ def errors_give_nothing_away(
     asked: tuple[Answer, ...] = (*_answers(api), *(hostile.all if hostile else ()), *_answers(registration))
     telling = [(a, what) for a in asked if (what := given_away(a))]
     if not telling:
-        return None if any(map(_is_their_error, asked)) else CannotTell(reason="neither of them gave an error")
+        return (
+            None if any(map(_is_their_error, asked)) else CannotTell(reason="neither of them gave an error")
+        )
     return Wrong(
         reason="; ".join(dict.fromkeys(f"{a.method} {a.path}: {what}" for a, what in telling)),
         reproduce=telling[0][0].curl(),
