@@ -1,13 +1,17 @@
 """Counting validations between marks in the auth service's log."""
 
+import asyncio
 from itertools import chain
+from typing import Any
 
 import pytest
 from test_checks import PASS, Told, failing, skipped, told, verdict
 
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Catalogue
+from hokusai_probe.probes import cache_effect
 from hokusai_probe.probes.cache_effect import CALLS, MARKS, CacheEffectFacts, between
+from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 MARK = "hkprobe-1a2b"
 VALIDATED = 'INFO: 10.0.0.2 - "POST /api/v1/keys/validate HTTP/1.1" 200'
@@ -88,3 +92,35 @@ def test_one_spared_call_is_proof_and_none_is_the_opposite(
 ) -> None:
     """Without a cache there is a validation for every call, and none where nothing is called."""
     assert told(verdict(real, "warm-calls-spare-the-auth-service", facts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("series", "taken"),
+    [
+        ([(ONES[:4], (0, 0, 0, 0))], 1),
+        ([((1, 0, 1, 1), (1, 0, 0, 0))], 1),
+        ([(ONES[:4], (1, 0, 0, 0)), (ONES[:4], (0, 0, 0, 0))], 2),
+        ([(ONES[:4], ONES[:4])] * 9, 4),
+    ],
+)
+def test_what_strangers_hide_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, series: list[tuple[tuple[int, ...], tuple[int, ...]]], taken: int
+) -> None:
+    """Our own other looks are strangers, too, and end soon; who validates all the time is left at that."""
+    told_of = iter(series)
+    done: list[str] = []
+
+    async def one(_: object, group: str) -> CacheEffectFacts:
+        done.append(group)
+        validations, idle = next(told_of)
+        return CacheEffectFacts(group=group, calls=LET_IN, validations=validations, idle=idle)
+
+    monkeypatch.setattr(cache_effect, "_series", one)
+    monkeypatch.setattr(cache_effect, "_RESTS_S", (0.0, 0.0, 0.0))
+    auth = TaskDefinition(arn="auth:1", log_group="g")
+    seen = TaskDefinitionsFacts(definitions={"auth": auth})
+    nothing: Any = None
+    found = asyncio.run(cache_effect.cache_effect(nothing, seen, nothing, nothing, nothing))
+
+    assert found.validations == series[taken - 1][0]
+    assert done == ["g"] * taken

@@ -387,8 +387,18 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     ("refusals-repeat-no-key", (invalid_facts(),), PASS),
     (
         "refusals-repeat-no-key",
-        (invalid_facts(fakes=refusal(401, "Invalid or expired API key: [redacted]")),),
+        (invalid_facts(fakes=refusal(401, "Invalid or expired API key: [redacted]", echoes=True)),),
         failing("/health: the answer repeats the key"),
+    ),
+    (
+        "refusals-repeat-no-key",
+        (invalid_facts(fakes=refusal(401, "Send Authorization: Bearer [redacted]", echoes=False)),),
+        PASS,
+    ),
+    (
+        "refusals-repeat-no-key",
+        (invalid_facts(fakes=refusal(401, "Invalid or expired API key")),),
+        skipped("cannot-tell", "the gateway answered no request with a made-up key"),
     ),
     (
         "refusals-repeat-no-key",

@@ -249,6 +249,16 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     ),
     (
         "revisions-keep-their-variables",
+        (family(revision(1, names=("LOG_LEVEL",))), used_facts(gateway=revision(2))),
+        ("skip", "cannot-tell", "LOG_LEVEL may have been dropped on purpose"),
+    ),
+    (
+        "revisions-keep-their-variables",
+        (family(revision(1, names=("A_BUCKET", "LOG_LEVEL"))), used_facts(gateway=revision(2))),
+        ("fail", None, "gateway:2 of the gateway service lacks A_BUCKET"),
+    ),
+    (
+        "revisions-keep-their-variables",
         (RevisionsFacts(failures={"gateway": DENIED}), used_facts()),
         ("skip", "cannot-tell", "ecs:DescribeTaskDefinition for gateway: denied"),
     ),

@@ -171,6 +171,7 @@ ROWS: list[tuple[str, tuple[Facts, ...], tuple[str, str | None, str]]] = [
         ),
     ),
     ("bad-requests-are-refused", (hostile(),), PASS),
+    ("bad-requests-are-refused", (hostile(bad_filter=refusal(403, "n"), odd_field=refusal(401, "n")),), PASS),
     (
         "bad-requests-are-refused",
         (hostile(bad_filter=answer(500, {"error_code": "INTERNAL_ERROR"})),),

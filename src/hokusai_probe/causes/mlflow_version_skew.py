@@ -22,7 +22,7 @@ def mlflow_version_skew(versions: VersionsFacts, tried: MlflowClientFacts | None
     """The MLflow client and the server do not match: it asks for what this server does not have.
 
     Odd errors in the client: ``RestException: ENDPOINT_NOT_FOUND``, 404 for calls that the server does not
-    have (``/api/2.0/mlflow/logged-models``, since 3.0), unknown fields in answers. Requests made by hand work.
+    have (``/api/2.0/mlflow/logged-models``, since 3.0), unknown fields in answers. By hand all works.
     That the two are of different major versions is not enough: much works all the same.
     """
     server, client = versions.server, versions.client

@@ -94,7 +94,10 @@ async def _raw(look: Look, base: str, content: bytes, content_type: str) -> Answ
 
 @check(hop="mlflow-api/refusals")
 def bad_requests_are_refused(facts: HostileRequestsFacts) -> Sentence:
-    """A request that is wrong is answered 4xx, by whoever knows what is wrong; never 5xx, never 200."""
+    """A request that is wrong is answered 4xx, by whoever knows what is wrong; never 5xx, never 200.
+
+    Who is not let in at all (401, 403) is refused as well.
+    """
     wrong = [f"{what}: {said(a)}" for what, a in facts.answers.items() if not _refuses(what, a)]
     wrong += [f"cut-off JSON or wrong type: {said(a)}" for a in (facts.broken, facts.untyped) if _breaks(a)]
     if not wrong:
@@ -105,7 +108,7 @@ def bad_requests_are_refused(facts: HostileRequestsFacts) -> Sentence:
 
 def _refuses(what: str, answer: Answer) -> bool:
     wanted = {"wrong-verb": {405, 404}, "unknown-route": {404}}.get(what, {400, 404, 414, 422})
-    return answer.status in wanted and responder(answer) in {"mlflow", "gateway"}
+    return answer.status in wanted | {401, 403} and responder(answer) in {"mlflow", "gateway"}
 
 
 def _breaks(answer: Answer) -> bool:
