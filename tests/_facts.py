@@ -174,9 +174,9 @@ def invalid_facts(
     fakes: Answer | None = None, malformed: Answer | None = None, **changed: Answer
 ) -> InvalidKeysFacts:
     """A gateway that refuses for the right reasons, unless told otherwise."""
-    forms = dict.fromkeys(MALFORMED, malformed or refusal(401, "API key required"))
+    forms = dict.fromkeys(MALFORMED, malformed or refusal(401, "API key required", echoes=False))
     return InvalidKeysFacts(
-        fakes=dict.fromkeys(FAKES, fakes or refusal(401, "Invalid or expired API key")),
+        fakes=dict.fromkeys(FAKES, fakes or refusal(401, "Invalid or expired API key", echoes=False)),
         malformed=forms | {k.replace("_", "-"): a for k, a in changed.items()},
     )
 

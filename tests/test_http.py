@@ -10,6 +10,7 @@ import shlex
 import ssl
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -98,6 +99,7 @@ def test_an_answer_holds_what_came() -> None:
         "body_bytes": 10,
         "truncated": False,
         "key_form": None,
+        "echoes": None,
         "address": LOCAL,
         "sha256": None,
     }
@@ -167,6 +169,36 @@ def test_an_empty_key_is_sent_as_nothing_but_the_scheme() -> None:
             return server.heads[0].decode()
 
     assert "\r\nAuthorization: Bearer\r\n" in asyncio.run(run())
+
+
+ECHOES = {
+    "the body": (http(body=CANARY.encode()), "bearer", True),
+    "a header": (http(location=f"/{CANARY}"), "x-api-key", True),
+    "as it was encoded": (http(body=b64encode(f"{CANARY}:".encode())), "basic", True),
+    "a fixed text": (http(body=b"Authorization: Bearer YOUR_API_KEY hk_test_"), "bearer", False),
+    "nothing": (http(body=b"no"), "bearer", False),
+    "no key was sent": (http(body=CANARY.encode()), None, None),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_a_key_that_comes_back_is_noticed_before_it_is_redacted(name: str) -> None:
+    """Of a real key, too; and no text that only looks like one counts."""
+    reply, form, expected = ECHOES[name]
+    found = _ask(says(reply), lambda door: door.send("GET", "registry", "/x", key=form))
+
+    assert found.echoes is expected
+    assert CANARY not in found.model_dump_json()
+
+
+def test_a_made_up_key_in_the_query_is_looked_for_as_well() -> None:
+    """It goes into no header, and is compared all the same."""
+    fake = "hk_test_nobody-was-ever-given-this-key"
+
+    async def ask(door: HttpDoor) -> Answer:
+        return await door.send("GET", "registry", "/x", key="query-fake", key_value=fake)
+
+    assert [_ask(says(http(body=b)), ask).echoes for b in (b"no", fake.encode())] == [False, True]
 
 
 def test_connections_are_reused_for_reads_only() -> None:

@@ -88,7 +88,8 @@ class Answer(Frozen):
     those of :data:`HEADERS`, names in lower case. ``body`` is at most 8 KiB characters, ``truncated``
     says that more arrived; ``body_bytes`` counts all of it, decoded. ``elapsed_s`` is from the call to
     the last byte, in seconds. ``sha256`` is of the whole body when it was asked for. ``address`` is
-    where the request went. ``reproduce`` is a curl command.
+    where the request went. ``echoes`` says whether what was sent as the key came back in a header or the
+    body, looked for before redacting; None: none was sent. ``reproduce`` is a curl command.
     """
 
     method: str
@@ -103,6 +104,7 @@ class Answer(Frozen):
     truncated: bool = False
     elapsed_s: float = 0.0
     key_form: KeyForm | None = None
+    echoes: bool | None = None
     address: str | None = None
     sha256: str | None = None
     reproduce: str = ""
@@ -363,6 +365,7 @@ class HttpDoor:
             body_bytes=received.body.size,
             truncated=len(shown) > SHOWN_CHARACTERS or received.body.size > READ_FOR_SHOWING,
             key_form=request.credential.form if request.credential else None,
+            echoes=request.credential.comes_back(received.everything()) if request.credential else None,
             address=received.address,
             sha256=received.body.sha256() if received.phase == "done" else None,
             reproduce=self._safe(command(request, self._target, received.address)),

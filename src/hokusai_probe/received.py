@@ -97,6 +97,11 @@ class Received:
         charset = found[1] if found and found[1] in _CHARSETS else "utf-8"
         return bytes(self.body.kept[:READ_FOR_SHOWING]).decode(charset, errors="replace")
 
+    def everything(self) -> bytes:
+        """All that was kept, headers and body, as it came."""
+        headers = "\n".join(self.headers.values()).encode("latin-1", errors="replace")
+        return headers + b"\n" + bytes(self.body.kept)
+
     async def traced(self, event: str, _: object) -> None:
         """Note that the connection stands and the request goes out."""
         if event == "http11.send_request_headers.started":

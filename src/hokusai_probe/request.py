@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ KeyForm = Literal[
     "bearer", "apikey", "x-api-key", "bearer-lower", "bearer-two-blanks", "raw", "basic",
     "bearer-no-blank", "x-api-key-lower", "x-api-key-upper", "query-fake",
 ]  # fmt: skip
+
+_TELLING = (12, 64)
+"""So many characters of a key are no accident where they come back; a longer one may come back cut."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -58,6 +62,13 @@ class Credential:
         if self.form == "basic":
             value = base64.b64encode(f"{value}:".encode()).decode()
         return {name: template.format(value).strip()}  # a header cannot end in a blank, as an empty key would
+
+    def comes_back(self, heard: bytes) -> bool:
+        """Whether what was sent as the key lies in this: as it is, as JSON writes it, or encoded."""
+        least, most = _TELLING
+        sent = " ".join(self.header().values()).rpartition(" ")[2]
+        texts = {text[:most] for text in (self.value, json.dumps(self.value)[1:-1], sent) if text}
+        return len(self.value) >= least and any(t.encode(errors="replace") in heard for t in texts)
 
     def option(self) -> str:
         """The curl option that sends it."""

@@ -199,7 +199,7 @@ STORIES: dict[str, Story] = {
         outside(invalid_keys=AGAINST_AUTH), OUTSIDE, ["confirmed key-accepted-when-invalid gateway"], [],
     ),
     "a refusal with the key in it": (
-        outside(invalid_keys=invalid_facts(refusal(401, "Invalid or expired API key [redacted]"))), OUTSIDE,
+        outside(invalid_keys=invalid_facts(refusal(401, "no: [redacted]", echoes=True))), OUTSIDE,
         ["confirmed gateway-repeats-keys gateway"], [],
     ),
     "a revoked key let in": (

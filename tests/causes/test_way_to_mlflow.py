@@ -153,8 +153,12 @@ FROM_OUTSIDE: dict[str, Story] = {
         ["confirmed gateway-event-loop-blocked gateway"],
     ),
     "413 above a size": (outside(sizes=LIMITED), ["confirmed gateway-body-limit gateway"]),
-    "another major version": (
-        outside(versions=VersionsFacts(answer=answer(body="2.9.2"), server="2.9.2", client="3.4.0")),
+    "a route that came with the client's major version": (
+        outside(
+            versions=VersionsFacts(
+                answer=answer(body="2.9.2"), server="2.9.2", client="3.4.0", needed=mlflow_404()
+            )
+        ),
         ["confirmed mlflow-version-skew client"],
     ),
     "MLflow's own path loses its prefix": (
@@ -225,6 +229,10 @@ LOOK_ALIKES: dict[str, tuple[dict[str, Facts], set[str]]] = {
             task_definitions=told(NAME),
             target_groups=group_facts(mlflow=group("mlflow", registered(5000, "unhealthy"))),
         ),
+        OURS_TO_NAME,
+    ),
+    "another major version that lacks nothing": (
+        outside(versions=VersionsFacts(answer=answer(body="5.0.1"), server="5.0.1", client="3.4.0")),
         OURS_TO_NAME,
     ),
     "plain http is refused": (seen(unreached(NAME)) | inside(task_definitions=told(NAME)), OURS_TO_NAME),

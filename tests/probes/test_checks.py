@@ -10,6 +10,7 @@ from _facts import (
     DENIED,
     GATEWAY_OK,
     HTML,
+    JSON,
     MAIN_DEFAULT,
     MAIN_RULE,
     NO_MODEL,
@@ -49,12 +50,14 @@ from _facts import (
 )
 
 from hokusai_probe import config
+from hokusai_probe.answers import said
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.engine import judge
 from hokusai_probe.failures import Failure
 from hokusai_probe.model import Facts, Observation, Target, Verdict
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.hosts import is_bare
 from hokusai_probe.probes.listener_rules import Action, Balancer, ListenerRulesFacts, route
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts, is_search_result
@@ -65,6 +68,7 @@ from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.probes.trained_model import TrainedModelFacts
 
+LOGIN = '<html><form action="/login"><input type="password"></form></html>'
 Told = tuple[str, str | None, str]
 PASS: Told = ("pass", None, "")
 
@@ -112,6 +116,7 @@ def registered_facts(**changed: Any) -> RegistrationFacts:
     """A registration that went well, some of it changed."""
     ok = answer(body={})
     done = dict.fromkeys(("experiment", "run", "logged", "model", "version", "version_read", "upload"), ok)
+    done |= {"experiment": answer(body={"experiment": {"experiment_id": "1"}})}
     done |= {"run_read": answer(body=READ_BACK), "models_found": answer(body=FOUND)}
     done |= {"download": answer(body="x", sha256="abc")}
     return RegistrationFacts(**({"name": "hkprobe-x", "sent_sha256": "abc"} | done | changed))
@@ -236,7 +241,11 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         "public-paths-answer",
         (
             path_facts(
-                public=[answer(), refusal(401, "API key required", path="/ready"), silence(path="/live")]
+                public=[
+                    answer(body=GATEWAY_OK),
+                    refusal(401, "API key required", path="/ready"),
+                    silence(path="/live"),
+                ]
             ),
         ),
         failing(
@@ -244,12 +253,72 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
             "/live: no answer (refused: connecting was refused)"
         ),
     ),
+    *(
+        ("public-paths-answer", (path_facts(public=[given]),), failing(f"{given.path}: {said(given)}"))
+        for given in (
+            answer(503, "<html>Our site is being mended</html>", HTML),
+            answer(302, "", HTML, path="/docs"),
+            answer(200, LOGIN, HTML, path="/docs"),
+            answer(200, LOGIN, HTML),
+            answer(200, {}, path="/version"),
+        )
+    ),
+    *(
+        ("public-paths-answer", (path_facts(public=[given]),), PASS)
+        for given in (
+            refusal(503, "unhealthy", path=MLFLOW_HEALTH),
+            answer(503, {"ready": False}, path="/ready"),
+            answer(200, "<html><title>API - Swagger UI</title></html>", HTML, path="/docs"),
+            answer(200, '{"openapi": "3.1.0", "paths": {', JSON, path="/openapi.json", truncated=True),
+            answer(200, "up 1", path="/metrics"),
+        )
+    ),
     (
         "public-paths-answer",
         (PublicPathsFacts(),),
         skipped("not-applicable", "the target lists no public paths"),
     ),
-    ("gateway-says-mlflow-is-well", (path_facts(public=[answer(path=MLFLOW_HEALTH)]),), PASS),
+    (
+        "gateway-says-mlflow-is-well",
+        (path_facts(public=[answer(body=GATEWAY_OK, path=MLFLOW_HEALTH)]),),
+        PASS,
+    ),
+    (
+        "gateway-says-mlflow-is-well",
+        (path_facts(public=[answer(body={"status": "degraded"}, path=MLFLOW_HEALTH)]),),
+        failing(f"{MLFLOW_HEALTH}: 200, and its body says degraded"),
+    ),
+    (
+        "gateway-says-mlflow-is-well",
+        (path_facts(public=[answer(200, LOGIN, HTML, path=MLFLOW_HEALTH)]),),
+        failing(f"{MLFLOW_HEALTH}: 200 from an unknown sender (text/html)"),
+    ),
+    (
+        "gateway-says-mlflow-is-well",
+        (path_facts(public=[answer(body={"up": 1}, path=MLFLOW_HEALTH)]),),
+        skipped("cannot-tell", f"{MLFLOW_HEALTH} does not say how MLflow is"),
+    ),
+    (
+        "gateway-says-mlflow-is-well",
+        (
+            path_facts(),
+            HealthBodiesFacts(answers={MLFLOW_HEALTH: answer(body=GATEWAY_OK, path=MLFLOW_HEALTH)}),
+        ),
+        PASS,
+    ),
+    (
+        "gateway-says-mlflow-is-well",
+        (
+            path_facts(public=[refusal(401, "API key required", path=MLFLOW_HEALTH)]),
+            HealthBodiesFacts(answers={MLFLOW_HEALTH: refusal(503, "unhealthy", path=MLFLOW_HEALTH)}),
+        ),
+        failing(f"{MLFLOW_HEALTH}: 503 from the gateway ('unhealthy')"),
+    ),
+    (
+        "gateway-says-mlflow-is-well",
+        (path_facts(),),
+        skipped("not-applicable", f"{MLFLOW_HEALTH} is not among the target's public paths"),
+    ),
     (
         "gateway-says-mlflow-is-well",
         (path_facts(public=[refusal(503, "unhealthy", path=MLFLOW_HEALTH)]),),
@@ -318,8 +387,18 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     ("refusals-repeat-no-key", (invalid_facts(),), PASS),
     (
         "refusals-repeat-no-key",
-        (invalid_facts(fakes=refusal(401, "Invalid or expired API key: [redacted]")),),
+        (invalid_facts(fakes=refusal(401, "Invalid or expired API key: [redacted]", echoes=True)),),
         failing("/health: the answer repeats the key"),
+    ),
+    (
+        "refusals-repeat-no-key",
+        (invalid_facts(fakes=refusal(401, "Send Authorization: Bearer [redacted]", echoes=False)),),
+        PASS,
+    ),
+    (
+        "refusals-repeat-no-key",
+        (invalid_facts(fakes=refusal(401, "Invalid or expired API key")),),
+        skipped("cannot-tell", "the gateway answered no request with a made-up key"),
     ),
     (
         "refusals-repeat-no-key",
@@ -394,7 +473,7 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
     (
         "refusals-are-about-the-key",
         (no_key_facts(),),
-        skipped("cannot-tell", "no request with a key was sent"),
+        skipped("cannot-tell", "the gateway answered no request with a key"),
     ),
     # MLflow's API
     ("experiments-can-be-searched", (api_facts(),), PASS),
@@ -421,6 +500,11 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         failing("/m: 200 from MLflow ('RESOURCE_DOES_NOT_EXIST')"),
     ),
     ("errors-give-nothing-away", (api_facts(),), PASS),
+    (
+        "errors-give-nothing-away",
+        (api_facts(silence(), silence()),),
+        skipped("cannot-tell", "neither of them gave an error"),
+    ),
     (
         "errors-give-nothing-away",
         (api_facts(answer(503, "(psycopg2.OperationalError) could not connect", path=SEARCH)),),

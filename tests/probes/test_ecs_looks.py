@@ -200,7 +200,21 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         (FLAPPING, ecs_facts()),
         ("fail", None, f"2 tasks of {GATEWAY} stopped by themselves, the last one: {EXITED}"),
     ),
-    ("gateway-tasks-stay-up", (task_facts(gateway=stopped(dead())), ecs_facts(gateway=DOWN)), PASS),
+    (
+        "gateway-tasks-stay-up",
+        (task_facts(gateway=stopped(dead())), ecs_facts(gateway=DOWN)),
+        ("fail", None, f"no task of {GATEWAY} runs, and the last one stopped by itself: {EXITED}"),
+    ),
+    (
+        "gateway-tasks-stay-up",
+        (task_facts(gateway=ServiceTasks()), ecs_facts(gateway=DOWN)),
+        ("skip", "cannot-tell", f"no task of {GATEWAY} runs, and none is seen to have stopped by itself"),
+    ),
+    (
+        "gateway-tasks-stay-up",
+        (task_facts(gateway=ServiceTasks()), ecs_facts(gateway={"desired": 0, "running": 0})),
+        ("skip", "not-applicable", f"no task of {GATEWAY} is wanted"),
+    ),
     (
         "gateway-tasks-stay-up",
         (EcsTasksFacts(asked_at=NOW, failure=DENIED), ecs_facts()),
@@ -235,6 +249,16 @@ ROWS: list[tuple[str, tuple[Facts, ...], Told]] = [
         "revisions-keep-their-variables",
         (family(BEFORE), used_facts(gateway=LOST)),
         ("fail", None, "gateway:2 of the gateway service lacks MLFLOW_SERVER_URL, S"),
+    ),
+    (
+        "revisions-keep-their-variables",
+        (family(revision(1, names=("LOG_LEVEL",))), used_facts(gateway=revision(2))),
+        ("skip", "cannot-tell", "LOG_LEVEL may have been dropped on purpose"),
+    ),
+    (
+        "revisions-keep-their-variables",
+        (family(revision(1, names=("A_BUCKET", "LOG_LEVEL"))), used_facts(gateway=revision(2))),
+        ("fail", None, "gateway:2 of the gateway service lacks A_BUCKET"),
     ),
     (
         "revisions-keep-their-variables",

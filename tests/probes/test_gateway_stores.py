@@ -36,6 +36,11 @@ WELL = health(redis="healthy", postgres="healthy")
 CACHE: list[tuple[Answer, Told]] = [
     (WELL, PASS),
     (health(redis="unhealthy"), failing("/health says that redis is unhealthy")),
+    (health(redis="degraded"), failing("/health says that redis is degraded")),
+    *(
+        (health(redis=word), skipped("cannot-tell", f"/health says of redis: {word!r}"))
+        for word in ("disabled", "unknown", "not_configured")
+    ),
     (CONSTANT, skipped("cannot-tell", "/health says nothing of redis (200)")),
     (silence(), skipped("cannot-tell", "/health says nothing of redis (refused)")),
 ]
@@ -59,6 +64,7 @@ DATABASE: list[tuple[Answer, Answer, Told]] = [
     ),
     (health(postgres="unhealthy"), silence(), failing("/health says that postgres is unhealthy")),
     (health(postgres="unhealthy"), ready(), skipped("cannot-tell", OPEN)),
+    (health(postgres="disabled"), silence(), skipped("cannot-tell", OPEN)),
     (CONSTANT, silence(), skipped("cannot-tell", OPEN)),
 ]
 

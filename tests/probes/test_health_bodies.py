@@ -1,7 +1,7 @@
 """What is read in the gateway's health bodies, and how their checks judge it."""
 
 import pytest
-from _facts import TARGET, answer, api_facts, bad_gateway, refusal
+from _facts import TARGET, answer, api_facts, bad_gateway, hosts_facts, refusal
 from _gateway_health import (
     CANNOT,
     DATE,
@@ -28,9 +28,15 @@ UNKNOWN = {"circuit_breaker_state": "UNKNOWN", "error": "Object of type datetime
 PASS = ("pass", "")
 
 
-def told(real: Catalogue, check: str, facts: Facts, *accepted: str) -> tuple[str, str]:
+def told(
+    real: Catalogue, check: str, facts: Facts, *accepted: str, beside: Facts | None = None
+) -> tuple[str, str]:
     """Status (or the skip's kind) and reason of one check's verdict."""
-    seen = [Observation(probe=facts.probe, started_at=WHEN, duration_s=0.1, status="seen", facts=facts)]
+    seen = [
+        Observation(probe=one.probe, started_at=WHEN, duration_s=0.1, status="seen", facts=one)
+        for one in (facts, beside)
+        if one is not None
+    ]
     target = TARGET.model_copy(update={"accept": Accept(behaviours=accepted)})
     (found,) = judge(real, seen, target, frozenset({check}))
     return found.skip_kind or found.status, found.reason
@@ -144,7 +150,9 @@ def test_the_reset_of_the_breaker(real: Catalogue) -> None:
     ("stamp", "status"),
     [
         ("2025-08-05T09:27:16.900000+00:00", "pass"),
-        ("2025-08-05T11:27:16.900000", "pass"),  # a server that writes its local time, without a zone
+        ("2025-08-05T09:27:17+00:00", "pass"),
+        ("2025-08-05T11:27:16.900000", "cannot-tell"),  # local time, or of hours ago: nobody knows
+        ("2025-08-05T08:57:17", "cannot-tell"),
         ("2025-08-05T09:17:17+00:00", "fail"),
         ("2025-08-05T09:21:17", "fail"),
         ("yesterday", "cannot-tell"),
@@ -156,6 +164,21 @@ def test_the_age_of_a_body(real: Catalogue, stamp: str, status: str) -> None:
     facts = said_by({"/health": old})
 
     assert told(real, "health-bodies-are-fresh", facts)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("earlier", "status"),
+    [("2025-08-05T11:27:16.100000", "pass"), ("2025-08-05T11:27:16.900000", "cannot-tell")],
+)
+def test_a_body_that_moves_on_is_fresh(real: Catalogue, earlier: str, status: str) -> None:
+    """A time without a zone says nothing of itself; that it is another one each time does."""
+    stamps = ("2025-08-05T11:27:16.900000", earlier)
+    last, first = (answer(body={"status": "healthy", "timestamp": s}, headers=DATE) for s in stamps)
+    facts = said_by({"/health": last}, first={"/health": first})
+    once, host = said_by({"/health": last}), hosts_facts(registry=first)
+
+    assert told(real, "health-bodies-are-fresh", facts)[0] == status
+    assert told(real, "health-bodies-are-fresh", once, beside=host)[0] == status
 
 
 def test_health_against_traffic(real: Catalogue) -> None:

@@ -15,8 +15,9 @@ from hokusai_probe.probes.artifact_sizes import ArtifactSizesFacts, Tried, small
 from hokusai_probe.probes.hostile_requests import REQUESTS, HostileRequestsFacts, given_away
 from hokusai_probe.probes.latency import Beat, LatencyFacts
 from hokusai_probe.probes.mlflow_api import SEARCH
+from hokusai_probe.probes.mlflow_client import ClientRequest, ClientStep, ClientTry, MlflowClientFacts
 from hokusai_probe.probes.mlflow_routes import READS, MlflowRoutesFacts
-from hokusai_probe.probes.versions import VersionsFacts
+from hokusai_probe.probes.versions import LOGGED_MODEL, VersionsFacts
 
 LOST = {"error_code": "RESOURCE_NOT_FOUND", "message": "The requested resource was not found: /experiments"}
 INVALID = {"error_code": "INVALID_PARAMETER_VALUE", "message": "no"}
@@ -50,6 +51,22 @@ def hostile(**changed: Answer) -> HostileRequestsFacts:
     return HostileRequestsFacts(answers=dict(refused) | own, broken=broken, untyped=answer(400, INVALID))
 
 
+SKEW = "the server is MLflow 2.9.2, the client installed here 3.17.2"
+
+
+def skewed(needed: Answer | None = None) -> VersionsFacts:
+    """A server older than the client, and how it answered for the route that this client needs."""
+    return VersionsFacts(answer=answer(), server="2.9.2", client="3.17.2", needed=needed)
+
+
+def client_facts(refused: int | None = None) -> MlflowClientFacts:
+    """The client did everything, or gave up at a request that was answered so."""
+    sent = (ClientRequest(method="POST", path="/new", status=refused),)
+    step = ClientStep(step="model", error="no" if refused else None, requests=sent)
+    tried = ClientTry(form=None, steps=(step,))
+    return MlflowClientFacts(client="3.17.2", environment=(), works=tried.worked, registering=tried)
+
+
 def paced(*beats: Beat) -> LatencyFacts:
     """Two constant paths, and how they were answered when they were asked again."""
     return LatencyFacts(constants={"/live": 0.01, "/version": 0.02}, asked=("/live", "/version"), beats=beats)
@@ -60,6 +77,7 @@ NGINX = answer(413, "<h1>413 Request Entity Too Large</h1>", HTML, path="/big")
 
 ROWS: list[tuple[str, tuple[Facts, ...], tuple[str, str | None, str]]] = [
     ("models-and-runs-can-be-searched", (routes(),), PASS),
+    ("models-and-runs-can-be-searched", (routes(pages=mlflow_404()),), PASS),
     (
         "models-and-runs-can-be-searched",
         (routes(runs=refusal(504, "MLflow server request timeout after 30.0s", path="/r", method="POST")),),
@@ -119,8 +137,26 @@ ROWS: list[tuple[str, tuple[Facts, ...], tuple[str, str | None, str]]] = [
     ("client-fits-the-server", (VersionsFacts(answer=answer(), server="3.4.0", client="3.17.2"),), PASS),
     (
         "client-fits-the-server",
-        (VersionsFacts(answer=answer(), server="2.9.2", client="3.17.2"),),
-        failing("the server is MLflow 2.9.2, the client installed here 3.17.2"),
+        (skewed(),),
+        skipped("cannot-tell", f"{SKEW}; nothing is known to be missing"),
+    ),
+    (
+        "client-fits-the-server",
+        (skewed(answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})),),
+        skipped("cannot-tell", f"{SKEW}; nothing is known to be missing"),
+    ),
+    ("client-fits-the-server", (skewed(mlflow_404()),), failing(f"{SKEW}, which needs {LOGGED_MODEL}")),
+    ("client-fits-the-server", (skewed(answer(404, LOST)),), failing(f"{SKEW}, which needs {LOGGED_MODEL}")),
+    ("client-fits-the-server", (skewed(), client_facts()), PASS),
+    (
+        "client-fits-the-server",
+        (skewed(), client_facts(404)),
+        failing(f"{SKEW}, which asks POST /new in vain (404)"),
+    ),
+    (
+        "client-fits-the-server",
+        (skewed(), client_facts(403)),
+        skipped("cannot-tell", f"{SKEW}; nothing is known to be missing"),
     ),
     (
         "client-fits-the-server",
@@ -135,6 +171,7 @@ ROWS: list[tuple[str, tuple[Facts, ...], tuple[str, str | None, str]]] = [
         ),
     ),
     ("bad-requests-are-refused", (hostile(),), PASS),
+    ("bad-requests-are-refused", (hostile(bad_filter=refusal(403, "n"), odd_field=refusal(401, "n")),), PASS),
     (
         "bad-requests-are-refused",
         (hostile(bad_filter=answer(500, {"error_code": "INTERNAL_ERROR"})),),

@@ -64,7 +64,7 @@ def says_well(stores: GatewayStoresFacts | None) -> Claim:
     word = stores.cache if stores else None
     return claim(
         f"/health says that redis is {word or 'healthy'}",
-        None if word is None else word == "healthy",
+        stores.cache_well if stores else None,
         by=GatewayStoresFacts,
         fact="cache" if word else "",
         value=word,

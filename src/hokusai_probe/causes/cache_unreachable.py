@@ -69,11 +69,11 @@ def cache_unreachable(
 def _symptom(stores: GatewayStoresFacts, effect: CacheEffectFacts | None, wrong: tuple[str, ...]) -> Claim:
     """The gateway says so; or keys are not remembered, and are kept at an address that is not Redis's."""
     lost = VARIABLE in wrong and effect is not None and effect.effective is False
-    if lost and effect is not None and stores.cache != "unhealthy":
+    if lost and effect is not None and stores.cache_well is not False:
         text: str = "no key is remembered"
         value: JsonValue = list(effect.validations or ())
         return claim(text, holds=True, by=CacheEffectFacts, fact="validations", value=value)
-    unwell = None if stores.cache is None else stores.cache == "unhealthy"
+    unwell = None if stores.cache_well is None else not stores.cache_well
     word = "cache" if stores.cache else ""
     text = (
         "the gateway gets no answer from Redis, and says so twice"
@@ -86,7 +86,7 @@ def _symptom(stores: GatewayStoresFacts, effect: CacheEffectFacts | None, wrong:
 def _led_astray(stores: GatewayStoresFacts, gateway: TaskDefinition | None, name: str) -> Claim:
     """A name that is none of ElastiCache's counts where the gateway gets no answer; an alias may be well."""
     value = address(gateway, name)
-    concerned = stores.cache == "unhealthy" or name == VARIABLE
+    concerned = stores.cache_well is False or name == VARIABLE
     return claim(
         f"{name} is {value}, which is none of the cache's endpoints",
         True if concerned else None,

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.answers import responder
 from hokusai_probe.causes._keys import seen
 from hokusai_probe.causes._words import previous_revision
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.invalid_keys import InvalidKeysFacts, repeated
+from hokusai_probe.probes.invalid_keys import InvalidKeysFacts, compared, repeated
 
 
 @cause(
@@ -27,7 +26,6 @@ def gateway_repeats_keys(invalid: InvalidKeysFacts, ecs: EcsServicesFacts | None
     A key with one wrong character is refused, and the rest of it is a secret all the same.
     """
     found = repeated(invalid)
-    answers = any(responder(a) == "gateway" for a in invalid.fakes.values())
     at_fault = "auth" if found and found[0] == "direct" else "gateway"
     yield Case(
         subject=at_fault,
@@ -37,7 +35,7 @@ def gateway_repeats_keys(invalid: InvalidKeysFacts, ecs: EcsServicesFacts | None
             seen(
                 "an answer repeats the key that was sent",
                 (InvalidKeysFacts, *found) if found else None,
-                holds=True if found else (False if answers else None),
+                holds=True if found else (False if compared(invalid) else None),
                 telling=True,
             ),
         ),

@@ -6,7 +6,8 @@ from hokusai_probe.causes._words import answered, previous_revision
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.health_bodies import STALE, HealthBodiesFacts, age_of
+from hokusai_probe.probes.health_bodies import STALE, HealthBodiesFacts, ages_of
+from hokusai_probe.probes.hosts import HostsFacts
 
 PATHS = ("/health", "/health/mlflow")
 
@@ -21,23 +22,24 @@ PATHS = ("/health", "/health/mlflow")
     },
     source="contract 5",
 )
-def health_answer_stale(bodies: HealthBodiesFacts, ecs: EcsServicesFacts | None) -> Iterator[Case]:
+def health_answer_stale(
+    bodies: HealthBodiesFacts, hosts: HostsFacts | None, ecs: EcsServicesFacts | None
+) -> Iterator[Case]:
     """A health body is older than its answer: a cache remembers it, or the check behind it has stopped.
 
     The ``timestamp`` of ``/health`` or ``/health/mlflow`` lags behind the ``Date`` header of the same answer.
     Whatever such a body says was true once; a monitor that reads it misses outages.
     """
-    ages = {path: age_of(bodies.answers.get(path)) for path in PATHS}
-    old = [path for path, age in ages.items() if age is not None and age > STALE]
+    ages = ages_of(bodies, hosts)
+    old = [path for path, age in ages.items() if age > STALE]
     path = old[0] if old else PATHS[0]
-    known = any(age is not None for age in ages.values())
     yield Case(
         subject="gateway",
         breaks=("gateway/health-age",),
         claims=(
             answered(
-                f"the body of {path} was made {ages[path]} before the answer that carries it",
-                bool(old) if known else None,
+                f"the body of {path} was made {ages.get(path)} before the answer that carries it",
+                bool(old) if ages else None,
                 bodies.answers.get(path),
                 f"answers.{path}",
                 by=HealthBodiesFacts,

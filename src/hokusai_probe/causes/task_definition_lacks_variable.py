@@ -11,7 +11,7 @@ from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.probes.revisions import RevisionsFacts
+from hokusai_probe.probes.revisions import RevisionsFacts, missed
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 _HOPS = {
@@ -58,7 +58,8 @@ def task_definition_lacks_variable(
     for service, family in revisions.families.items():
         used = definitions.of(service)
         lost = revisions.lost(service, used) if used else {}
-        for name, place in sorted(lost.items()):
+        for name in missed(lost, family):
+            place = lost[name]
             before = family.earlier[place]
             if used and name in before.names:
                 yield _case(service, used, before, f"families.{service}.earlier[{place}]", name, ecs)

@@ -280,9 +280,18 @@ def _stay_up(facts: EcsTasksFacts, ecs: EcsServicesFacts, service: str) -> Sente
             f"{facts.failure.kind if facts.failure else 'no answer'}"
         )
     dead = [task for _, task in facts.dying(service, one) if task.kind != "health"]
-    if len(dead) < REPEATED:
-        return None
+    running = bool(facts.services[service].running)
+    if len(dead) < (REPEATED if running or not one.desired else 1):
+        return None if running else _none_runs(one)
+    if len(dead) == 1:
+        return f"no task of {one.name} runs, and the last one stopped by itself: {ending(dead[0])}"
     return f"{len(dead)} tasks of {one.name} stopped by themselves, the last one: {ending(dead[0])}"
+
+
+def _none_runs(one: EcsService) -> Sentence:
+    if not one.desired:
+        return NotApplicable(reason=f"no task of {one.name} is wanted")
+    return CannotTell(reason=f"no task of {one.name} runs, and none is seen to have stopped by itself")
 
 
 def ending(task: StoppedTask) -> str:

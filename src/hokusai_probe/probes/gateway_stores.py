@@ -16,6 +16,8 @@ from hokusai_probe.model import CannotTell, Facts, Wrong
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 
 HEALTH, READY = "/health", "/ready"
+_WELL, _UNWELL = "healthy", frozenset({"unhealthy", "degraded"})
+"""What the gateway says where it looked. ``disabled``, ``unknown`` and the like are no statement."""
 FALLBACK = "Connected to fallback database"
 
 DatabaseTrouble = Literal["login", "no-database", "too-many", "refused", "no-name", "silent", "other"]
@@ -45,7 +47,7 @@ def database_trouble(text: str) -> DatabaseTrouble:
 
 
 class GatewayStoresFacts(Facts):
-    """What the gateway said last. ``cache``: healthy or unhealthy in its own words, None: it says nothing.
+    """What the gateway said last. ``cache``: its own word, such as healthy, None: it says nothing.
 
     ``database``: whether it reaches its database, None where it does not say or contradicts itself;
     ``database_error`` its words, ``database_settings`` (host, port, user, primary_db, fallback_db as text)
@@ -59,6 +61,11 @@ class GatewayStoresFacts(Facts):
     database: bool | None = None
     database_error: str = ""
     database_settings: Mapping[str, str] = {}
+
+    @property
+    def cache_well(self) -> bool | None:
+        """Whether Redis answers the gateway; None where there is no word of it, or none that says so."""
+        return {_WELL: True, **dict.fromkeys(_UNWELL, False)}.get(self.cache or "")
 
 
 @probe(area="data", needs=("auth-host",), cost=2)
@@ -85,7 +92,7 @@ async def _same(answer: Answer) -> Answer:
 
 
 def _complains(health: Answer) -> bool:
-    return "unhealthy" in _services(health).values()
+    return bool(_UNWELL & set(_services(health).values()))
 
 
 def _hiccup(ready: Answer) -> bool:
@@ -114,8 +121,10 @@ def _database(found: Mapping[str, JsonValue], word: str | None) -> dict[str, Any
     reached = found.get("passed") if isinstance(found.get("passed"), bool) else None
     if reached and said.startswith(FALLBACK):
         reached = False
-    elif word is not None and (reached is None or (reached and word == "unhealthy")):
-        reached = word == "healthy" if reached is None else None
+    elif word in _UNWELL:
+        reached = None if reached else False
+    elif word == _WELL and reached is None:
+        reached = True
     return {"database": reached, "database_error": said, "database_settings": settings}
 
 
@@ -141,9 +150,11 @@ def gateway_reaches_its_cache(facts: GatewayStoresFacts) -> Sentence:
     """The gateway itself says that Redis answers it."""
     if facts.cache is None:
         return CannotTell(reason=f"{HEALTH} says nothing of redis ({_what(facts.health)})")
-    if facts.cache != "unhealthy":
+    if facts.cache_well is None:
+        return CannotTell(reason=f"{HEALTH} says of redis: {facts.cache!r}")
+    if facts.cache_well:
         return None
-    return Wrong(reason=f"{HEALTH} says that redis is unhealthy", reproduce=facts.health.curl())
+    return Wrong(reason=f"{HEALTH} says that redis is {facts.cache}", reproduce=facts.health.curl())
 
 
 @check(hop="gateway-to-database")

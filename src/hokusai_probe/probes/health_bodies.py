@@ -14,6 +14,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Frozen, NotApplicable, Wrong
+from hokusai_probe.probes.hosts import HostsFacts
 
 PATHS = ("/health", "/ready", "/live", "/health/mlflow", "/api/health/mlflow")
 STATUS_PATHS = ("/health/status", "/health?detailed=true")
@@ -277,11 +278,11 @@ def breaker_reset_needs_a_key(facts: HealthBodiesFacts) -> Sentence:
 
 
 @check(hop="gateway/health-age")
-def health_bodies_are_fresh(facts: HealthBodiesFacts) -> Sentence:
+def health_bodies_are_fresh(facts: HealthBodiesFacts, hosts: HostsFacts | None) -> Sentence:
     """What /health and /health/mlflow say is of now, by the times in their bodies and their Date headers."""
-    ages = {path: age for path in ("/health", "/health/mlflow") if (age := age_of(facts.answers.get(path)))}
+    ages = ages_of(facts, hosts)
     if not ages:
-        return CannotTell(reason="no health body says when it was made")
+        return CannotTell(reason="no health body says when it was made, so that its age could be told")
     old = {path: age for path, age in ages.items() if age > STALE}
     if not old:
         return None
@@ -292,17 +293,38 @@ def health_bodies_are_fresh(facts: HealthBodiesFacts) -> Sentence:
     )
 
 
-def age_of(answer: Answer | None) -> timedelta | None:
-    """How much older the time in a body is than its Date header; None where one of them is missing.
+def ages_of(facts: HealthBodiesFacts, hosts: HostsFacts | None) -> Mapping[str, timedelta]:
+    """How much older the time in a body is than its Date header, by path; without those that do not tell.
 
-    A time without a zone may be of any zone: whole quarters of an hour then say nothing and are left out.
+    A time without a zone may be of any zone. What is left of whole quarters of an hour is then the least
+    that the body is behind; that it is behind by nothing else is known only where another answer of the same
+    path has another time.
     """
-    stamp = body_of(answer).get("timestamp") if answer else None
-    made, sent = _moment(stamp), _date(answer)
-    if made is None or sent is None or not isinstance(stamp, str):
+    host = hosts.health("registry") if hosts else None
+    found = {}
+    for path in ("/health", "/health/mlflow"):
+        answer = facts.answers.get(path)
+        others = (facts.first.get(path), host if host and host.path == path else None)
+        moves = any(_stamp(other) not in {None, _stamp(answer)} for other in others)
+        age = _age(answer, moves=moves)
+        if age is not None:
+            found[path] = age
+    return found
+
+
+def _age(answer: Answer | None, *, moves: bool) -> timedelta | None:
+    stamp, sent = _stamp(answer), _date(answer)
+    made = _moment(stamp)
+    if stamp is None or made is None or sent is None:
         return None
-    age, half = sent - made, _QUARTER / 2
-    return age if datetime.fromisoformat(stamp).tzinfo else (age + half) % _QUARTER - half
+    if datetime.fromisoformat(stamp).tzinfo is not None:
+        return sent - made
+    least = (sent - made + _QUARTER / 2) % _QUARTER - _QUARTER / 2
+    return least if moves or least > STALE else None
+
+
+def _stamp(answer: Answer | None) -> str | None:
+    return _text(body_of(answer).get("timestamp"))
 
 
 def _date(answer: Answer | None) -> datetime | None:

@@ -12,7 +12,7 @@ from hokusai_probe.answers import responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
-from hokusai_probe.model import Facts, Wrong
+from hokusai_probe.model import CannotTell, Facts, Wrong
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 
@@ -94,7 +94,10 @@ async def _raw(look: Look, base: str, content: bytes, content_type: str) -> Answ
 
 @check(hop="mlflow-api/refusals")
 def bad_requests_are_refused(facts: HostileRequestsFacts) -> Sentence:
-    """A request that is wrong is answered 4xx, by whoever knows what is wrong; never 5xx, never 200."""
+    """A request that is wrong is answered 4xx, by whoever knows what is wrong; never 5xx, never 200.
+
+    Who is not let in at all (401, 403) is refused as well.
+    """
     wrong = [f"{what}: {said(a)}" for what, a in facts.answers.items() if not _refuses(what, a)]
     wrong += [f"cut-off JSON or wrong type: {said(a)}" for a in (facts.broken, facts.untyped) if _breaks(a)]
     if not wrong:
@@ -105,7 +108,7 @@ def bad_requests_are_refused(facts: HostileRequestsFacts) -> Sentence:
 
 def _refuses(what: str, answer: Answer) -> bool:
     wanted = {"wrong-verb": {405, 404}, "unknown-route": {404}}.get(what, {400, 404, 414, 422})
-    return answer.status in wanted and responder(answer) in {"mlflow", "gateway"}
+    return answer.status in wanted | {401, 403} and responder(answer) in {"mlflow", "gateway"}
 
 
 def _breaks(answer: Answer) -> bool:
@@ -116,11 +119,16 @@ def _breaks(answer: Answer) -> bool:
 def errors_give_nothing_away(
     api: MlflowApiFacts, hostile: HostileRequestsFacts | None, registration: RegistrationFacts | None
 ) -> Sentence:
-    """No error of MLflow's or the gateway's shows a stack trace or SQL to whoever asks."""
-    asked = (*_answers(api), *(hostile.all if hostile else ()), *_answers(registration))
+    """No error of MLflow's or the gateway's shows a stack trace or SQL to whoever asks.
+
+    Where neither of them has refused anything, nobody knows what their errors show.
+    """
+    asked: tuple[Answer, ...] = (*_answers(api), *(hostile.all if hostile else ()), *_answers(registration))
     telling = [(a, what) for a in asked if (what := given_away(a))]
     if not telling:
-        return None
+        return (
+            None if any(map(_is_their_error, asked)) else CannotTell(reason="neither of them gave an error")
+        )
     return Wrong(
         reason="; ".join(dict.fromkeys(f"{a.method} {a.path}: {what}" for a, what in telling)),
         reproduce=telling[0][0].curl(),
@@ -130,6 +138,10 @@ def errors_give_nothing_away(
 def _answers(facts: Facts | None) -> Iterable[Answer]:
     values = (getattr(facts, name) for name in type(facts).model_fields) if facts else ()
     return (value for value in values if isinstance(value, Answer))
+
+
+def _is_their_error(answer: Answer) -> bool:
+    return (answer.status or 0) >= 400 and responder(answer) in {"mlflow", "gateway"}
 
 
 def given_away(answer: Answer) -> str:

@@ -25,7 +25,6 @@ ROUGH: Mapping[str, str] = {
     "odd": "hk_test_'\"<b>;--%00\\\u00fc",
 }
 MALFORMED: tuple[KeyForm, ...] = ("raw", "bearer-lower", "bearer-no-blank", "basic")
-_REDACTED = "[redacted]"  # what the door leaves of a key; a look does not know the redactor
 _NOT_LET_IN = frozenset({400, 401, 403, 431})
 
 
@@ -99,7 +98,7 @@ def refusals_repeat_no_key(facts: InvalidKeysFacts) -> Sentence:
     Fails of itself: whether a key is repeated does not depend on whether it is refused.
     """
     found = repeated(facts)
-    if found is None and not any(responder(a) == "gateway" for a in facts.fakes.values()):
+    if found is None and not compared(facts):
         return CannotTell(reason="the gateway answered no request with a made-up key")
     if found is None:
         return None
@@ -107,11 +106,14 @@ def refusals_repeat_no_key(facts: InvalidKeysFacts) -> Sentence:
 
 
 def repeated(facts: InvalidKeysFacts) -> tuple[str, Answer] | None:
-    """The first answer that holds a made-up key, or what was redacted as one, and where it lies."""
-    sent = (*(fake for fake in FAKES.values() if len(fake) > len("hk_test_")), _REDACTED)
+    """The first answer that holds the made-up key that it was sent, and where it lies."""
     direct = {"direct": facts.direct} if facts.direct else {}
-    heard = {**facts.places, **direct}.items()
-    return next(((place, a) for place, a in heard if any(text in a.body for text in sent)), None)
+    return next(((place, a) for place, a in {**facts.places, **direct}.items() if a.echoes), None)
+
+
+def compared(facts: InvalidKeysFacts) -> bool:
+    """Whether the gateway answered a made-up key, and its answer was compared with that key."""
+    return any(responder(a) == "gateway" and a.echoes is not None for a in facts.fakes.values())
 
 
 @check(hop="public.registry/malformed-key")

@@ -35,8 +35,8 @@ class KeyValidationFacts(Facts):
 
     @property
     def decided(self) -> bool:
-        """Whether the auth service itself gave both answers, 200 or 401."""
-        return all(a.status in {200, 401} for a in self.answers)
+        """Whether both answers are verdicts on the key: 401, or 200 that says whether it is valid."""
+        return all(accepted(a) is not None for a in self.answers)
 
     @property
     def answers(self) -> tuple[Answer, ...]:

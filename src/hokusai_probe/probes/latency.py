@@ -13,7 +13,7 @@ from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_forms import KeyFormsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.no_key import NoKeyFacts
-from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts, is_public
 
 CONSTANT = ("/live", "/version", "/metrics", "/openapi.json", "/docs", "/redoc")
 """Paths whose answers need nothing but the gateway itself (contract 4 and 5)."""
@@ -89,7 +89,7 @@ async def latency(
     still.
     """
     ours = [a for a in (*paths.answers, *_answers(no_key, forms)) if a.status is not None]
-    constants = {a.path: a.elapsed_s for a in paths.public if a.path in CONSTANT and a.answered}
+    constants = {a.path: a.elapsed_s for a in _constant(paths)}
     chosen = (*constants, *constants)[:2]
     suspicious = bool(chosen) and not hosts.bare and _uneven([a.elapsed_s for a in ours])
     beats = await _beats(look, chosen, hosts) if suspicious else ()
@@ -100,6 +100,11 @@ async def latency(
         beats=beats,
         reproduce=next((a.curl() for a in paths.public if a.path in chosen), ""),
     )
+
+
+def _constant(paths: PublicPathsFacts) -> Iterator[Answer]:
+    """The gateway's own answers at its constant paths. A load balancer's page has another pace."""
+    yield from (a for a in paths.public if a.path in CONSTANT and is_public(a) and a.status == 200)
 
 
 def _answers(no_key: NoKeyFacts | None, forms: KeyFormsFacts | None) -> Iterator[Answer]:
@@ -118,7 +123,7 @@ def _parts(
     auth = hosts.health("auth")
     if auth is not None:
         yield "auth", auth
-    constant = [a for a in paths.public if a.path in CONSTANT and a.answered]
+    constant = list(_constant(paths))
     if constant:
         yield "constant", min(constant, key=lambda a: a.elapsed_s)
     if no_key is not None:

@@ -308,7 +308,15 @@ def _all_ok(facts: RegistrationFacts, **answers: Answer | None) -> Sentence:
 @check(hop="writes/experiment")
 def experiment_can_be_made(facts: RegistrationFacts) -> Sentence:
     """Stage 2: the experiment exists or can be created."""
-    return _ok(facts.experiment, facts, "experiment")
+    answer = facts.experiment
+    refused = _ok(answer, facts, "experiment")
+    if refused is not None or answer is None or dig(answer, "experiment_id") or _found(answer):
+        return refused
+    return Wrong(reason=f"experiment: {said(answer)}, without its id", reproduce=answer.curl())
+
+
+def _found(answer: Answer) -> str | None:
+    return dig(answer, "experiment", "experiment_id")
 
 
 @check(hop="writes/run")

@@ -20,6 +20,11 @@ EARLIER = 2
 _SEEN_ELSEWHERE = re.compile("|".join((r"DB_(?!PASSWORD).*", "MLFLOW_SERVER_ALLOWED_HOSTS", *STORES)))
 """Without them a service takes another database, store or Host: defects with names of their own."""
 
+_OUTSIDE = re.compile(
+    r"(.*_)?(URL|URI|HOST|ENDPOINT|ADDRESS|BUCKET|QUEUE|TOPIC|TABLE|ARN|KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)"
+)
+"""Names of what a program reaches or is known by. Others, such as LOG_LEVEL, are often dropped on purpose."""
+
 _NUMBERED = re.compile(r"(?P<family>[^/]+):(?P<number>\d+)")
 
 
@@ -75,6 +80,16 @@ class RevisionsFacts(Facts):
                 if not _SEEN_ELSEWHERE.fullmatch(name) and not _replaced(used, before, name):
                     found.setdefault(name, place)
         return found
+
+
+def missed(lost: Mapping[str, int], family: Family) -> tuple[str, ...]:
+    """Of lost names those that were filled from a secret, or name something that the program reaches."""
+    return tuple(
+        name
+        for name, place in sorted(lost.items())
+        if name in {*family.earlier[place].secrets, *family.earlier[place].addresses}
+        or _OUTSIDE.fullmatch(name)
+    )
 
 
 def _replaced(used: TaskDefinition, before: TaskDefinition, name: str) -> bool:
@@ -140,19 +155,28 @@ def used_name(one: EcsService) -> str:
 
 @check(hop="deployments/variables")
 def revisions_keep_their_variables(facts: RevisionsFacts, definitions: TaskDefinitionsFacts) -> Sentence:
-    """The revision in use has every variable and secret that the ones before it had.
+    """The revision in use has every secret and address that the ones before it had.
 
-    One that got another name, by its first or last word, is not lost.
+    One that got another name, by its first or last word, is not lost. Whether any other variable was dropped
+    on purpose nobody can tell from here.
     """
     if facts.failures:
         return CannotTell(reason=_unread(facts))
     if not any(family.earlier for family in facts.families.values()):
         return NotApplicable(reason="no revision in use has a predecessor that could be read")
-    said = (
-        f"{used.arn.rpartition('/')[2]} of the {service} service lacks {', '.join(sorted(lost))}"
+    lacking = {
+        service: (used, facts.lost(service, used))
         for service in facts.families
-        if (used := definitions.of(service)) and (lost := facts.lost(service, used))
-    )
+        if (used := definitions.of(service))
+    }
+    said = [
+        f"{used.arn.rpartition('/')[2]} of the {service} service lacks {', '.join(names)}"
+        for service, (used, lost) in lacking.items()
+        if (names := missed(lost, facts.families[service]))
+    ]
+    dropped = sorted(name for _, lost in lacking.values() for name in lost)
+    if dropped and not said:
+        return CannotTell(reason=f"{', '.join(dropped)} may have been dropped on purpose")
     return "; ".join(said) or None
 
 
