@@ -37,6 +37,7 @@ from hokusai_probe.model import (
 
 NO_AWS = "AWS is not looked at: the target has no [aws], or --no-aws"
 CUT_SHORT = "the run was cut short before this look was done"
+CHEAP = 20  # requests; a witness is asked for its word, not to measure: what repeats requests is none
 UNDO_S = 5.0  # a cancelled GitHub job is killed 10 s after its first signal; half of that is ours
 
 
@@ -101,13 +102,28 @@ def selectors(catalogue: Catalogue) -> frozenset[str]:
 def wanted_probes(
     catalogue: Catalogue, only: Iterable[str], skip: Iterable[str], checks: frozenset[str]
 ) -> frozenset[str]:
-    """The looks to take: those of the wanted checks, those named, and whatever these read from."""
+    """The looks to take: those of the wanted checks, those named, whatever these read from, and witnesses.
+
+    Where areas or checks are chosen, what fails in them may have its cause elsewhere, such as in a
+    certificate. Who names looks wants these looks.
+    """
     names, without = set(only), set(skip)
     direct = {slug for c in checks for slug in _looks_of(catalogue.checks[c])}
-    direct |= {p.slug for p in catalogue.probes.values() if not names or names & {p.slug, p.area}} - {
-        p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}
-    }
+    named = {p.slug for p in catalogue.probes.values() if not names or names & {p.slug, p.area}}
+    if checks and names - set(catalogue.probes):
+        named |= _witnesses(catalogue)
+    direct |= named - {p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}}
     return frozenset().union(direct, *(_before(catalogue, slug) for slug in direct))
+
+
+def _witnesses(catalogue: Catalogue) -> set[str]:
+    """The cheap looks from outside that only read, where a cause reads what they saw."""
+    asked = {PROBE_OF_FACTS.get(p.wants) for c in catalogue.causes.values() for p in c.parameters}
+    return {
+        p.slug
+        for p in catalogue.probes.values()
+        if p.slug in asked and p.safety == "read" and "aws" not in p.needs and p.cost <= CHEAP
+    }
 
 
 def _before(catalogue: Catalogue, slug: str) -> frozenset[str]:
