@@ -5,6 +5,7 @@ from typing import Any
 import made
 import pytest
 
+from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts, Observation, Report
 from hokusai_probe.reports import answer, client, console, markdown
 
@@ -88,6 +89,20 @@ def test_without_a_cause_the_answer_itself_tells(status: int | None, sentence: s
     """A server error is never the caller's; a refusal may be either's."""
     report = with_looks(blamed(None), mlflow_api=Search(search={"status": status}))
     assert answer.whose(report) == sentence
+
+
+@pytest.mark.parametrize("component", ["network", "dns", "tls", "load-balancer"])
+def test_what_is_inside_the_platform_is_the_platforms(component: str) -> None:
+    """Its security groups, its names and its certificates: nobody between here and there can mend them."""
+    report = made.undecided()
+    inside = tuple(d.model_copy(update={"component": component}) for d in report.diagnoses)
+    said = answer.whose(report.model_copy(update={"diagnoses": inside}))
+    assert said == "The trouble is the platform's, not the caller's."
+
+
+def test_only_the_way_to_the_platform_is_the_networks(real: Catalogue) -> None:
+    """No cause but one lies between here and the platform."""
+    assert [c.slug for c in real.causes.values() if c.blame == "network"] == ["probe-has-no-network"]
 
 
 def test_all_clear_names_the_variables_that_worked() -> None:
