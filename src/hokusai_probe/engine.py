@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from hokusai_probe import topology
 from hokusai_probe.declare import Catalogue, Cause, Check, Need, Parameter, Probe, Sentence
 from hokusai_probe.looking import Journal, Look
 from hokusai_probe.model import (
@@ -392,6 +393,7 @@ class Judgement:
     reason: str = ""
     reproduce: str | None = None
     waited_for: str | None = None
+    hop: str | None = None
 
 
 def _verdict(check: Check, seen: Mapping[str, Observation], target: Target) -> Verdict:
@@ -400,8 +402,8 @@ def _verdict(check: Check, seen: Mapping[str, Observation], target: Target) -> V
         check=check.slug,
         title=check.title,
         area=check.area,
-        component=check.component,
-        hop=check.hop,
+        component=topology.component(judged.hop) if judged.hop else check.component,
+        hop=judged.hop or check.hop,
         status=judged.status,
         skip_kind=judged.kind,
         reason=judged.reason,
@@ -445,8 +447,8 @@ def _heard(said: Sentence) -> Judgement:
             return Judgement("pass")
         case str():
             return Judgement("fail", None, said)
-        case Wrong(reason=reason, reproduce=reproduce):
-            return Judgement("fail", None, reason, reproduce)
+        case Wrong(reason=reason, reproduce=reproduce, hop=hop):
+            return Judgement("fail", None, reason, reproduce, None, hop)
         case Blocked(reason=reason, waited_for=waited_for):
             return Judgement("skip", "blocked", reason, None, waited_for)
     return Judgement("skip", _SKIPS[type(said)], said.reason)
