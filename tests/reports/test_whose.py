@@ -147,3 +147,19 @@ def test_many_requests_are_left_to_the_report() -> None:
     said = console.render(made.report(made.verdicts(**broken)), colour=False)
     assert said.count("$ curl") == 6
     assert "(and 1 more, in the report)" in said
+
+
+def test_a_named_cause_is_shown_by_one_request() -> None:
+    """The first that it explains; what no cause explains has a request of its own."""
+    said = console.render(made.two_causes(), colour=False)
+    assert (said.count("$ curl"), "   bearer-key\n" in said) == (2, False)
+
+
+def test_who_has_no_way_into_aws_reads_no_commands_for_it() -> None:
+    """One line says what the platform's side must look at; the report has it all."""
+    for report in (made.undecided(), made.two_causes()):
+        target = report.configuration.model_copy(update={"aws": None})
+        said = console.render(report.model_copy(update={"configuration": target}), colour=False)
+        assert "$ aws" in console.render(report, colour=False)
+        assert "$ aws" not in said
+        assert "   The platform's side must " in said
