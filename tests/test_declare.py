@@ -93,7 +93,7 @@ def test_a_check_belongs_to_the_look_of_its_first_facts() -> None:
 
 @pytest.mark.usefixtures("door")
 def test_whose_trouble_a_cause_is_follows_from_its_component() -> None:
-    """The client's is yours, the network's nobody's, the rest theirs; an author may say otherwise."""
+    """The client's is yours, the platform's networks and names are theirs; an author may say otherwise."""
     assert declare._CAUSES["door-stuck"].blame == "you"
     blames = {}
     for component in ("probe", "client", "network", "dns", "auth"):
@@ -102,8 +102,8 @@ def test_whose_trouble_a_cause_is_follows_from_its_component() -> None:
     assert blames == {
         "probe": "probe",
         "client": "you",
-        "network": "network",
-        "dns": "network",
+        "network": "them",
+        "dns": "them",
         "auth": "them",
     }
     cause(component="auth", priority="low", effort="days", source="s", look_alikes={}, blame="policy")(

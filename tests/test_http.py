@@ -743,19 +743,37 @@ def test_the_command_repeats_the_request() -> None:
     assert lines[0] == lines[1]
 
 
+def test_the_command_has_a_body_that_can_be_pasted() -> None:
+    """The body itself: never a file that is not there."""
+    assert shlex.split(_sent(content=b'{"a": 1}'))[-2:-1] == ['{"a": 1}']
+
+
+@pytest.mark.parametrize("content", [b"\x80\x00", b"a\nb", b"x" * 1001])
+def test_what_cannot_be_pasted_is_replaced_by_as_many_zeros(content: bytes) -> None:
+    """A refusal for its size is met again."""
+    words = shlex.split(_sent(content=content))
+    assert words[:6] == ["head", "-c", str(len(content)), "/dev/zero", "|", "curl"]
+    assert words[-3:-1] == ["--data-binary", "@-"]
+
+
 @pytest.mark.parametrize(
-    ("content", "pasted"),
-    [(b'{"a": 1}', '{"a": 1}'), (b"\x80\x00", "in place of 2 bytes"), (b"a\nb", "in place of 3 bytes")],
+    ("fake", "given"), [("hk_test_nobody", "INVALID_KEY=hk_test_...; "), ("", "INVALID_KEY=''; ")]
 )
-def test_the_command_has_a_body_that_can_be_pasted(content: bytes, pasted: str) -> None:
-    """The body itself, or something in its place: never a file that is not there."""
+def test_the_variable_of_a_made_up_key_is_set_where_it_is_used(fake: str, given: str) -> None:
+    """The redactor leaves it as it is."""
+    said = _sent(key="bearer", key_value=fake)
+    assert said.startswith(f"{given}curl ")
+    assert '"Authorization: Bearer $INVALID_KEY"' in said
+
+
+def _sent(**given: Any) -> str:
+    """The command that repeats a request."""
 
     async def run() -> str:
         async with serving(says(http())) as server, _door(f"http://{LOCAL}:{server.port}") as door:
-            return (await door.send("PUT", "registry", "/x", content=content)).curl()
+            return (await door.send("PUT", "registry", "/x", **given)).curl()
 
-    words = shlex.split(asyncio.run(run()))
-    assert words[words.index("--data-binary") + 1] == pasted
+    return asyncio.run(run())
 
 
 def test_the_command_can_name_another_host() -> None:

@@ -182,12 +182,8 @@ _PROBES: dict[str, Probe] = {}
 _CHECKS: dict[str, Check] = {}
 _CAUSES: dict[str, Cause] = {}
 
-_BLAME: Mapping[Component, Blame] = {
-    "probe": "probe",
-    "client": "you",
-    "network": "network",
-    "dns": "network",
-}
+# the platform's own names and security groups are as much the platform's as its services are
+_BLAME: Mapping[Component, Blame] = {"probe": "probe", "client": "you"}
 
 
 def _slug(function: Callable[..., object]) -> str:

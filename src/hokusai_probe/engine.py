@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from hokusai_probe import topology
 from hokusai_probe.declare import Catalogue, Cause, Check, Need, Parameter, Probe, Sentence
 from hokusai_probe.looking import Journal, Look
 from hokusai_probe.model import (
@@ -37,6 +38,7 @@ from hokusai_probe.model import (
 
 NO_AWS = "AWS is not looked at: the target has no [aws], or --no-aws"
 CUT_SHORT = "the run was cut short before this look was done"
+CHEAP = 20  # requests; a witness is asked for its word, not to measure: what repeats requests is none
 UNDO_S = 5.0  # a cancelled GitHub job is killed 10 s after its first signal; half of that is ours
 
 
@@ -101,13 +103,28 @@ def selectors(catalogue: Catalogue) -> frozenset[str]:
 def wanted_probes(
     catalogue: Catalogue, only: Iterable[str], skip: Iterable[str], checks: frozenset[str]
 ) -> frozenset[str]:
-    """The looks to take: those of the wanted checks, those named, and whatever these read from."""
+    """The looks to take: those of the wanted checks, those named, whatever these read from, and witnesses.
+
+    Where areas or checks are chosen, what fails in them may have its cause elsewhere, such as in a
+    certificate. Who names looks wants these looks.
+    """
     names, without = set(only), set(skip)
     direct = {slug for c in checks for slug in _looks_of(catalogue.checks[c])}
-    direct |= {p.slug for p in catalogue.probes.values() if not names or names & {p.slug, p.area}} - {
-        p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}
-    }
+    named = {p.slug for p in catalogue.probes.values() if not names or names & {p.slug, p.area}}
+    if checks and names - set(catalogue.probes):
+        named |= _witnesses(catalogue)
+    direct |= named - {p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}}
     return frozenset().union(direct, *(_before(catalogue, slug) for slug in direct))
+
+
+def _witnesses(catalogue: Catalogue) -> set[str]:
+    """The cheap looks from outside that only read, where a cause reads what they saw."""
+    asked = {PROBE_OF_FACTS.get(p.wants) for c in catalogue.causes.values() for p in c.parameters}
+    return {
+        p.slug
+        for p in catalogue.probes.values()
+        if p.slug in asked and p.safety == "read" and "aws" not in p.needs and p.cost <= CHEAP
+    }
 
 
 def _before(catalogue: Catalogue, slug: str) -> frozenset[str]:
@@ -376,6 +393,7 @@ class Judgement:
     reason: str = ""
     reproduce: str | None = None
     waited_for: str | None = None
+    hop: str | None = None
 
 
 def _verdict(check: Check, seen: Mapping[str, Observation], target: Target) -> Verdict:
@@ -384,8 +402,8 @@ def _verdict(check: Check, seen: Mapping[str, Observation], target: Target) -> V
         check=check.slug,
         title=check.title,
         area=check.area,
-        component=check.component,
-        hop=check.hop,
+        component=topology.component(judged.hop) if judged.hop else check.component,
+        hop=judged.hop or check.hop,
         status=judged.status,
         skip_kind=judged.kind,
         reason=judged.reason,
@@ -429,8 +447,8 @@ def _heard(said: Sentence) -> Judgement:
             return Judgement("pass")
         case str():
             return Judgement("fail", None, said)
-        case Wrong(reason=reason, reproduce=reproduce):
-            return Judgement("fail", None, reason, reproduce)
+        case Wrong(reason=reason, reproduce=reproduce, hop=hop):
+            return Judgement("fail", None, reason, reproduce, None, hop)
         case Blocked(reason=reason, waited_for=waited_for):
             return Judgement("skip", "blocked", reason, None, waited_for)
     return Judgement("skip", _SKIPS[type(said)], said.reason)

@@ -33,6 +33,7 @@ from hokusai_probe.model import Frozen, Target
 from hokusai_probe.received import LARGEST_BYTES, READ_FOR_SHOWING, SHOWN_CHARACTERS, Body, Received
 from hokusai_probe.redact import Redactor
 from hokusai_probe.request import (
+    INVALID_KEY,
     Credential,
     KeyForm,
     Origin,
@@ -385,7 +386,7 @@ class HttpDoor:
         if form is None:
             return None
         if fake is not None:
-            return Credential(form, fake, "INVALID_KEY")
+            return Credential(form, fake, INVALID_KEY)
         if not may_carry_keys(self._target):
             msg = "a key is never sent over plain http, but to this machine itself"
             raise ProbeError(msg)

@@ -312,10 +312,14 @@ class Blocked(Frozen):
 
 
 class Wrong(Frozen):
-    """A check's complaint with what reproduces it. A plain string serves where nothing does."""
+    """A check's complaint with what reproduces it. A plain string serves where nothing does.
+
+    ``hop``: what is found broken, where the facts tell it more closely than the check's own hop does.
+    """
 
     reason: str
     reproduce: str | None = None
+    hop: str | None = None
 
 
 class Verdict(Frozen):

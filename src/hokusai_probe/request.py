@@ -25,6 +25,8 @@ KeyForm = Literal[
 
 _TELLING = (12, 64)
 """So many characters of a key are no accident where they come back; a longer one may come back cut."""
+INVALID_KEY = "INVALID_KEY"
+"""The variable that stands for a made-up key in a command, which sets it itself."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -188,16 +190,26 @@ def command(request: Request, target: Target, address: str | None) -> str:
         options += ["--cacert", shlex.quote(target.tls.ca_file)]
     options += [request.credential.option()] if request.credential else []
     options += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in request.headers.items()]
-    return " ".join((*options, *_command_body(request.content), shlex.quote(request.url)))
+    body, piped = _command_body(request.content)
+    line = " ".join((*options, *body, shlex.quote(request.url)))
+    return f"{_made_up(request.credential)}{piped}{line}"
 
 
-def _command_body(content: bytes | None) -> tuple[str, ...]:
+def _made_up(credential: Credential | None) -> str:
+    """What sets the variable of a made-up key; one like it serves as well, for its own text is redacted."""
+    if credential is None or credential.variable != INVALID_KEY:
+        return ""
+    return f"{INVALID_KEY}={'hk_test_...' if credential.value else repr('')}; "
+
+
+def _command_body(content: bytes | None) -> tuple[tuple[str, ...], str]:
+    """The options that send a body, and what is piped into curl where it cannot be pasted: as many zeros."""
     if content is None:
-        return ()
+        return (), ""
     try:
         text = content.decode()
     except UnicodeDecodeError:
         text = "\0"
-    small = len(text) <= 1000 and text.isprintable()
-    # what cannot be pasted is replaced by something that can: a refusal does not depend on it
-    return ("--data-binary", shlex.quote(text if small else f"in place of {len(content)} bytes"))
+    if len(text) <= 1000 and text.isprintable():
+        return ("--data-binary", shlex.quote(text)), ""
+    return ("--data-binary", "@-"), f"head -c {len(content)} /dev/zero | "

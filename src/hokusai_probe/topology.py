@@ -126,8 +126,13 @@ HOPS: Mapping[str, Hop] = {
     ),
     "mlflow-client": Hop("MLflow's own client against the platform", "client", ("artifacts", "client")),
     "webhook": Hop("the website learns of a registration", "site", ("writes", "gateway-to-site")),
+    "traffic.registry": Hop(
+        "the registry's load balancer leaves its answers to what is behind it",
+        "load-balancer",
+        ("required-paths", "artifact-route", "target-group.mlflow"),
+    ),
     "traffic": Hop(
-        "what the load balancers and alarms counted",
+        "what alarms on several parts counted",
         "load-balancer",
         ("public.auth", "public.registry", "public.api", "mlflow-api", "artifacts", "target-group.mlflow"),
     ),

@@ -49,12 +49,21 @@ from test_diagnoses import (
 from hokusai_probe.declare import Case, Catalogue
 from hokusai_probe.engine import arguments_of
 from hokusai_probe.model import Facts, Observation, Remedy, Target
+from hokusai_probe.probes.cache_effect import CacheEffectFacts
 
 SEEN = {"started_at": "2025-08-05T09:27:00Z", "duration_s": 0.1, "status": "seen"}
 STORIES: dict[str, tuple[dict[str, Facts], Target]] = {
     **{f"with AWS: {name}": (facts, TARGET) for name, (facts, _, _) in WITH_AWS.items()},
     **{f"without AWS: {name}": (facts, OUTSIDE) for name, (facts, _, _) in WITHOUT_AWS.items()},
     "with AWS denied": (behind_auth(unavailable()) | {"r": registration(unavailable())} | BLIND, TARGET),
+    "the cache is not used": (
+        outside() | inside() | {"c": CacheEffectFacts(group="g", calls=(404,) * 4, validations=(1,) * 4)},
+        TARGET,
+    ),
+    "no task is wanted": (
+        behind_auth(unavailable()) | inside(ecs_services=ecs_facts(auth={"desired": 0, "running": 0})),
+        TARGET,
+    ),
     "a plain server": ({"hosts": bare_facts(PLAIN["silent"][0])}, OUTSIDE),
 }
 COMMANDS = ("aws ", "curl ")
@@ -127,6 +136,25 @@ def test_automatic_means_that_nothing_is_missing(real: Catalogue, name: str) -> 
         assert remedy.aws_cli
         assert all(line.startswith(COMMANDS) for line in remedy.aws_cli)
         assert not any("$" in line for line in remedy.aws_cli if "python3" not in line)
+
+
+def none_runs(case: Case) -> bool:
+    """Whether ECS is told to run no task or has no such service, or was not asked."""
+    asked = [c for c in case.claims if c.probe == "ecs-services"]
+    return any(c.holds is None or c.fact.endswith((".desired", ".missing", ".status")) for c in asked)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_nobody_is_told_to_change_how_many_tasks_run(real: Catalogue, name: str) -> None:
+    """But where there is none: who had three of them must not be left with one."""
+    changing = [
+        case
+        for case in cases(real, name)
+        if any("--desired-count" in line for line in typed(case))
+        and not any(c.holds is False for c in case.claims)
+    ]
+    assert [case.subject for case in changing if not none_runs(case)] == []
+    assert changing or name != "no task is wanted"
 
 
 @pytest.mark.parametrize("name", STORIES)

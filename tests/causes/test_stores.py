@@ -22,6 +22,7 @@ from test_diagnoses import concluded, lines, named, registration
 from test_remedies import bare_brackets, is_good_shell, typed, unset
 
 from hokusai_probe.aws import AwsFailure
+from hokusai_probe.causes._stores import shortened
 from hokusai_probe.declare import Case, Catalogue
 from hokusai_probe.engine import arguments_of
 from hokusai_probe.failures import Failure
@@ -289,6 +290,23 @@ def test_without_aws_it_is_open_unless_the_answers_prove_it(real: Catalogue, nam
     assert present == ({slug} if name in OUTSIDE_ALONE else set())
     open_or_present = named(found, "undecided") | present
     assert (slug in open_or_present) is (name not in UNSEEN)
+
+
+ACCOUNT = "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"User: arn:aws:sts::{ACCOUNT}:assumed-role/task-role/5e71 may not", "User: role task-role may not"),
+        (f'"arn:aws:iam::{ACCOUNT}:role/service-role/mine"', '"role mine"'),
+        (f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1 on arn:aws:s3:::b/a", "an ARN on arn:aws:s3:::b/a"),
+        ("x" * 190 + " and more than that", "x" * 190 + " and more…"),
+    ],
+)
+def test_words_of_others_name_no_account_and_end_with_a_word(said: str, shown: str) -> None:
+    """A reason is read by everybody, and half an ARN is of use to nobody."""
+    assert shortened(said) == shown
 
 
 def test_a_healthy_platform_has_none_of_them(real: Catalogue) -> None:

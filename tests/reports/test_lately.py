@@ -60,6 +60,42 @@ def test_what_is_everywhere_tells_nothing(thing: str) -> None:
     assert changes.beside(seen(change(thing)), found) == ""
 
 
+ELB = "arn:aws:elasticloadbalancing:us-east-1:1"
+OURS = f"{ELB}:listener-rule/app/hokusai-main/0123456789abcdef/1123456789abcdef/2123456789abcdef"
+ECS = "arn:aws:ecs:us-east-1:1"
+SECRET = "arn:aws:secretsmanager:us-east-1:1:secret:hokusai/app-a1B2c3"
+
+
+@pytest.mark.parametrize(
+    ("thing", "typed", "theirs"),
+    [
+        (f"{ELB}:loadbalancer/app/strange/9123456789abcdef", OURS, False),
+        (f"{ELB}:listener/app/strange/9123456789abcdef/8123456789abcdef", OURS, False),
+        (f"{ELB}:listener/app/hokusai-main/0123456789abcdef/1123456789abcdef", OURS, True),
+        ("hokusai-main", OURS, True),
+        (f"{ECS}:task-definition/strange:2", f"{ECS}:task-definition/gateway:2", False),
+        (f"{ECS}:task-definition/gateway:1", f"{ECS}:task-definition/gateway:2", True),
+        ("gateway", f"{ECS}:task-definition/gateway:2", True),
+        (f"{ECS}:service/{CLUSTER}/strange", f"{ECS}:service/{CLUSTER}/gateway", False),
+        ("gateway", f"{ECS}:service/{CLUSTER}/gateway", True),
+        (
+            f"{SECRET}:password::",
+            "arn:aws:secretsmanager:us-east-1:1:secret:strange-d4E5f6:password::",
+            False,
+        ),
+        (f"{SECRET}:password::", f"{SECRET}:user::", True),
+        ("artifacts", "arn:aws:s3:::artifacts", True),
+        ("arn:aws", f"{ELB}:listener/app", False),
+        ("arn:aws:s3:::strange", "arn:aws:s3:::artifacts", False),
+    ],
+)
+def test_a_strangers_things_of_the_same_kind_are_not_there(thing: str, typed: str, *, theirs: bool) -> None:
+    """In one account there are many load balancers, revisions and secrets: kind and number name none."""
+    found = diagnosed(f"aws x y --z {typed}")
+
+    assert bool(changes.beside(seen(change(thing)), found)) is theirs
+
+
 def test_a_refusal_is_said_and_five_are_enough() -> None:
     """The newest five, each with AWS's refusal where there was one."""
     many = [change("svc-a", minutes=n, error="AccessDenied") for n in range(9)]

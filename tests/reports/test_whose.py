@@ -5,6 +5,7 @@ from typing import Any
 import made
 import pytest
 
+from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts, Observation, Report
 from hokusai_probe.reports import answer, client, console, markdown
 
@@ -90,6 +91,20 @@ def test_without_a_cause_the_answer_itself_tells(status: int | None, sentence: s
     assert answer.whose(report) == sentence
 
 
+@pytest.mark.parametrize("component", ["network", "dns", "tls", "load-balancer"])
+def test_what_is_inside_the_platform_is_the_platforms(component: str) -> None:
+    """Its security groups, its names and its certificates: nobody between here and there can mend them."""
+    report = made.undecided()
+    inside = tuple(d.model_copy(update={"component": component}) for d in report.diagnoses)
+    said = answer.whose(report.model_copy(update={"diagnoses": inside}))
+    assert said == "The trouble is the platform's, not the caller's."
+
+
+def test_only_the_way_to_the_platform_is_the_networks(real: Catalogue) -> None:
+    """No cause but one lies between here and the platform."""
+    assert [c.slug for c in real.causes.values() if c.blame == "network"] == ["probe-has-no-network"]
+
+
 def test_all_clear_names_the_variables_that_worked() -> None:
     """On its one line; the key is a reference."""
     said = console.render(with_looks(made.healthy(), mlflow_client=ClientSeen()), colour=False)
@@ -132,3 +147,19 @@ def test_many_requests_are_left_to_the_report() -> None:
     said = console.render(made.report(made.verdicts(**broken)), colour=False)
     assert said.count("$ curl") == 6
     assert "(and 1 more, in the report)" in said
+
+
+def test_a_named_cause_is_shown_by_one_request() -> None:
+    """The first that it explains; what no cause explains has a request of its own."""
+    said = console.render(made.two_causes(), colour=False)
+    assert (said.count("$ curl"), "   bearer-key\n" in said) == (2, False)
+
+
+def test_who_has_no_way_into_aws_reads_no_commands_for_it() -> None:
+    """One line says what the platform's side must look at; the report has it all."""
+    for report in (made.undecided(), made.two_causes()):
+        target = report.configuration.model_copy(update={"aws": None})
+        said = console.render(report.model_copy(update={"configuration": target}), colour=False)
+        assert "$ aws" in console.render(report, colour=False)
+        assert "$ aws" not in said
+        assert "   The platform's side must " in said

@@ -28,6 +28,10 @@ _OF_DATABASE = re.compile(r"psycopg|OperationalError|sqlalche|FATAL:|postgres", 
 _STAGES = ("experiment", "run", "logged", "run_read", "model", "version", "models_found", "version_read")
 _LATELY = timedelta(minutes=10)
 _SHOWN = 200
+_ARN = re.compile(
+    r"\barn:aws[\w-]*:[\w-]+:[\w-]*:\d{12}:"
+    r"(?:assumed-role/(?P<assumed>[\w+=,.@-]+)|role/(?:[^\s\"'/]+/)*(?P<role>[\w+=,.@-]+))?[^\s\"']*"
+)
 
 
 class Complaint(Frozen):
@@ -63,9 +67,19 @@ def _spoken(by: type[Facts], answers: Mapping[str, Answer | None]) -> Iterator[C
 
 
 def shortened(text: str) -> str:
-    """The beginning of a text on one line, for a sentence."""
-    whole = " ".join(text.split())
-    return whole if len(whole) <= _SHOWN else f"{whole[:_SHOWN]}…"
+    """The beginning of a text on one line, for a sentence, without what names an account.
+
+    Of a role that was assumed its name is left; whole words are, too.
+    """
+    whole = _ARN.sub(_role, " ".join(text.split()))
+    if len(whole) <= _SHOWN:
+        return whole
+    return f"{whole[:_SHOWN].rpartition(' ')[0] or whole[:_SHOWN]}…"
+
+
+def _role(found: re.Match[str]) -> str:
+    name = found["assumed"] or found["role"]
+    return f"role {name}" if name else "an ARN"
 
 
 def _speaks_of_database(answer: Answer) -> bool:

@@ -13,7 +13,7 @@ from hokusai_probe.causes._cache import (
     says_well,
 )
 from hokusai_probe.causes._stores import where_it_shows
-from hokusai_probe.causes._words import one_line, readiness, ready, update_service, wait_for
+from hokusai_probe.causes._words import readiness, ready, update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts, url_complaint
@@ -79,7 +79,7 @@ def _remedy(ecs: EcsServicesFacts | None) -> Remedy:
         summary="Start the gateway anew, which makes its Redis client anew. If calls are validated each time "
         "even then, the cache is off in code: have the client made on use, and its failure said in /health.",
         before=ready(deploy),
-        after=(wait_for(ecs, "gateway"), one_line(update_service(ecs, "gateway", "--desired-count 1"))),
+        after=(wait_for(ecs, "gateway"),),
         also_touches="The gateway's running task is replaced.",
         verify="hokusai-probe verify auth-cache-off",
     )

@@ -16,6 +16,7 @@ OUT_OF_REACH = frozenset({"unreachable", "timeout"})
 
 @cause(
     component="probe",
+    blame="network",
     priority="high",
     effort="minutes",
     entails=("host-does-not-resolve", "auth-service-down", "gateway-down", "mlflow-down"),

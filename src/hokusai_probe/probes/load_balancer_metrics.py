@@ -102,48 +102,71 @@ def traffic(results: Mapping[str, Mapping[str, Any]], number: int) -> Traffic:
     )
 
 
-@check(hop="traffic")
-def load_balancers_answer_for_nobody(
-    facts: LoadBalancerMetricsFacts, hosts: HostsFacts, api: MlflowApiFacts | None
-) -> Sentence:
-    """The load balancers do not answer 5xx in place of the services behind them.
+@check(hop="public.auth/traffic")
+def auth_load_balancer_answers_for_nobody(facts: LoadBalancerMetricsFacts, hosts: HostsFacts) -> Sentence:
+    """The auth host's load balancer does not answer 5xx in place of the service behind it.
 
     Counted for everybody; it fails only where we meet it, too, for what was counted may be over.
     """
+    return _for_nobody("auth", facts, hosts, None)
+
+
+@check(hop="traffic.registry")
+def registry_load_balancer_answers_for_nobody(
+    facts: LoadBalancerMetricsFacts, hosts: HostsFacts, api: MlflowApiFacts | None
+) -> Sentence:
+    """The registry's load balancer does not answer 5xx in place of the services behind it.
+
+    Counted for everybody; it fails only where we meet it, too, for what was counted may be over.
+    """
+    return _for_nobody("registry", facts, hosts, api)
+
+
+@check(hop="public.api/traffic")
+def api_load_balancer_answers_for_nobody(facts: LoadBalancerMetricsFacts, hosts: HostsFacts) -> Sentence:
+    """The api host's load balancer does not answer 5xx in place of the service behind it.
+
+    Counted for everybody; it fails only where we meet it, too, for what was counted may be over.
+    """
+    return _for_nobody("api", facts, hosts, None)
+
+
+def _for_nobody(
+    host: str, facts: LoadBalancerMetricsFacts, hosts: HostsFacts, api: MlflowApiFacts | None
+) -> Sentence:
     if facts.failure is not None:
         return CannotTell(reason=f"cloudwatch:GetMetricData: {facts.failure.kind}")
-    if not facts.traffic:
-        return NotApplicable(reason="the target names no load balancer that could be read")
-    failing = {key: t for key, t in facts.traffic.items() if t.own_5xx}
-    met = dict(_met(hosts, api))
-    both = [key for key in failing if key in met]
-    if both:
-        counted = ", ".join(f"{key} {failing[key].own_5xx}" for key in both)
-        first = met[both[0]]
+    counted = facts.traffic.get(LOAD_BALANCER_OF_HOST[host])
+    if counted is None:
+        return NotApplicable(reason="the target names no load balancer of this host that could be read")
+    met = _met(host, hosts, api)
+    if counted.own_5xx and met:
         return Wrong(
-            reason=f"requests answered by load balancers themselves with 5xx in 15 minutes: {counted}; "
-            f"we meet it, too: {first.path}: {said(first)}",
-            reproduce=first.curl(),
+            reason="requests answered by the load balancer itself with 5xx in 15 minutes: "
+            f"{counted.own_5xx}; we meet it, too: {met.path}: {said(met)}",
+            reproduce=met.curl(),
         )
-    return _unsure(facts, failing, met)
+    return _unsure(counted, met)
 
 
-def _met(hosts: HostsFacts, api: MlflowApiFacts | None) -> Iterator[tuple[str, Answer]]:
-    """Load balancers from which we got a 5xx of their own, with the answer."""
-    asked = [(host, seen.health) for host, seen in hosts.hosts.items()]
-    for host, answer in (*asked, *((("registry", api.search),) if api else ())):
-        if (answer.status or 0) >= 500 and responder(answer) == "load-balancer":
-            yield LOAD_BALANCER_OF_HOST[host], answer
+def _met(host: str, hosts: HostsFacts, api: MlflowApiFacts | None) -> Answer | None:
+    """A 5xx of the host's load balancer itself that we got: the last that was asked for."""
+    health = [seen.health for key, seen in hosts.hosts.items() if key == host]
+    own = [
+        answer
+        for answer in (*health, *((api.search,) if api else ()))
+        if (answer.status or 0) >= 500 and responder(answer) == "load-balancer"
+    ]
+    return own[-1] if own else None
 
 
-def _unsure(
-    facts: LoadBalancerMetricsFacts, failing: Mapping[str, Traffic], met: Mapping[str, Answer]
-) -> Sentence:
-    if failing:
-        counted = ", ".join(f"{key} {t.own_5xx}" for key, t in failing.items())
-        return CannotTell(reason=f"5xx of load balancers in 15 minutes: {counted}; now nobody meets any")
+def _unsure(counted: Traffic, met: Answer | None) -> Sentence:
+    if counted.own_5xx:
+        return CannotTell(
+            reason=f"5xx of the load balancer in 15 minutes: {counted.own_5xx}; now nobody meets any"
+        )
     if met:
         return CannotTell(reason="what we meet has not been counted yet")
-    if not any(t.requests for t in facts.traffic.values()):
+    if not counted.requests:
         return CannotTell(reason="CloudWatch has counted no request in 15 minutes")
     return None

@@ -249,7 +249,7 @@ _WHOSE: Mapping[Blame, str] = {
     "network": "the network's, between here and the platform",
     "probe": "this machine's, not the platform's",
 }
-_SIDE: Mapping[Component, Blame] = {"client": "you", "probe": "probe", "network": "network", "dns": "network"}
+_SIDE: Mapping[Component, Blame] = {"client": "you", "probe": "probe"}
 
 
 def whose(report: Report) -> str:

@@ -11,7 +11,8 @@ from hokusai_probe.probes.changes import Change, ChangesFacts
 from hokusai_probe.reports.layout import bullets, moment
 
 MOST = 5
-_WORD = re.compile(r"[^\s'\"`,;=()\[\]{}]{4,}")
+SHORTEST = 4  # characters: what is shorter, such as a revision, is anybody's
+_WORD = re.compile(rf"[^\s'\"`,;=()\[\]{{}}]{{{SHORTEST},}}")
 
 
 def beside(report: Report, found: Diagnosis) -> str:
@@ -55,11 +56,29 @@ def _ids(change: Change) -> frozenset[str]:
 
 
 def _parts(word: str) -> Iterator[str]:
-    """A word, and of an ARN the resource behind the account, as some calls name it."""
+    """A word, and of an ARN what calls name instead of it, unless that is too short to tell anything."""
     yield word
     if word.startswith("arn:"):
-        yield word.rsplit(":", 1)[-1]
-        yield from word.split(":", 5)[-1].split("/")[1:2]
+        resource = word.split(":", 5)[-1]
+        found = (resource, *_names(*re.split("[:/]", resource, maxsplit=1)))
+        yield from (part for part in found if len(part) >= SHORTEST)
+
+
+def _names(kind: str, name: str = "") -> Iterator[str]:
+    """What a resource of a kind is called: alone, with its id, without what is only a part or version of it.
+
+    A listener and a rule are parts of a load balancer, which their ARNs name behind ``app/``.
+    """
+    match kind:
+        case "loadbalancer" | "listener" | "listener-rule" | "targetgroup":
+            named = [part for part in name.split("/") if part not in {"app", "net", "gwy"}]
+            yield from (*named[:1], "/".join(named[:2]))
+        case "secret":
+            yield name.partition(":")[0]
+        case "task-definition":
+            yield from (name, name.partition(":")[0])
+        case _:
+            yield from (name or kind, name.rsplit("/", 1)[-1])
 
 
 def _everywhere(report: Report) -> Iterator[str]:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 from hokusai_probe import text
-from hokusai_probe.model import Diagnosis, Report
+from hokusai_probe.model import Diagnosis, Report, Verdict
 from hokusai_probe.reports import answer, client
 
 _WIDTH = 100
@@ -118,12 +118,21 @@ def _to_do(report: Report, found: Diagnosis) -> list[str]:
         return [f"   $ {answer.verify_command(report, found.cause)}"]
     if not remedy.aws_cli:
         return [_indented(f"Do: {_line(remedy.summary)}")]
+    if not _sees_aws(report):
+        return [
+            _indented(f"The platform's side must do: {_line(remedy.summary)} (The report has the commands.)")
+        ]
     commands = [f"   $ {verbatim(line)}" for line in remedy.aws_cli]
     if len(commands) <= _COMMANDS_PER_CAUSE:
         return commands
     if remedy.kind != "automatic":
         return [_indented(f"Do: {_line(remedy.summary)} (The report has the {len(commands)} commands.)")]
     return [commands[0], f"   (then {len(commands) - 1} more, in the report)"]
+
+
+def _sees_aws(report: Report) -> bool:
+    """Whether the caller has a way into AWS; whoever has none must not read commands for it."""
+    return report.configuration.aws is not None
 
 
 def _undecided(report: Report, style: answer.Style) -> str:
@@ -134,6 +143,8 @@ def _undecided(report: Report, style: answer.Style) -> str:
     lines = [style.strong("Undecided:"), _indented(names)]
     commands = dict.fromkeys(s.aws_cli for d in found for s in d.settled_by if s.aws_cli)
     looks = dict.fromkeys(_line(s.look) for d in found for s in d.settled_by)
+    if commands and not _sees_aws(report):
+        return "\n".join([*lines, _indented(f"The platform's side must look: {', '.join(looks)}")])
     if looks:
         lines.append(_indented(f"Settled by: {', '.join(looks)}"))
     return "\n".join([*lines, *(f"   $ {verbatim(c)}" for c in list(commands)[:1])])
@@ -156,17 +167,28 @@ def _failing(report: Report) -> str:
 
 
 def _commands(report: Report) -> str:
-    """What a person can paste to see the same; the same request once, the checks that it is for above it."""
+    """What a person can paste to see the same: one request for each root cause and each of what has none."""
     by_request: dict[str, list[str]] = {}
-    for verdict in report.with_status("fail"):
-        if verdict.reproduce:
-            by_request.setdefault(verdict.reproduce, []).append(_line(verdict.check))
+    for verdict in _to_be_seen(report):
+        by_request.setdefault(verdict.reproduce or "", []).append(_line(verdict.check))
     lines: list[str] = []
     for command, checks in list(by_request.items())[:_REQUESTS]:
         lines += [_indented(", ".join(checks)), f"   $ {verbatim(' '.join(command.splitlines()))}"]
     if len(by_request) > _REQUESTS:
         lines.append(f"   (and {len(by_request) - _REQUESTS} more, in the report)")
     return "\n".join(["See for yourself:", *lines]) if lines else ""
+
+
+def _to_be_seen(report: Report) -> Iterable[Verdict]:
+    """Failures with a request to repeat: the first that each root explains, and those that none does."""
+    failing = [v for v in report.with_status("fail") if v.reproduce]
+    followed = [
+        {check for found in (root.diagnosis, *root.consequences) for check in found.explains}
+        for root in answer.roots(report)
+    ]
+    firsts = [next((v for v in failing if v.check in checks), None) for checks in followed]
+    explained: set[str] = set().union(*followed)
+    return [v for v in failing if v in firsts or v.check not in explained]
 
 
 def _client(report: Report) -> str:
