@@ -13,6 +13,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
+from hokusai_probe.probes.invalid_keys import REDACTED
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 
@@ -116,7 +117,7 @@ def _breaks(answer: Answer) -> bool:
 def errors_give_nothing_away(
     api: MlflowApiFacts, hostile: HostileRequestsFacts | None, registration: RegistrationFacts | None
 ) -> Sentence:
-    """No error of MLflow's or the gateway's shows a stack trace or SQL to whoever asks."""
+    """No error of MLflow's or the gateway's shows a stack trace, SQL or a key to whoever asks."""
     asked = (*_answers(api), *(hostile.all if hostile else ()), *_answers(registration))
     telling = [(a, what) for a in asked if (what := given_away(a))]
     if not telling:
@@ -138,4 +139,6 @@ def given_away(answer: Answer) -> str:
         return ""
     if _TRACE.search(answer.body):
         return "the error shows a stack trace"
-    return "the error shows SQL or the database driver's words" if _SQL.search(answer.body) else ""
+    if _SQL.search(answer.body):
+        return "the error shows SQL or the database driver's words"
+    return "the error shows a key or another secret" if REDACTED in answer.body else ""

@@ -25,7 +25,7 @@ ROUGH: Mapping[str, str] = {
     "odd": "hk_test_'\"<b>;--%00\\\u00fc",
 }
 MALFORMED: tuple[KeyForm, ...] = ("raw", "bearer-lower", "bearer-no-blank", "basic")
-_REDACTED = "[redacted]"  # what the door leaves of a key; a look does not know the redactor
+REDACTED = "[redacted]"  # what the door leaves of a key; a look does not know the redactor
 _NOT_LET_IN = frozenset({400, 401, 403, 431})
 
 
@@ -108,7 +108,7 @@ def refusals_repeat_no_key(facts: InvalidKeysFacts) -> Sentence:
 
 def repeated(facts: InvalidKeysFacts) -> tuple[str, Answer] | None:
     """The first answer that holds a made-up key, or what was redacted as one, and where it lies."""
-    sent = (*(fake for fake in FAKES.values() if len(fake) > len("hk_test_")), _REDACTED)
+    sent = (*(fake for fake in FAKES.values() if len(fake) > len("hk_test_")), REDACTED)
     direct = {"direct": facts.direct} if facts.direct else {}
     heard = {**facts.places, **direct}.items()
     return next(((place, a) for place, a in heard if any(text in a.body for text in sent)), None)
