@@ -111,6 +111,8 @@ HOPS: Mapping[str, Hop] = {
     "mlflow-api": Hop(
         "MLflow's API through the gateway", "gateway", ("authenticated", "rule.mlflow", "gateway-to-mlflow")
     ),
+    "pace.key": Hop("the time that judging a key takes", "gateway", ("authenticated", "gateway-to-cache")),
+    "pace.search": Hop("the time that a search takes", "mlflow", ("mlflow-api", "pace.key")),
     "scope": Hop("the key may write", "client"),
     "writes": Hop("writing to the registry", "mlflow", ("mlflow-api", "scope")),
     "artifact-route": Hop("artifact paths through the gateway", "gateway", ("gateway-to-mlflow",)),

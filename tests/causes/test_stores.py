@@ -11,6 +11,7 @@ from _facts import (
     TARGET,
     answer,
     api_facts,
+    form_facts,
     group,
     group_facts,
     inside,
@@ -36,6 +37,7 @@ from hokusai_probe.probes.cache_effect import CacheEffectFacts
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.direct_stores import DirectStoresFacts, StoreSeen
 from hokusai_probe.probes.gateway_stores import stores_seen
+from hokusai_probe.probes.latency import LatencyFacts, Sample
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -364,6 +366,20 @@ def test_our_silence_alone_says_nothing_of_the_database(real: Catalogue) -> None
     found = concluded(real, facts.values(), OUTSIDE)
     assert "database-unavailable" not in named(found, "present") | named(found, "undecided")
     assert "database-answers-directly" not in found.unexplained
+
+
+def test_slow_keys_may_be_the_address_of_the_cache(real: Catalogue) -> None:
+    """From outside it can be suspected, and no more; a right address denies it."""
+    forms = form_facts(bearer=refusal(404, "Not Found", elapsed_s=1.9))
+    late = Sample(seconds=1.8, beside=0.01)
+    slow = LatencyFacts(constants={"/live": 0.01}, again={"key": (late, late)})
+    blind = concluded(real, outside(latency=slow, key_forms=forms).values(), OUTSIDE)
+    told = concluded(real, seen(latency=slow, key_forms=forms).values())
+
+    assert named(blind, "undecided") == {"cache-url-lacks-scheme-or-tls"}
+    assert blind.unexplained == ()
+    assert "keys-are-judged-in-time" in told.unexplained
+    assert "cache-url-lacks-scheme-or-tls" in named(told, "ruled_out")
 
 
 ALIKE: dict[str, dict[str, Facts]] = {

@@ -113,12 +113,24 @@ WRITTEN: list[tuple[dict[str, Any], LifecycleRule]] = [
         {"Filter": {}, "Expiration": {"Date": datetime(2031, 1, 1, tzinfo=UTC)}},
         LifecycleRule(id="", date="2031-01-01T00:00:00+00:00"),
     ),
+    (
+        {
+            "Filter": {},
+            "Transitions": [
+                {"Days": 30, "StorageClass": "STANDARD_IA"},
+                {"Days": 60, "StorageClass": "GLACIER_IR"},
+                {"Days": 7, "StorageClass": "GLACIER"},
+                {"Date": datetime(2031, 1, 1, tzinfo=UTC), "StorageClass": "DEEP_ARCHIVE"},
+            ],
+        },
+        LifecycleRule(id="", archives={"GLACIER": 7, "DEEP_ARCHIVE": "2031-01-01T00:00:00+00:00"}),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("written", "expected"), WRITTEN)
 def test_a_rule_is_read_in_each_way_of_writing_it(written: dict[str, Any], expected: LifecycleRule) -> None:
-    """The old prefix, the filter, the filter of several conditions, days or a date."""
+    """The old prefix, the filter, of several conditions, days or a date; archives that cannot be read."""
     assert lifecycle_rule(written) == expected
 
 

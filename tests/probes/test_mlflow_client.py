@@ -79,6 +79,41 @@ def test_a_client_that_gave_up_says_where(real: Catalogue, tried: ClientTry, rea
     assert verdict(real, tried) == ("fail", f"MLflow's client 3.17.2: {reason}", command)
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (ClientTry(form="x-api-key", steps=(step("search"),)), ("pass", None, "")),
+        (
+            ClientTry(form="x-api-key", steps=(step("search", "no", 401),)),
+            (
+                "fail",
+                None,
+                "MLflow's client 3.17.2 with X-API-Key: at the step search it says 'no' (POST /x: 401)",
+            ),
+        ),
+        (None, ("skip", "not-applicable", "there is no key that the client could send")),
+    ],
+)
+def test_a_client_with_the_plug_in_is_let_in_or_not(
+    real: Catalogue, header: ClientTry | None, said: tuple[str, str | None, str]
+) -> None:
+    """By the key in X-API-Key, whatever registering with the token came to."""
+    facts = MlflowClientFacts(
+        client="3.17.2",
+        environment=VARIABLES,
+        works=False,
+        header_works=header.worked if header else None,
+        registering=ClientTry(form="bearer"),
+        header=header,
+    )
+    seen = Observation(
+        probe=facts.probe, started_at="2026-01-01T00:00:00Z", duration_s=0.1, status="seen", facts=facts
+    )
+    (found,) = judge(real, [seen], OUTSIDE, frozenset({"mlflow-client-is-let-in-by-header"}))
+
+    assert (found.status, found.skip_kind, found.reason) == said
+
+
 def test_the_variables_hold_no_key() -> None:
     """The key is a reference to its variable; without one there is no token; a CA of one's own is named."""
     with_ca = TARGET.model_copy(update={"tls": Tls(ca_file="/etc/my ca.pem")})

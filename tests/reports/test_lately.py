@@ -9,6 +9,7 @@ from _facts import DENIED
 
 from hokusai_probe.model import Diagnosis, Evidence, Observation, Remedy, Report
 from hokusai_probe.probes.changes import Change, ChangesFacts
+from hokusai_probe.probes.images import Image, ImagesFacts
 from hokusai_probe.reports import changes, markdown
 
 CLUSTER = "hokusai-development"
@@ -136,3 +137,29 @@ def test_a_recorded_report_says_the_same() -> None:
     report = seen(change("svc-a"))
 
     assert changes.recorded(Report.read(report.to_json())) == changes.recorded(report)
+
+
+SHA = "0123abcd0123abcd0123abcd0123abcd0123abcd"
+
+
+@pytest.mark.parametrize(
+    ("tags", "sha", "said"),
+    [
+        (("latest", "0123abcd"), SHA, "the gateway service's, pushed 2025-08-05 09:27 UTC"),
+        (("main-" + SHA,), SHA, "the gateway service's, pushed 2025-08-05 09:27 UTC"),
+        (("latest", "0123"), SHA, "none"),
+        (("latest",), None, ""),
+        ((), SHA, ""),
+    ],
+)
+def test_which_images_are_of_the_commit_under_test(tags: tuple[str, ...], sha: str | None, said: str) -> None:
+    """By their tags, of which seven characters of the commit are enough; silent where nothing is known."""
+    images = {"gateway": Image(uri="x", tags=tags, pushed_at=made.WHEN)}
+    look = Observation(
+        probe="images", started_at=made.WHEN, duration_s=0.1, status="seen", facts=ImagesFacts(images=images)
+    )
+    report = made.two_causes().model_copy(update={"observations": (look,), "verified_sha": sha})
+    line = f"Images in use that are tagged with it: {said}" if said else ""
+
+    assert changes.built_from(report) == line
+    assert (line in markdown.render(report)) or not line

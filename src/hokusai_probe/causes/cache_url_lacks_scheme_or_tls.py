@@ -16,6 +16,7 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts, url_complaint
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.latency import HELD_S, LatencyFacts, Sample
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 
@@ -32,14 +33,20 @@ from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinition
     source="INC-26, INC-39, L-03; redis-py: Redis.from_url takes redis://, rediss:// and unix://",
 )
 def cache_url_lacks_scheme_or_tls(
-    definitions: TaskDefinitionsFacts, cache: CacheClusterFacts | None, ecs: EcsServicesFacts | None
+    latency: LatencyFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    cache: CacheClusterFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """The gateway's REDIS_URL is a bare host name, or speaks plain text where TLS is on (or the reverse).
 
     ``ValueError: Redis URL must specify one of the following schemes (redis://, rediss://, unix://)`` in its
     log, once, at the start. Then there is no cache: every call is validated at the auth service, while
-    /health, which reads REDIS_HOST and REDIS_PORT, says that redis is healthy.
+    /health, which reads REDIS_HOST and REDIS_PORT, says that redis is healthy. Where one side waits for the
+    other's TLS, every request with a key is slow. That alone can be seen from outside.
     """
+    if definitions is None and latency is not None and latency.again.get("key"):
+        yield _from_outside(latency.again["key"])
     gateway = gateway_of(definitions)
     url = address(gateway, VARIABLE)
     if url is None:
@@ -47,7 +54,7 @@ def cache_url_lacks_scheme_or_tls(
     complaint = url_complaint(url, cache or CacheClusterFacts())
     yield Case(
         subject="gateway",
-        breaks=("gateway-to-cache/url", "gateway-to-cache/effect"),
+        breaks=("gateway-to-cache/url", "gateway-to-cache/effect", "pace.key"),
         claims=(
             claim(
                 f"{VARIABLE} is {url}, which {complaint or 'does not fit the cache'}",
@@ -60,6 +67,32 @@ def cache_url_lacks_scheme_or_tls(
             ),
         ),
         remedy=_remedy(gateway, cache, ecs),
+    )
+
+
+def _from_outside(again: tuple[Sample, ...]) -> Case:
+    """The time that keys take, which other defects of the way to the cache cost as well."""
+    least = min(range(len(again)), key=lambda n: again[n].seconds or 0.0)
+    took = again[least].seconds
+    return Case(
+        subject="gateway",
+        breaks=("gateway-to-cache/url", "gateway-to-cache/effect", "pace.key"),
+        claims=(
+            claim(
+                f"a request with a key takes {took or 0.0:.2f} s and more, however often it is sent",
+                all(sample.late(HELD_S) for sample in again),
+                by=LatencyFacts,
+                fact=f"again.key[{least}].seconds",
+                value=took,
+            ),
+            claim(
+                f"{VARIABLE} does not fit the cache",
+                None,
+                by=TaskDefinitionsFacts,
+                aws_cli=describe_gateway(None),
+            ),
+        ),
+        remedy=_remedy(None, None, None),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
 
 CLOSED = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 WRITING = ("s3:PutObject", "s3:Put*", "s3:*", "*")
 
 
@@ -24,6 +25,8 @@ class LifecycleRule(Frozen):
 
     ``days`` or ``date`` (ISO 8601): when current objects expire, both None where they do not.
     ``noncurrent_days``: when old versions go. ``tagged``: only objects with certain tags; MLflow sets none.
+    ``archives``: storage classes that it moves current objects to which cannot be read until somebody
+    restores them (AWS: Understanding and managing Amazon S3 storage classes), each with days or date.
     """
 
     id: str = ""
@@ -32,6 +35,7 @@ class LifecycleRule(Frozen):
     days: int | None = None
     date: str | None = None
     noncurrent_days: int | None = None
+    archives: Mapping[str, int | str] = {}
 
     @property
     def expires(self) -> bool:
@@ -45,7 +49,9 @@ class ArtifactBucketFacts(Facts):
     ``exists`` None: S3 did not say (``failure`` says why not). ``versioned``, ``encryption`` (the default
     algorithm, "" for none), ``closed`` (all four public access blocks), ``rules`` and ``freezes`` (ids of
     statements of its policy that deny writing to everybody, of ``statements`` in all) are None where they
-    could not be read.
+    could not be read. Encryption, public access and archives are facts without a check: none of them keeps
+    anybody from registering today, no defect of the platform's history is one, and S3 encrypts and closes
+    what is new by itself.
     """
 
     name: str | None = None
@@ -158,9 +164,23 @@ def lifecycle_rule(item: Mapping[str, Any]) -> LifecycleRule:
         prefix=str(both.get("Prefix") or item.get("Prefix") or ""),
         tagged=bool(both.get("Tag") or both.get("Tags")),
         days=gone.get("Days"),
-        date=None if date is None else str(getattr(date, "isoformat", lambda: date)()),
+        date=None if date is None else _day(date),
         noncurrent_days=(item.get("NoncurrentVersionExpiration") or {}).get("NoncurrentDays"),
+        archives=_archives(item.get("Transitions", ())),
     )
+
+
+def _archives(transitions: Iterable[Mapping[str, Any]]) -> dict[str, int | str]:
+    """When current objects go where nobody can read them at once; other moves only cost less."""
+    return {
+        t["StorageClass"]: t["Days"] if "Days" in t else _day(t.get("Date"))
+        for t in transitions
+        if t.get("StorageClass") in ARCHIVES
+    }
+
+
+def _day(date: Any) -> str:
+    return str(getattr(date, "isoformat", lambda: date)())
 
 
 def freezes(policy: str) -> tuple[str, ...]:

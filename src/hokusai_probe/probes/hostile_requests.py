@@ -119,7 +119,7 @@ def _breaks(answer: Answer) -> bool:
 def errors_give_nothing_away(
     api: MlflowApiFacts, hostile: HostileRequestsFacts | None, registration: RegistrationFacts | None
 ) -> Sentence:
-    """No error of MLflow's or the gateway's shows a stack trace or SQL to whoever asks.
+    """No error of MLflow's or the gateway's shows a stack trace, SQL or the key to whoever asks.
 
     Where neither of them has refused anything, nobody knows what their errors show.
     """
@@ -150,4 +150,6 @@ def given_away(answer: Answer) -> str:
         return ""
     if _TRACE.search(answer.body):
         return "the error shows a stack trace"
-    return "the error shows SQL or the database driver's words" if _SQL.search(answer.body) else ""
+    if _SQL.search(answer.body):
+        return "the error shows SQL or the database driver's words"
+    return "the error repeats the key that it was sent" if answer.echoes else ""

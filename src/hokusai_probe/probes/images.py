@@ -20,13 +20,18 @@ _ECR = re.compile(
 
 
 class Image(Frozen):
-    """An image that a task definition names. ``missing``: ECR has no such repository, tag or digest."""
+    """An image that a task definition names. ``missing``: ECR has no such repository, tag or digest.
+
+    ``tags``: all that name it now. Where images are tagged with the commit that they were built from, the
+    report tells which of them are of the commit under test. When a commit was made ECR does not know.
+    """
 
     uri: str
     repository: str = ""
     missing: bool = False
     digest: str = ""
     pushed_at: Utc | None = None
+    tags: tuple[str, ...] = ()
     failure: AwsFailure | None = None
 
 
@@ -89,6 +94,7 @@ async def _image(aws: AwsDoor, uri: str) -> Image:
         repository=parts["repository"],
         digest=str(detail.get("imageDigest", "")),
         pushed_at=detail.get("imagePushedAt"),
+        tags=tuple(str(tag) for tag in detail.get("imageTags", ())),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Entry, Look
-from hokusai_probe.model import Facts, Frozen, Target, Wrong
+from hokusai_probe.model import Facts, Frozen, NotApplicable, Target, Wrong
 from hokusai_probe.probes._fork_server import Job
 from hokusai_probe.probes._mlflow_rest import EXPERIMENT, Rest
 from hokusai_probe.probes._removal import Made, Removal
@@ -216,14 +216,27 @@ def environment(target: Target, prefix: str, *, with_key: bool) -> tuple[str, ..
 @check(hop="mlflow-client")
 def mlflow_client_registers(facts: MlflowClientFacts) -> Sentence:
     """MLflow's own client registers a model, finds it again, and fetches the artifact that it stored."""
-    tried = facts.registering
     if facts.works:
         return None
-    failed = tried.failed()
-    reason = tried.unfinished or "it did nothing"
-    if failed is not None:
-        step = failed[1]
-        asked = "; ".join(f"{r.method} {r.path}: {r.status or 'no answer'}" for r in step.requests[-1:])
-        reason = f"at the step {step.step} it says {step.error!r}" + (f" ({asked})" if asked else "")
     command = " ".join([*facts.environment, "MLFLOW_HTTP_REQUEST_MAX_RETRIES=0", "mlflow experiments search"])
-    return Wrong(reason=f"MLflow's client {facts.client}: {reason}", reproduce=command)
+    return Wrong(reason=f"MLflow's client {facts.client}: {_said(facts.registering)}", reproduce=command)
+
+
+def _said(tried: ClientTry) -> str:
+    """How far the client came, in words."""
+    failed = tried.failed()
+    if failed is None:
+        return tried.unfinished or "it did nothing"
+    step = failed[1]
+    asked = "; ".join(f"{r.method} {r.path}: {r.status or 'no answer'}" for r in step.requests[-1:])
+    return f"at the step {step.step} it says {step.error!r}" + (f" ({asked})" if asked else "")
+
+
+@check(hop="authenticated/x-api-key")
+def mlflow_client_is_let_in_by_header(facts: MlflowClientFacts) -> Sentence:
+    """MLflow's own client searches with the key in ``X-API-Key``, which a plug-in of it adds."""
+    if facts.header is None:
+        return NotApplicable(reason="there is no key that the client could send")
+    if facts.header_works:
+        return None
+    return f"MLflow's client {facts.client} with X-API-Key: {_said(facts.header)}"

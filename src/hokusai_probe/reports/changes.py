@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from hokusai_probe import text
 from hokusai_probe.model import Diagnosis, Report
 from hokusai_probe.probes.changes import Change, ChangesFacts
+from hokusai_probe.probes.images import ImagesFacts
 from hokusai_probe.reports.layout import bullets, moment
 
 MOST = 5
@@ -35,6 +36,29 @@ def known(report: Report) -> str:
         return f"Changes in AWS: not known (cloudtrail:LookupEvents: {seen.failure.kind})"
     some = "" if seen.complete else ", and there are more"
     return f"Changes in AWS since {moment(seen.since)}: {len(seen.changes)}{some}"
+
+
+def built_from(report: Report) -> str:
+    """Which images in use are tagged with the commit under test, as one phrase; empty where none is known.
+
+    A look is told no commit: what it recorded is compared here. Seven characters of a commit name it.
+    """
+    seen = next((o.facts for o in report.observations if o.probe == "images" and o.facts is not None), None)
+    images = ImagesFacts.model_validate(seen.model_dump()).images if seen and report.verified_sha else {}
+    tagged = {name: one for name, one in images.items() if any(one.tags)}
+    if not tagged or not report.verified_sha:
+        return ""
+    sha = report.verified_sha.lower()
+    found = [
+        f"the {name} service's, pushed {moment(one.pushed_at) if one.pushed_at else 'nobody knows when'}"
+        for name, one in tagged.items()
+        if any(_names(tag.lower(), sha) for tag in one.tags)
+    ]
+    return f"Images in use that are tagged with it: {', '.join(found) or 'none'}"
+
+
+def _names(tag: str, sha: str) -> bool:
+    return any(len(part) >= 7 and sha.startswith(part) for part in re.split(r"[^0-9a-f]+", tag))
 
 
 def recorded(report: Report) -> ChangesFacts | None:

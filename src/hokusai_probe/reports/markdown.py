@@ -302,6 +302,8 @@ def _run_facts(report: Report) -> Iterable[str]:
     yield f"Triggered by: {report.trigger}"
     if report.verified_sha:
         yield f"Commit under test: {text.code(report.verified_sha)}"
+        if changes.built_from(report):
+            yield changes.built_from(report)
     looked = sum(o.status == "seen" for o in report.observations)
     yield f"{plural(looked, 'look')} taken, {plural(report.requests_sent, 'request')} sent"
     if changes.known(report):

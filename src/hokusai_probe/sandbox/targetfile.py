@@ -35,6 +35,8 @@ REQUIRED_PATHS = (
 
 SERVING_MODEL = "21"
 """The model that INC-42 is about; the sandbox's gateway predicts for any."""
+_P95_MS = 500.0
+"""Half of the platform's objective: its waits are a fifth here, its work is not done any faster."""
 
 _AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S = 5.0, 30.0, 10.0, 60.0
 _WRITE_SCOPES = ["mlflow:read", "mlflow:write", "model:read", "model:write"]
@@ -95,6 +97,7 @@ def target(facts: Facts) -> dict[str, object]:
             "gateway_auth_s": _AUTH_S / scale,
             "gateway_proxy_s": _PROXY_S / scale,
         },
+        "slo": {"p95_ms": _P95_MS},
         "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
         "accept": {"behaviours": list(facts.accepted)},
         "owners": {service: _owner(service) for service in SERVICES},
