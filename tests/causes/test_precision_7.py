@@ -4,22 +4,30 @@ from datetime import datetime, timedelta
 
 import pytest
 from _edge import NOW, certificate, control, dated, records, refused_for, tls_facts
+from _evidence import unfounded
 from _facts import (
+    NO_MODEL,
     OUTSIDE,
+    SEARCH,
     TARGET,
+    answer,
+    api_facts,
     balancer_page,
     hosts_facts,
     inside,
     invalid_facts,
     outside,
+    path_facts,
+    refusal,
     unavailable,
 )
-from test_diagnoses import NOBODY_KNOWS, behind_auth, behind_gateway, concluded, lines, named
+from test_diagnoses import NOBODY_KNOWS, behind_auth, behind_gateway, concluded, lines, named, registration
 
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts
 from hokusai_probe.probes.dns_records import Record
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 
 # --- who answers is not down ----------------------------------------------------------------------------
 
@@ -139,3 +147,85 @@ def test_in_front_of_the_load_balancer_it_stays_open_whose_certificate_is_wrong(
     found = concluded(real, facts.values())
     assert named(found, "present") == set()
     assert "certificate-wrong-name" in named(found, "undecided")
+
+
+# --- late, and never finished ---------------------------------------------------------------------------
+
+TOO_SHORT = "gateway-proxy-timeout-too-short"
+LATE_UPLOAD = refusal(
+    504, "MLflow server request timeout after 30.0s", path="/api/mlflow/api/2.0/mlflow-artifacts/artifacts/x"
+)
+LATE = refusal(504, "MLflow server request timeout after 30.0s", path=SEARCH)
+WELL_ALL_THE_SAME = answer(body={"checks": {}, "status": "healthy"}, path="/api/health/mlflow")
+
+
+def mlflow_log(*texts: str, hours_ago: int = 0) -> LogTailsFacts:
+    """What MLflow wrote, so many hours before its newest line."""
+    lines = [LogLine(at=NOW - timedelta(hours=hours_ago), text=text) for text in texts]
+    newest = LogLine(at=NOW, text="GET /health 200")
+    return LogTailsFacts(logs={"mlflow": ServiceLog(group="mlflow", lines=(*lines, newest))})
+
+
+def test_an_upload_that_hangs_may_hang_on_the_storage(real: Catalogue) -> None:
+    """MLflow waits for its storage in vain, and the rest works: no proof that it would have finished."""
+    facts = outside(model_registration=registration(upload=LATE_UPLOAD, download=None)) | inside(
+        log_tails=mlflow_log()
+    )
+    found = concluded(real, facts.values())
+    assert TOO_SHORT not in named(found, "present")
+    words = "botocore.exceptions.ConnectTimeoutError: Connect timeout on endpoint URL"
+    found = concluded(real, (facts | {"log_tails": mlflow_log(words)}).values())
+    assert TOO_SHORT in named(found, "ruled_out")
+    assert unfounded(found.diagnoses, facts.values()) == []
+
+
+def test_what_is_there_afterwards_proves_that_mlflow_finished(real: Catalogue) -> None:
+    """The upload was given up and can be fetched all the same, or another try says that it exists."""
+    there = registration(upload=LATE_UPLOAD, download=answer(body={}, path="/x"))
+    found = concluded(real, outside(model_registration=there).values(), OUTSIDE)
+    assert lines(found, "present") == [f"confirmed {TOO_SHORT} gateway"]
+    again = registration(
+        upload=LATE_UPLOAD,
+        download=None,
+        version=answer(400, {"error_code": "RESOURCE_ALREADY_EXISTS", "message": "x"}),
+    )
+    found = concluded(real, outside(model_registration=again).values(), OUTSIDE)
+    assert f"confirmed {TOO_SHORT} gateway" in lines(found, "present")
+
+
+def test_a_database_that_hangs_is_not_the_proxys_fault(real: Catalogue) -> None:
+    """Every request that needs the database is late; a healthy /health is no answer of the database's."""
+    late = api_facts(LATE, LATE)
+    facts = outside(mlflow_api=late, public_paths=path_facts([WELL_ALL_THE_SAME])) | inside()
+    assert f"confirmed {TOO_SHORT} gateway" not in lines(concluded(real, facts.values()), "present")
+    words = mlflow_log("psycopg.OperationalError: connection timeout expired")
+    assert TOO_SHORT in named(concluded(real, (facts | {"log_tails": words}).values()), "ruled_out")
+
+
+def test_trouble_of_hours_ago_is_not_why_a_request_is_late_now(real: Catalogue) -> None:
+    """One search is late and others are not; that the database was gone in the morning says nothing."""
+    facts = outside(mlflow_api=api_facts(LATE, answer(404, NO_MODEL))) | inside(
+        log_tails=mlflow_log("psycopg.OperationalError: server closed the connection", hours_ago=5)
+    )
+    assert lines(concluded(real, facts.values()), "present") == [f"confirmed {TOO_SHORT} gateway"]
+
+
+# --- words of long ago ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hours_ago", "present"), [(0, True), (5, False)])
+def test_a_handshake_that_failed_hours_ago_is_no_scheme_mismatch(
+    real: Catalogue, hours_ago: int, present: bool
+) -> None:
+    """The gateway cannot reach MLflow now, and its log of this morning speaks of TLS."""
+    refused = refusal(502, "Failed to connect to MLflow server at http://mlflow.x:5000/mlflow", path=SEARCH)
+    tls = LogLine(
+        at=NOW - timedelta(hours=hours_ago),
+        text="mlflow: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed",
+    )
+    log = ServiceLog(group="gateway", lines=(tls, LogLine(at=NOW, text="GET /health 200")))
+    facts = outside(mlflow_api=api_facts(refused, refused)) | inside(
+        log_tails=LogTailsFacts(logs={"gateway": log})
+    )
+    found = concluded(real, facts.values())
+    assert ("mlflow-scheme-mismatch" in named(found, "present")) is present
