@@ -3,9 +3,11 @@
 from datetime import datetime, timedelta
 
 import pytest
+from _deaths import EXITED
 from _edge import NOW, certificate, control, dated, records, refused_for, tls_facts
 from _evidence import unfounded
 from _facts import (
+    BARE,
     NO_MODEL,
     OUTSIDE,
     SEARCH,
@@ -13,6 +15,8 @@ from _facts import (
     answer,
     api_facts,
     balancer_page,
+    bare_facts,
+    ecs_facts,
     hosts_facts,
     inside,
     invalid_facts,
@@ -20,14 +24,23 @@ from _facts import (
     path_facts,
     refusal,
     unavailable,
+    validation_facts,
 )
 from test_diagnoses import NOBODY_KNOWS, behind_auth, behind_gateway, concluded, lines, named, registration
+from test_ecs_causes import down, twice
 
 from hokusai_probe.declare import Catalogue
-from hokusai_probe.model import Facts
+from hokusai_probe.model import Facts, Target
+from hokusai_probe.probes.cache_effect import CacheEffectFacts
 from hokusai_probe.probes.dns_records import Record
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
+from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
+from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
+from hokusai_probe.probes.revisions import Family, RevisionsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition
+from hokusai_probe.sandbox.scenario import BEHAVIOURS
 
 # --- who answers is not down ----------------------------------------------------------------------------
 
@@ -229,3 +242,112 @@ def test_a_handshake_that_failed_hours_ago_is_no_scheme_mismatch(
     )
     found = concluded(real, facts.values())
     assert ("mlflow-scheme-mismatch" in named(found, "present")) is present
+
+
+# --- what the target accepts ----------------------------------------------------------------------------
+
+NOT_SILENCED = {
+    "admin-only": "what the target's key may not do cannot be seen with it",
+    "artifact-path-untranslated": "artifacts are what a third party comes for",
+    "artifacts-disabled": "artifacts are what a third party comes for",
+    "auth-header-dropped": "the documented form of a key does not work",
+    "breaker-open-500": "no check wants 503 rather than 500 while the breaker is open",
+    "breaker-stuck-open": "it makes health endpoints and load balancers turn away a well service",
+    "event-loop-blocked": "whatever is asked in that moment fails with it",
+    "health-constant": "it is no defect: it only proves less",
+    "is-valid-ignored": "no check fails of it; the cause reads it",
+    "key-sent-in-body": "no key works",
+    "mlflow-open-from-outside": "no check looks at it: the rule admits the prober's network on purpose",
+    "no-scope-check": "no check fails of more being allowed",
+    "route-missing": "the registry does not work",
+}
+
+
+def test_each_behaviour_silences_a_check_or_has_a_reason_not_to(real: Catalogue) -> None:
+    """Whoever adds a behaviour says what its acceptance means."""
+    silenced = {check.behaviour for check in real.checks.values()} - {None}
+    assert silenced | set(NOT_SILENCED) == set(BEHAVIOURS)
+    assert not silenced & set(NOT_SILENCED)
+
+
+def accepting(*behaviours: str) -> Target:
+    """The target, accepting these."""
+    return OUTSIDE.model_copy(update={"accept": OUTSIDE.accept.model_copy(update={"behaviours": behaviours})})
+
+
+LOST_PREFIX = answer(404, {"error_code": "RESOURCE_NOT_FOUND"}, path="/api/2.0/mlflow/x")
+ANY_KEY = invalid_facts(refusal(404, "Not Found"))
+SAYS_NO = answer(200, {"is_valid": False}, path="/api/v1/keys/validate")
+AGAINST_AUTH = ANY_KEY.model_copy(update={"direct": SAYS_NO})
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "slug", "facts"),
+    [
+        (
+            "api-2.0-mount-strips-prefix",
+            "gateway-translates-path-wrongly",
+            MlflowRoutesFacts(reads={}, listing=answer(body={}), own_path=LOST_PREFIX),
+        ),
+        ("invalid-key-accepted", "key-accepted-when-invalid", ANY_KEY),
+        ("is-valid-ignored", "key-accepted-when-invalid", AGAINST_AUTH),
+        (
+            "file-store",
+            "mlflow-file-store",
+            MlflowStoresFacts(definition="mlflow:1", backend="unset"),
+        ),
+    ],
+)
+def test_what_is_accepted_is_no_cause(real: Catalogue, behaviour: str, slug: str, facts: Facts) -> None:
+    """The same facts name the cause where nothing is accepted, and do not where it is."""
+    seen = [f for f in outside().values() if type(f) is not type(facts)] + [facts]
+    assert slug in named(concluded(real, seen, OUTSIDE), "present")
+    assert slug not in named(concluded(real, seen, accepting(behaviour)), "present")
+
+
+def test_a_revoked_key_that_is_let_in_may_lie_in_the_gateways_cache(real: Catalogue) -> None:
+    """Contract 3.5: a key is good for minutes after its end; without a cache it never is."""
+    facts = outside(key_validation=validation_facts(SAYS_NO))
+    slug = "key-accepted-when-invalid"
+    assert slug not in named(concluded(real, facts.values(), OUTSIDE), "present")
+    assert slug in named(concluded(real, facts.values(), accepting("cache-off")), "present")
+    asked = CacheEffectFacts(group="auth", calls=(404,) * 5, validations=(1,) * 4)
+    assert slug in named(concluded(real, (facts | {"cache": asked}).values(), OUTSIDE), "present")
+
+
+# --- one witness, one word, one moment ------------------------------------------------------------------
+
+
+def test_a_script_that_cannot_be_run_may_lack_its_first_line(real: Catalogue) -> None:
+    """The same words come of a missing interpreter's name and of another processor."""
+    for program, present in (("/entrypoint.sh", False), ("/app/start.py", False), ("/bin/x", True)):
+        words = f"exec {program}: exec format error"
+        found = concluded(real, down(*twice(EXITED, words, exit_code=1)).values())
+        assert ("image-wrong-architecture" in named(found, "present")) is present
+
+
+def test_one_server_with_another_time_does_not_prove_our_clock_wrong(real: Catalogue) -> None:
+    """Its own clock may be wrong; two servers that agree are another matter."""
+    late = answer(body="OK", headers=dated(1620).headers)
+    seen = bare_facts(late)
+    seen = seen.model_copy(
+        update={"hosts": {"registry": seen.hosts["registry"].model_copy(update={"at": NOW})}}
+    )
+    assert "clock-skewed" not in named(concluded(real, [seen], BARE), "present")
+    assert "clock-skewed" in named(concluded(real, [seen, control(dated(1620))], BARE), "present")
+
+
+@pytest.mark.parametrize(("age_s", "kind"), [(20, "needs-value"), (1200, "automatic")])
+def test_a_revision_of_a_moment_ago_is_left_to_its_pipeline(real: Catalogue, age_s: int, kind: str) -> None:
+    """What to paste says to wait, where whoever registered the revision may be about to deploy it."""
+    registered = NOW - timedelta(seconds=age_s)
+    before = TaskDefinition(arn="arn:gateway:1")
+    after = TaskDefinition(arn="arn:gateway:2", registered_at=registered)
+    facts = inside(
+        ecs_services=ecs_facts(gateway={"task_definition": before.arn}),
+        revisions=RevisionsFacts(families={"gateway": Family(name="gateway", newest=after)}),
+        ecs_tasks=EcsTasksFacts(services={}, asked_at=NOW),
+    )
+    found = concluded(real, (outside() | facts).values())
+    (remedy,) = (d.remedy for d in found.diagnoses if d.cause == "deployment-had-no-effect" and d.remedy)
+    assert remedy.kind == kind
