@@ -137,7 +137,8 @@ WITH_AWS: dict[str, Story] = {
         ["confirmed mlflow-refuses-host mlflow"],
     ),
     "late now and then": (
-        seen(LATE, health()) | inside(task_definitions=told(NAME)),
+        seen(LATE, health())
+        | inside(task_definitions=told(NAME), log_tails=log("gateway", "nothing")),
         ["confirmed gateway-proxy-timeout-too-short gateway"],
     ),
     "late always, MLflow well": (

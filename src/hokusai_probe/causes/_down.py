@@ -35,24 +35,29 @@ def down_at(
     groups: TargetGroupsFacts | None = None,
     *,
     others: Iterable[Answer] = (),
+    serves: bool | None = None,
+    whole: bool = True,
     breaks: tuple[str, ...] = (),
 ) -> Iterator[Case]:
     """The case that a service does not answer at its host: 5xx from the load balancer, or nothing at all.
 
     ``others``: what else was asked there. A service that answers anything is not down, at most unsteady.
+    ``serves``: it is known from elsewhere that it answers. ``whole``: that its health is well says enough;
+    where it does not, the rest was not looked at, and nothing is known.
     """
     answer = hosts.health(host)
     if answer is None:
         return
     well = answer.status == 200 and (hosts.bare or responder(answer) == EXPECTED[host])
-    well = well or any(responder(other) == EXPECTED[host] for other in others)
+    there = serves or any(responder(other) == EXPECTED[host] for other in others)
+    symptom = (False if whole else None) if well else (True if _silent(answer) else None)
     yield Case(
         subject=service,
         breaks=breaks or (service,),
         claims=(
             answered(
                 f"the {NAMES[service]} does not answer at {answer.url}: {said(answer)}",
-                False if well else (True if _silent(answer) else None),
+                False if there else symptom,
                 answer,
                 f"hosts.{host}.health",
                 by=HostsFacts,

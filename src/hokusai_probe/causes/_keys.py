@@ -133,6 +133,11 @@ def auth_judges(validation: KeyValidationFacts | None, invalid: InvalidKeysFacts
     return seen(text, None, holds=None)
 
 
+def auth_serves(validation: KeyValidationFacts | None, invalid: InvalidKeysFacts | None = None) -> bool:
+    """Whether auth itself judged any key. Then its process is there, whatever its load balancer says."""
+    return auth_judges(validation, invalid).holds is True
+
+
 # --- answers of every look that sends the key ---------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import JsonValue
 
 from hokusai_probe.answers import detail
+from hokusai_probe.causes._stores import logged_lately
 from hokusai_probe.causes._symptoms import health_errors, health_of_mlflow
 from hokusai_probe.model import Facts
 from hokusai_probe.probes.log_tails import LogTailsFacts
@@ -131,17 +132,13 @@ class Heard:
 
 
 def heard(paths: PublicPathsFacts | None, logs: LogTailsFacts | None) -> Heard | None:
-    """How asking MLflow fails, by the gateway's own health check of it, else by the newest such log line."""
+    """How asking MLflow fails, by the gateway's own health check of it, else by its log of late."""
     health = health_of_mlflow(paths)
     for words in health_errors(health[1]).values() if health else ():
         how = _how(words)
         if how and health:
             return Heard(how, words, PublicPathsFacts, f"{health[0]}.status", health[1].status)
-    line = (
-        logs.matching("gateway", f"(?=.*{_ABOUT_MLFLOW})(?:.*({'|'.join(_WORDS.values())}))")
-        if logs
-        else None
-    )
+    line = logged_lately(logs, "gateway", f"(?=.*{_ABOUT_MLFLOW})(?:.*({'|'.join(_WORDS.values())}))")
     how = _how(line[1].text) if line else None
     return Heard(how, line[1].text, LogTailsFacts, line[0], line[1].text) if how and line else None
 

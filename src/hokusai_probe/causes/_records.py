@@ -17,6 +17,15 @@ def placed(records: DnsRecordsFacts | None, host: str) -> HostRecords | None:
     return records.hosts.get(host) if records else None
 
 
+# what stands between a name and a load balancer on purpose, and has addresses of its own
+IN_FRONT = (".cloudfront.net", ".awsglobalaccelerator.com", ".elb.amazonaws.com.cdn.cloudflare.net")
+
+
+def fronted(one: HostRecords) -> bool:
+    """Whether a host's name leads on purpose to something in front of its load balancer."""
+    return any(r.alias.endswith(IN_FRONT) for r in one.records)
+
+
 def list_records(name: str, records: HostRecords | None) -> str:
     """The AWS CLI call that shows the records of a name. ``name`` has no dot at its end."""
     zone = word(records.zone if records else None, "HOSTED_ZONE")

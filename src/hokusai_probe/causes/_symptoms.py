@@ -130,17 +130,29 @@ def _no_connection(health: Answer) -> bool:
     return bool(errors.get("connectivity")) and not any(e.startswith("HTTP ") for e in errors.values())
 
 
+def serves_elsewhere(hosts: HostsFacts, service: str) -> bool:
+    """Whether a service answers at a host that is not its usual one. Then its tasks run."""
+    others = (h for h, s in SERVICE_OF_HOST.items() if s == service and h != HOST_OF_SERVICE.get(service))
+    return any(a is not None and responder(a) == EXPECTED[h] for h in others for a in (hosts.health(h),))
+
+
 def service_claim(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
     service: str,
     statuses: Iterable[int],
+    *,
+    serves: bool = False,
 ) -> Claim:
-    """That outside eyes see a service fail as predicted: at its own host, or through the gateway."""
+    """That outside eyes see a service fail as predicted: at its own host, or through the gateway.
+
+    ``serves``: it answers all the same, another path or at another host; then its host speaks for nothing.
+    """
     if service in HOST_OF_SERVICE:
         others = paths.answers if paths and service == "gateway" else ()
-        return balancer_says(hosts, HOST_OF_SERVICE[service], statuses, others)
+        says = balancer_says(hosts, HOST_OF_SERVICE[service], statuses, others)
+        return says.model_copy(update={"holds": None}) if serves and says.holds else says
     if api is None:
         return claim("the gateway cannot reach MLflow", None, by=MlflowApiFacts)
     return gateway_cannot_reach_mlflow(api, paths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow, service_claim
+from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow, serves_elsewhere, service_claim
 from hokusai_probe.causes._words import cluster, one_line, service_name, whose
 from hokusai_probe.declare import Case, Claim, claim
 from hokusai_probe.model import Facts, Remedy
@@ -74,7 +74,8 @@ class Seen:
         one = self.service(service)
         if one is not None and one.running:
             return ()
-        return (service_claim(self.hosts, self.api, self.paths, service, statuses),)
+        serves = serves_elsewhere(self.hosts, service)
+        return (service_claim(self.hosts, self.api, self.paths, service, statuses, serves=serves),)
 
     def newest(self, service: str) -> tuple[str, StoppedTask | None]:
         """The newest death with its place in the facts."""

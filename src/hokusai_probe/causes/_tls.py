@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
+from hokusai_probe.causes._records import fronted, placed
 from hokusai_probe.causes._words import one_line, readiness, ready, word
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.model import HostName, Remedy, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.certificates import CertificatesFacts, Stored
 from hokusai_probe.probes.control_host import TOLERANCE_S, ControlHostFacts, ahead, least_offset
+from hokusai_probe.probes.dns_records import DnsRecordsFacts, apart, well
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts
 from hokusai_probe.probes.tls import HostCertificate, TlsFacts, distrusted
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST
 
 _LIST = (
     "aws acm list-certificates --query 'CertificateSummaryList[].[CertificateArn,DomainName,Status,NotAfter]'"
@@ -57,6 +60,44 @@ def clock_is_right(
         by=AwsIdentityFacts if accepted else ControlHostFacts,
         fact="failure" if accepted else "",
     )
+
+
+def at_its_place(
+    host: HostName, hosts: HostsFacts, records: DnsRecordsFacts | None, target: Target
+) -> bool | None:
+    """Whether what was reached is known to be the host's load balancer, by its addresses; None: not known.
+
+    Else a certificate that does not hold may be a stranger's, to whom the name leads. By what AWS says, or by
+    another host of the same load balancer that is well there.
+    """
+    mine = hosts.hosts[host].resolution.addresses
+    one = placed(records, host)
+    elsewhere = apart(one, mine) if one and not fronted(one) else None
+    if elsewhere is not None:
+        return not elsewhere
+    shared = (
+        well(seen.health, other) and set(mine) & set(seen.resolution.addresses)
+        for other, seen in hosts.hosts.items()
+        if other != host and balancer_named(other, target) == balancer_named(host, target) is not None
+    )
+    return True if any(shared) else None
+
+
+def is_meant_for(
+    host: HostName,
+    one: HostCertificate,
+    hosts: HostsFacts,
+    records: DnsRecordsFacts | None,
+    target: Target,
+) -> bool:
+    """Whether a certificate is the host's, bad as it is: for its name, or shown by its own load balancer."""
+    covers = one.certificate is not None and one.certificate.covers(one.name)
+    return covers or at_its_place(host, hosts, records, target) is True
+
+
+def balancer_named(host: str, target: Target) -> str | None:
+    """The name that the target gives to a host's load balancer."""
+    return target.aws.load_balancers.get(LOAD_BALANCER_OF_HOST[host]) if target.aws else None
 
 
 # --- mending ------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from hokusai_probe.answers import responder, said
 from hokusai_probe.causes._down import down_at, look_deeper
-from hokusai_probe.causes._keys import direct
+from hokusai_probe.causes._keys import auth_serves, direct
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.invalid_keys import InvalidKeysFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts, no_verdict
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
@@ -33,18 +34,21 @@ from hokusai_probe.probes.target_groups import TargetGroupsFacts
 def auth_service_down(
     hosts: HostsFacts,
     validation: KeyValidationFacts | None,
+    invalid: InvalidKeysFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
     """The auth service does not answer, and nothing deeper that would explain it is seen.
 
     No key can be validated: the gateway answers 503, or in the 2025-08 era 401
-    `Authentication service error`. Its `/health` may be well all the same, and only its API fail.
+    `Authentication service error`. Its `/health` may be well all the same, and only its API fail. An auth
+    service that judges keys when asked directly is there, whatever its host says to `/health`.
     """
     if validation is not None and _well(hosts) and all(map(_fails, validation.answers)):
         yield _api_down(validation, ecs, groups)
     else:
-        yield from down_at(hosts, "auth", "auth", ecs, groups)
+        serves = auth_serves(validation, invalid)
+        yield from down_at(hosts, "auth", "auth", ecs, groups, serves=serves, whole=validation is not None)
 
 
 def _well(hosts: HostsFacts) -> bool:

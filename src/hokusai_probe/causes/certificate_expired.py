@@ -7,6 +7,7 @@ from hokusai_probe.causes._tls import (
     clock_is_right,
     dates_at,
     good_certificate,
+    is_meant_for,
     show_another,
     shown_by,
 )
@@ -15,6 +16,7 @@ from hokusai_probe.model import Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.certificates import CertificatesFacts
 from hokusai_probe.probes.control_host import ControlHostFacts
+from hokusai_probe.probes.dns_records import DnsRecordsFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
 from hokusai_probe.probes.tls import TlsFacts, when
@@ -39,12 +41,14 @@ def certificate_expired(
     identity: AwsIdentityFacts | None,
     rules: ListenerRulesFacts | None,
     stored: CertificatesFacts | None,
+    records: DnsRecordsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """The certificate that a host shows has ended, or has not begun: every client that verifies turns away.
 
     Texts: ``certificate has expired``, ``certificate is not yet valid``. Certificate Manager renews its own
     certificates and never imported ones, which a load balancer goes on showing after their end.
+    One that is for other names, too, may be that of somebody else to whom the name leads.
     """
     clock = clock_is_right(control, hosts, identity)
     for host, one in shown_by(tls, target):
@@ -60,7 +64,7 @@ def certificate_expired(
                     by=TlsFacts,
                     fact=place,
                     value=value,
-                    telling=clock.holds is True,
+                    telling=clock.holds is True and is_meant_for(host, one, hosts, records, target),
                 ),
                 clock,
             ),

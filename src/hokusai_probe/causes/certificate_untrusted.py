@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._tls import BEHIND_TLS, good_certificate, show_another, shown_by
+from hokusai_probe.causes._tls import BEHIND_TLS, good_certificate, is_meant_for, show_another, shown_by
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Target
 from hokusai_probe.probes.certificates import CertificatesFacts
 from hokusai_probe.probes.control_host import ControlHostFacts
+from hokusai_probe.probes.dns_records import DnsRecordsFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
 from hokusai_probe.probes.tls import TlsFacts, distrusted
@@ -30,12 +31,14 @@ def certificate_untrusted(
     control: ControlHostFacts | None,
     rules: ListenerRulesFacts | None,
     stored: CertificatesFacts | None,
+    records: DnsRecordsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """The certificate that a host shows leads to no authority that is known here.
 
     Texts: ``unable to get local issuer certificate``, ``self-signed certificate``. An imported certificate
     without its chain looks the same as one of a stranger. A private authority is named in ``[tls] ca_file``.
+    One that is for other names, too, may be that of somebody else to whom the name leads.
     """
     proxied = _is_tls(control)
     for host, one in shown_by(tls, target):
@@ -52,7 +55,7 @@ def certificate_untrusted(
                     by=HostsFacts,
                     fact=f"hosts.{host}.health.failure.code" if untrusted else "",
                     value="untrusted" if untrusted else None,
-                    telling=not proxied,
+                    telling=not proxied and is_meant_for(host, one, hosts, records, target),
                 ),
                 *(_not_ours() if proxied else ()),
             ),

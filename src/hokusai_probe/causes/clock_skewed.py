@@ -12,6 +12,7 @@ from hokusai_probe.probes.control_host import (
     ahead,
     least_offset,
     too_old_for_aws,
+    witnesses,
 )
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.tls import TlsFacts
@@ -40,6 +41,7 @@ def clock_skewed(
 
     Texts: ``Signature expired``, ``Signature not yet current``, ``RequestTimeTooSkewed``. The Date headers of
     servers say by how much; where all agree with each other and not with us, it is us.
+    One server alone proves nothing: the wrong clock may be its own.
     """
     failure = identity.failure if identity else None
     late = too_old_for_aws(failure)
@@ -71,13 +73,14 @@ def _by_date(control: ControlHostFacts | None, hosts: HostsFacts) -> Claim:
     offset = least_offset(control, hosts)
     if offset is None:
         return claim("our clock differs from that of every server", None, by=ControlHostFacts)
+    # one server alone may be the one whose clock is wrong
     return claim(
         f"our clock is {ahead(offset.seconds)} that of {offset.who}, which agrees with it best",
         abs(offset.seconds) > TOLERANCE_S,
         by=offset.by,
         fact=offset.fact,
         value=offset.value,
-        telling=True,
+        telling=witnesses(control, hosts) > 1,
     )
 
 

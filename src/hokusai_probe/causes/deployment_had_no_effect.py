@@ -1,6 +1,7 @@
 """A deployment that changed nothing of what runs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from hokusai_probe.causes._words import one_line, readiness, ready, update_service, wait_for, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
@@ -8,7 +9,9 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.images import ImagesFacts
-from hokusai_probe.probes.revisions import RevisionsFacts, number, used_name
+from hokusai_probe.probes.revisions import Family, RevisionsFacts, number, used_name
+
+GRACE = timedelta(minutes=10)
 
 
 @cause(
@@ -33,15 +36,20 @@ def deployment_had_no_effect(
     The pipeline is green and behaviour does not change. Either the family has a newer revision that nobody
     asked ECS to deploy, or the tag that the revision names was moved to a newer image after the tasks were
     started: ECS looks at a tag only when it starts a task. ``/version`` is a constant and cannot tell.
+    Minutes after its registration a revision may still be deployed by whoever registered it.
     """
     for service, one in ecs.services.items():
         if not one.gone and one.desired:
-            yield _by_revision(service, one, ecs, revisions)
+            yield _by_revision(service, one, ecs, revisions, tasks)
             yield _by_image(service, ecs, images, tasks)
 
 
 def _by_revision(
-    service: str, one: EcsService, ecs: EcsServicesFacts, revisions: RevisionsFacts | None
+    service: str,
+    one: EcsService,
+    ecs: EcsServicesFacts,
+    revisions: RevisionsFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Case:
     family = revisions.families.get(service) if revisions else None
     newest = number(family.newest.arn) if family else None
@@ -65,7 +73,7 @@ def _by_revision(
         remedy=_remedy(
             ecs,
             service,
-            deploy,
+            (*_patience(family, tasks), deploy),
             f"Deploy revision {newest} of {whose(service)} task definition, or deregister it if it is not "
             "wanted.",
             one_line(
@@ -73,6 +81,15 @@ def _by_revision(
             ),
         ),
     )
+
+
+def _patience(family: Family | None, tasks: EcsTasksFacts | None) -> tuple[str, ...]:
+    """A word of warning where the revision is so young that whoever registered it may be at work yet."""
+    since = family.newest.registered_at if family else None
+    if since is None or tasks is None or tasks.asked_at - since > GRACE:
+        return ()
+    later = f"look again {int(GRACE.total_seconds() // 60)} minutes later"
+    return (f"# registered at {since:%H:%M:%S} UTC: a pipeline may be about to deploy it; {later}",)
 
 
 def _by_image(
@@ -85,7 +102,7 @@ def _by_image(
         remedy=_remedy(
             ecs,
             service,
-            update_service(ecs, service, "--force-new-deployment"),
+            (update_service(ecs, service, "--force-new-deployment"),),
             f"Deploy {whose(service)} revision again: new tasks pull what the tag names now. Better, name "
             "images by digest or by a tag that is never moved.",
             "Move the tag back to the image before, and deploy once more.",
@@ -109,11 +126,13 @@ def _older(service: str, images: ImagesFacts | None, tasks: EcsTasksFacts | None
     )
 
 
-def _remedy(ecs: EcsServicesFacts, service: str, deploy: str, summary: str, rollback: str) -> Remedy:
+def _remedy(
+    ecs: EcsServicesFacts, service: str, deploy: tuple[str, ...], summary: str, rollback: str
+) -> Remedy:
     return Remedy(
-        kind=readiness(deploy),
+        kind=readiness(*deploy),
         summary=summary,
-        aws_cli=ready(deploy),
+        aws_cli=ready(*deploy),
         after=(wait_for(ecs, service),),
         rollback=rollback,
         also_touches="A deployment replaces the tasks. See why the pipeline did not do it.",

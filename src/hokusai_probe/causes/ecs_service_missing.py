@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._keys import auth_serves
+from hokusai_probe.causes._symptoms import serves_elsewhere, service_claim
 from hokusai_probe.causes._words import cluster, group_of, one_line, ready, service_name, wait_for, word
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsService, EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -31,6 +33,7 @@ def ecs_service_missing(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
@@ -47,7 +50,14 @@ def ecs_service_missing(
             subject=service,
             breaks=(f"ecs.{service}",),
             claims=(
-                service_claim(hosts, api, paths, service, (503,)),
+                service_claim(
+                    hosts,
+                    api,
+                    paths,
+                    service,
+                    (503,),
+                    serves=auth_serves(validation) if service == "auth" else serves_elsewhere(hosts, service),
+                ),
                 claim(
                     f"ECS has no service {one.name} in cluster {ecs.cluster}"
                     if one and ecs

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._keys import auth_serves
+from hokusai_probe.causes._symptoms import serves_elsewhere, service_claim
 from hokusai_probe.causes._words import (
     cluster,
     one_line,
@@ -17,6 +18,7 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.topology import SERVICES
@@ -43,6 +45,7 @@ def ecs_service_scaled_to_zero(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
     ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """Nobody wants a task of the service: its desired count is 0.
@@ -58,7 +61,14 @@ def ecs_service_scaled_to_zero(
             subject=service,
             breaks=(f"ecs.{service}",),
             claims=(
-                service_claim(hosts, api, paths, service, (503,)),
+                service_claim(
+                    hosts,
+                    api,
+                    paths,
+                    service,
+                    (503,),
+                    serves=auth_serves(validation) if service == "auth" else serves_elsewhere(hosts, service),
+                ),
                 claim(
                     f"{whose(service)} ECS service is told to run no task",
                     None if one is None else one.desired == 0,

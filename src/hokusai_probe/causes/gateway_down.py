@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._down import down_at
+from hokusai_probe.causes._symptoms import serves_elsewhere
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
@@ -31,6 +32,11 @@ def gateway_down(
     """The gateway does not answer, and nothing deeper that would explain it is seen.
 
     Everything behind it (keys, MLflow, registration) cannot be reached; nothing is known about those.
+    A gateway that answers at another host runs: then a rule, a target group or a load balancer is at fault.
     """
-    if not hosts.bare:
-        yield from down_at(hosts, "registry", "gateway", ecs, groups, others=paths.answers if paths else ())
+    if hosts.bare:
+        return
+    others = paths.answers if paths else ()
+    yield from down_at(
+        hosts, "registry", "gateway", ecs, groups, others=others, serves=serves_elsewhere(hosts, "gateway")
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from hokusai_probe.answers import error_code, responder, said
 from hokusai_probe.causes._mlflow_address import addresses_of_mlflow
+from hokusai_probe.causes._stores import logged_lately
 from hokusai_probe.causes._symptoms import health_errors, health_of_mlflow, proxy_gave_up
 from hokusai_probe.causes._words import (
     answered,
@@ -27,7 +28,11 @@ from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 Asked = tuple[type[Facts], str, Answer]
-_BEHIND = r"psycopg|sqlalchemy|OperationalError|TEMPORARILY_UNAVAILABLE|botocore|S3|database"
+_BEHIND = (
+    r"psycopg|sqlalchemy|OperationalError|TEMPORARILY_UNAVAILABLE|botocore"
+    r"|(S3|database)\b.*(error|exception|fail|refus|time[d ]*out|unavailable|cannot|could not)"
+)
+_STORAGE = "/mlflow-artifacts/"
 
 
 @cause(
@@ -39,6 +44,7 @@ _BEHIND = r"psycopg|sqlalchemy|OperationalError|TEMPORARILY_UNAVAILABLE|botocore
         "security-group-blocks-mlflow": "there no request gets through: connecting times out",
         "load-balancer-idle-timeout-too-short": "there the 504 is the load balancer's HTML",
         "mlflow-database-unreachable": "there MLflow does not finish, and its log says why",
+        "artifact-bucket-access-denied": "there only artifacts fail, and nothing that was sent is found",
         "mlflow-down": "there MLflow's own health check fails as well",
     },
     source="contract 4.1 and 6: the proxy waits 30 s, MLflow's client 120 s",
@@ -56,20 +62,20 @@ def gateway_proxy_timeout_too_short(
     """Slow requests end in the gateway's ``MLflow server request timeout after 30.0s``; MLflow finishes them.
 
     Quick requests work. What a slow one was to create is there when one looks, so that trying again says
-    ``RESOURCE_ALREADY_EXISTS``. MLflow's own client would have waited four times as long.
+    ``RESOURCE_ALREADY_EXISTS``. MLflow's own client would have waited four times as long. Where MLflow itself
+    waits for its database or its storage in vain, the words are the same, and nothing is ever finished.
     """
     asked = tuple(_asked(api, registration, routes))
-    late = next((a for a in asked if a[2].status == 504 and proxy_gave_up(a[2])), None)
-    good = next((a for a in asked if _by_mlflow(a[2])), None)
+    late = _first(a for a in asked if a[2].status == 504 and proxy_gave_up(a[2]))
+    good = _first(a for a in asked if _by_mlflow(a[2]))
     health = health_of_mlflow(paths)
-    works = good is not None or (health is not None and health[1].status == 200)
     yield Case(
         subject="gateway",
         breaks=("gateway-to-mlflow",),
         claims=(
             _late(late, api),
             _reached(late, good, health),
-            _one_task(late, groups) if works else _quiet(late, groups, logs),
+            *_at_work(late, registration, groups, logs, searched=_searched(good, health)),
         ),
         remedy=_remedy(ecs, definitions),
     )
@@ -122,7 +128,63 @@ def _by_mlflow(answer: Answer) -> bool:
     return answer.status == 200 or (own and (answer.status or 0) < 500)
 
 
-def _one_task(late: Asked | None, groups: TargetGroupsFacts | None) -> Claim:
+def _first(found: Iterator[Asked]) -> Asked | None:
+    """The first that is not about artifacts: only those ask nothing of the storage behind MLflow."""
+    listed = list(found)
+    return next((a for a in listed if _STORAGE not in a[2].path), next(iter(listed), None))
+
+
+def _at_work(
+    late: Asked | None,
+    registration: RegistrationFacts | None,
+    groups: TargetGroupsFacts | None,
+    logs: LogTailsFacts | None,
+    *,
+    searched: bool,
+) -> Iterator[Claim]:
+    """That MLflow is at work meanwhile, and does not wait in vain for what is behind it.
+
+    Proven by what is there afterwards. Else by its database's answers to like requests, while its log speaks
+    of no trouble; its storage has no such witness.
+    """
+    done = _done(registration) if late else None
+    if done is not None:
+        place, answer = done
+        text = "MLflow finished what the gateway had given up"
+        yield answered(f"{text}: {said(answer)}", 1, answer, place, by=RegistrationFacts, telling=True)
+        return
+    yield _quiet(late, groups, logs)
+    if late is not None and _STORAGE in late[2].path:
+        yield claim("MLflow finishes what the gateway gives up", None, by=RegistrationFacts)
+    elif searched:
+        yield _one_task(late, groups, telling=logs is not None and logs.read("mlflow"))
+
+
+def _searched(good: Asked | None, health: tuple[str, Answer] | None) -> bool:
+    """Whether something that needs MLflow's database was answered, were it to the gateway's own check."""
+    checked = health_errors(health[1]).get("experiments_api") == "" if health else False
+    return checked or (good is not None and _STORAGE not in good[2].path)
+
+
+def _done(registration: RegistrationFacts | None) -> tuple[str, Answer] | None:
+    """What shows that a request which came late was finished: the thing is there under its own new name."""
+    facts = registration
+    if facts is None:
+        return None
+    if _gave_up(facts.upload) and facts.download is not None and facts.download.status == 200:
+        return "download", facts.download
+    found = facts.models_found
+    if _gave_up(facts.model) and found is not None and found.status == 200 and facts.name in found.body:
+        return "models_found", found
+    again = ((name, getattr(facts, name)) for name in ("run", "model", "version"))
+    return next(((n, a) for n, a in again if a and error_code(a) == "RESOURCE_ALREADY_EXISTS"), None)
+
+
+def _gave_up(answer: Answer | None) -> bool:
+    return answer is not None and answer.status == 504 and proxy_gave_up(answer)
+
+
+def _one_task(late: Asked | None, groups: TargetGroupsFacts | None, *, telling: bool) -> Claim:
     """One address: it cannot be that one of MLflow's tasks is reached and another is not."""
     group, place = group_of(groups, "mlflow")
     addresses = addresses_of_mlflow(groups, None)
@@ -134,16 +196,16 @@ def _one_task(late: Asked | None, groups: TargetGroupsFacts | None) -> Claim:
         by=TargetGroupsFacts,
         fact=f"{place}.targets[{number}].id" if alone else "",
         value=group.targets[number].id if alone and group and number is not None else None,
-        telling=True,
+        telling=telling,
         aws_cli=describe_health(group, "mlflow"),
     )
 
 
 def _quiet(late: Asked | None, groups: TargetGroupsFacts | None, logs: LogTailsFacts | None) -> Claim:
-    """Where nothing comes through in time: MLflow is well, and its log knows of no trouble behind it."""
+    """MLflow is well, and its log knows of no trouble behind it lately."""
     group, place = group_of(groups, "mlflow")
     number = next((n for n, t in enumerate(group.targets if group else ()) if t.state == "healthy"), None)
-    troubled = logs is not None and logs.matching("mlflow", _BEHIND) is not None
+    troubled = logged_lately(logs, "mlflow", _BEHIND) is not None
     known = number is not None and logs is not None and logs.read("mlflow")
     return claim(
         "MLflow's target is healthy, and its log speaks of no database or storage that fails",

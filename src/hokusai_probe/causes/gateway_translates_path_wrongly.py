@@ -7,7 +7,7 @@ from hokusai_probe.causes._rules import ARTIFACT_PATH, asks_for_key, keyless
 from hokusai_probe.causes._words import answered, beside, one_line, previous_revision, word
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
-from hokusai_probe.model import Remedy
+from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
@@ -35,6 +35,7 @@ def gateway_translates_path_wrongly(
     definitions: TaskDefinitionsFacts | None,
     ecs: EcsServicesFacts | None,
     routes: MlflowRoutesFacts | None,
+    target: Target,
 ) -> Iterator[Case]:
     """The gateway hands artifact paths, or those under one of its prefixes, on in a form unknown to MLflow.
 
@@ -43,7 +44,8 @@ def gateway_translates_path_wrongly(
     prefix, and a client that is given the host alone, which asks at ``/api/2.0/mlflow``, gets 404 for
     everything: ``The requested resource was not found: /experiments/search``.
     """
-    yield from _own_path(api, routes, _remedy(definitions, ecs))
+    if "api-2.0-mount-strips-prefix" not in target.accept.behaviours:
+        yield from _own_path(api, routes, _remedy(definitions, ecs))
     upload = registration.upload if registration else None
     no_route = _says_no_route(upload) if upload and api.works else None
     first = keyless(paths, ARTIFACT_PATH)

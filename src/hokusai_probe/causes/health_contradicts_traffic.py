@@ -36,7 +36,7 @@ def health_contradicts_traffic(
     ``/health/status`` and ``/health?detailed=true`` are always 500 ``Internal server error``.
     """
     remedy = _remedy(ecs)
-    if both is not None:
+    if both is not None and not (both.unwell and "health-uses-other-tls" in target.accept.behaviours):
         yield _disagreeing(both, remedy)
     if "ready-200-when-not" not in target.accept.behaviours:
         yield _ready(bodies, remedy)

@@ -7,7 +7,7 @@ from shlex import quote
 from pydantic import JsonValue
 
 from hokusai_probe.answers import responder, said
-from hokusai_probe.causes._records import change_record, describe_balancer, list_records, placed
+from hokusai_probe.causes._records import change_record, describe_balancer, fronted, list_records, placed
 from hokusai_probe.causes._words import answered, one_line, readiness, ready
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.http import Answer, Resolution
@@ -15,9 +15,6 @@ from hokusai_probe.model import HostName, Remedy, Target
 from hokusai_probe.probes.dns_records import DnsRecordsFacts, HostRecords, apart, well
 from hokusai_probe.probes.hosts import UNCONNECTED, HostsFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
-
-# what stands between a name and a load balancer on purpose, and has addresses of its own
-IN_FRONT = (".cloudfront.net", ".awsglobalaccelerator.com", ".elb.amazonaws.com.cdn.cloudflare.net")
 
 
 @cause(
@@ -83,12 +80,11 @@ def _is_strange(answer: Answer) -> bool:
 def _elsewhere(host: str, resolution: Resolution, one: HostRecords | None) -> Claim:
     """Certain where Route 53 has the name's record; a service in front has addresses of its own."""
     known = one is not None and bool(one.records)
-    fronted = one is not None and any(r.alias.endswith(IN_FRONT) for r in one.records)
     addresses: list[JsonValue] = list(resolution.addresses)
     there = f", and its load balancer is at {', '.join(one.balancer_addresses)}" if one else ""
     return claim(
         f"{resolution.name} leads to {', '.join(resolution.addresses) or 'no address'}{there}",
-        None if one is None or fronted else apart(one, resolution.addresses),
+        None if one is None or fronted(one) else apart(one, resolution.addresses),
         by=DnsRecordsFacts if one is None else HostsFacts,
         fact="" if one is None else f"hosts.{host}.resolution.addresses",
         value=addresses if one else None,

@@ -1,10 +1,11 @@
 """An image that was built for another processor."""
 
+import re
 from collections.abc import Iterator
 
 from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, cases, stopped_tasks
 from hokusai_probe.causes._words import previous_revision, ready, update_service, wait_for, word
-from hokusai_probe.declare import Case, cause
+from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
@@ -12,6 +13,8 @@ from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
+
+_SCRIPT = re.compile(r"(entry-?point|\.(sh|bash|py|pl|rb|js)\b)\S*:? exec format error", re.IGNORECASE)
 
 
 @cause(
@@ -38,10 +41,10 @@ def image_wrong_architecture(
     ``exec format error`` is all that the log says, with exit code 1 within seconds; or
     ``CannotPullContainerError: image Manifest does not contain descriptor matching platform``. Mostly an
     ARM64 image from somebody's own machine, on X86_64, which is what Fargate runs unless the revision says
-    ``runtimePlatform``.
+    ``runtimePlatform``. A script whose first line names no interpreter fails in the same words.
     """
     seen = Seen(hosts, api, paths, ecs, tasks)
-    yield from cases(
+    found = cases(
         seen,
         "image cannot be run by the processor that it is started on",
         "architecture",
@@ -50,6 +53,20 @@ def image_wrong_architecture(
         ),
         remedy=lambda service, _: _remedy(seen, definitions, service),
     )
+    yield from (_in_doubt(case) if _names_a_script(seen, case.subject) else case for case in found)
+
+
+def _names_a_script(seen: Seen, service: str) -> bool:
+    """Whether it is a script that cannot be run: one that names no interpreter fails in the same words."""
+    task = seen.newest(service)[1]
+    said = (task.reason, task.container_reason, *task.last_words) if task else ()
+    return any(_SCRIPT.search(line) for line in said)
+
+
+def _in_doubt(case: Case) -> Case:
+    text = "the script's first line names an interpreter, which is for another processor"
+    claims = (c.model_copy(update={"telling": False}) for c in case.claims)
+    return case.model_copy(update={"claims": (*claims, claim(text, None, by=EcsTasksFacts))})
 
 
 def _remedy(seen: Seen, definitions: TaskDefinitionsFacts | None, service: str) -> Remedy:

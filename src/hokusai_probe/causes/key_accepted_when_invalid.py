@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hokusai_probe.answers import said
 from hokusai_probe.causes._keys import Sighting, refused_by_gateway, seen
 from hokusai_probe.causes._words import previous_revision
-from hokusai_probe.declare import Case, cause
-from hokusai_probe.model import Component, Remedy
+from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.model import Component, Remedy, Target
+from hokusai_probe.probes.cache_effect import CacheEffectFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.invalid_keys import InvalidKeysFacts
 from hokusai_probe.probes.key_forms import KeyFormsFacts, let_in
 from hokusai_probe.probes.key_validation import KeyValidationFacts, accepted
 from hokusai_probe.probes.no_key import NoKeyFacts
+
+ACCEPTED_AT: Mapping[Component, str] = {"auth": "invalid-key-accepted", "gateway": "is-valid-ignored"}
+"""The behaviour that makes each of the two let in whom it should not."""
 
 
 @cause(
@@ -33,16 +37,23 @@ def key_accepted_when_invalid(
     validation: KeyValidationFacts | None,
     without: NoKeyFacts | None,
     ecs: EcsServicesFacts | None,
+    cache: CacheEffectFacts | None,
+    target: Target,
 ) -> Iterator[Case]:
     """An invalid key is let in: one that nobody was given, or one that auth says is no longer valid.
 
     Where auth accepts it, auth must be mended. Where auth refuses it, or says ``is_valid: false`` with status
-    200, the gateway lets it in against auth's word.
+    200, the gateway lets it in against auth's word. A key that was good minutes ago is no such case: the
+    gateway remembers it until the time in its cache is over (contract 3.5).
     """
     if without is None or let_in(without.answer):
         return  # who sends no key gets as far: this is not the gateway, or it asks nobody for one
-    found = _let_in(invalid) or _revoked(forms, validation)
+    made_up = _let_in(invalid)
+    found = made_up or _revoked(forms, validation)
     at_fault = _who(invalid, found)
+    if found and ACCEPTED_AT[at_fault] in target.accept.behaviours:
+        return
+    sure = found is None or made_up is not None or _without_cache(cache, target)
     yield Case(
         subject=at_fault,
         component=at_fault,
@@ -52,8 +63,9 @@ def key_accepted_when_invalid(
                 "the gateway lets in a key that is not valid" + (f": {said(found[2])}" if found else ""),
                 found,
                 holds=True if found else (False if _all_refused(invalid) else None),
-                telling=True,
+                telling=sure,
             ),
+            *(() if sure else (_nothing_remembered(),)),
         ),
         remedy=Remedy(
             kind="outside-aws",
@@ -79,6 +91,17 @@ def _revoked(forms: KeyFormsFacts | None, validation: KeyValidationFacts | None)
         return None
     denied = validation.for_platform.status == 200 and accepted(validation.for_platform) is False
     return (KeyFormsFacts, "answers.bearer", answer) if denied else None
+
+
+def _without_cache(cache: CacheEffectFacts | None, target: Target) -> bool:
+    """Whether it is known that the gateway asks auth each time, so that it cannot go by an earlier yes."""
+    off = "cache-off" in target.accept.behaviours
+    return off or (cache is not None and cache.effective is False)
+
+
+def _nothing_remembered() -> Claim:
+    text = "the gateway asked auth about the key this time, and did not remember that it was good minutes ago"
+    return claim(text, None, by=CacheEffectFacts)
 
 
 def _who(invalid: InvalidKeysFacts | None, found: Sighting | None) -> Component:

@@ -6,7 +6,7 @@ from shlex import quote
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._stores import where_it_shows
 from hokusai_probe.declare import Case, Claim, cause, claim
-from hokusai_probe.model import Remedy
+from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes._variables import DESTINATION
 from hokusai_probe.probes.artifact_bucket import ArtifactBucketFacts
 from hokusai_probe.probes.artifact_durability import ArtifactDurabilityFacts, elsewhere
@@ -32,6 +32,7 @@ def mlflow_artifacts_on_task_disk(
     kept: MlflowStoresFacts | None,
     definitions: TaskDefinitionsFacts | None,
     ecs: EcsServicesFacts | None,
+    target: Target,
 ) -> Iterator[Case]:
     """MLflow proxies artifacts and has no destination for them, so they land on its task's own disk.
 
@@ -39,7 +40,7 @@ def mlflow_artifacts_on_task_disk(
     ``mlflow-artifacts`` is empty. A DEFAULT_ARTIFACT_ROOT of s3:// does not help: the proxy goes by
     ARTIFACTS_DESTINATION, and falls back to ./mlartifacts.
     """
-    if bucket.name is None:
+    if bucket.name is None or "artifacts-on-task-disk" in target.accept.behaviours:
         return
     versions = durability.versions
     seen = versions is not None and not elsewhere(kept, bucket.name)

@@ -5,7 +5,7 @@ from shlex import quote
 
 from hokusai_probe.causes._words import wait_for
 from hokusai_probe.declare import Case, cause, claim
-from hokusai_probe.model import Remedy
+from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -26,13 +26,14 @@ def mlflow_file_store(
     kept: MlflowStoresFacts,
     instance: DatabaseInstanceFacts | None,
     ecs: EcsServicesFacts | None,
+    target: Target,
 ) -> Iterator[Case]:
     """MLflow was given no BACKEND_STORE_URI, or one on its task's own disk.
 
     It starts healthy and works; with the task go all experiments, runs and registered models, and ids begin
     again at 0. "My experiment is gone", ``RESOURCE_DOES_NOT_EXIST`` for what was there yesterday.
     """
-    if not kept.definition:
+    if not kept.definition or "file-store" in target.accept.behaviours:
         return
     said = f"{BACKEND[0]} is {kept.store_uri}" if kept.store_uri else f"{BACKEND[0]} is not set"
     lost = kept.backend in {"unset", "task-disk"}

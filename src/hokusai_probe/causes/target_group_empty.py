@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hokusai_probe.causes._keys import auth_serves
 from hokusai_probe.causes._symptoms import service_claim
 from hokusai_probe.causes._words import (
     cluster,
@@ -18,6 +19,7 @@ from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
@@ -40,6 +42,7 @@ def target_group_empty(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
@@ -56,7 +59,9 @@ def target_group_empty(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
-                service_claim(hosts, api, paths, service, (503,)),
+                service_claim(
+                    hosts, api, paths, service, (503,), serves=service == "auth" and auth_serves(validation)
+                ),
                 claim(
                     f"{group.name if group else f'the target group of the {NAMES[service]}'} has no "
                     "registered target",

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from shlex import quote
 
+from hokusai_probe.causes._keys import auth_serves
 from hokusai_probe.causes._symptoms import service_claim
 from hokusai_probe.causes._words import describe_health, group_of
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
@@ -32,6 +34,7 @@ def target_port_mismatch(
     hosts: HostsFacts,
     api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
     groups: TargetGroupsFacts | None,
     definitions: TaskDefinitionsFacts | None,
 ) -> Iterator[Case]:
@@ -51,7 +54,14 @@ def target_port_mismatch(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
-                service_claim(hosts, api, paths, service, (502, 504)),
+                service_claim(
+                    hosts,
+                    api,
+                    paths,
+                    service,
+                    (502, 504),
+                    serves=service == "auth" and auth_serves(validation),
+                ),
                 claim(
                     _sentence(service, group, definition),
                     mismatched(group, definition),

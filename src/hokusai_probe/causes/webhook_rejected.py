@@ -7,7 +7,7 @@ from shlex import quote
 
 from hokusai_probe.causes._words import word
 from hokusai_probe.declare import Case, Claim, cause, claim
-from hokusai_probe.model import Remedy
+from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.probes.webhook_log import WebhookLine, WebhookLogFacts
 
@@ -25,7 +25,9 @@ SECRET, URL = "WEBHOOK_SECRET", "WEBHOOK_URL"
     },
     source="INC-33: POST to the website answered 401 Invalid signature, for eight months",
 )
-def webhook_rejected(log: WebhookLogFacts, definitions: TaskDefinitionsFacts | None) -> Iterator[Case]:
+def webhook_rejected(
+    log: WebhookLogFacts, definitions: TaskDefinitionsFacts | None, target: Target
+) -> Iterator[Case]:
     """Registrations succeed and the website does not learn of them: it turns the gateway's message away.
 
     The model stays DRAFT on the site. The gateway's log has the website's answer, and nothing else has:
@@ -36,6 +38,8 @@ def webhook_rejected(log: WebhookLogFacts, definitions: TaskDefinitionsFacts | N
     if newest is None:
         return
     place, line = newest
+    if line.status == 401 and "webhook-secret-wrong" in target.accept.behaviours:
+        return
     gateway = definitions.of("gateway") if definitions else None
     yield Case(
         subject="site",

@@ -98,7 +98,7 @@ async def _errors(aws: AwsDoor, group: str) -> tuple[LogLine, ...]:
     )
 
 
-@check(hop="artifacts/durable")
+@check(hop="artifacts/durable", behaviour="artifacts-on-task-disk")
 def stored_artifact_is_in_the_bucket(
     facts: ArtifactDurabilityFacts, bucket: ArtifactBucketFacts, stores: MlflowStoresFacts | None
 ) -> Sentence:

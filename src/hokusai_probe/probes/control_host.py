@@ -62,6 +62,11 @@ def least_offset(control: ControlHostFacts | None, hosts: HostsFacts | None) -> 
     return min(_offsets(control, hosts), key=lambda offset: abs(offset.seconds), default=None)
 
 
+def witnesses(control: ControlHostFacts | None, hosts: HostsFacts | None) -> int:
+    """How many servers said what time it is."""
+    return sum(1 for _ in _offsets(control, hosts))
+
+
 def _offsets(control: ControlHostFacts | None, hosts: HostsFacts | None) -> Iterator[Offset]:
     if control is not None and control.answer is not None:
         yield from _offset(control.answer, control.at, "the control host", "answer", ControlHostFacts)

@@ -92,7 +92,7 @@ def _gave_up(view: View) -> bool:
     return re.search(r"time[d _-]*out", text) is not None and "connect" not in text
 
 
-@check(hop="mlflow-health/agreement")
+@check(hop="mlflow-health/agreement", behaviour="health-uses-other-tls")
 def health_agrees_with_traffic(facts: HealthAgainstTrafficFacts) -> Sentence:
     """What the gateway's health endpoints say of MLflow is what requests through the gateway show."""
     if not facts.well and not facts.unwell:

@@ -79,7 +79,7 @@ async def _send(look: Look, form: KeyForm, fake: str) -> Answer:
     return await look.http.send("GET", "registry", UNKNOWN_PATH, key=form, key_value=fake)
 
 
-@check(hop="gateway-auth/refusal")
+@check(hop="gateway-auth/refusal", behaviour="invalid-key-accepted")
 def invalid_keys_are_refused(facts: InvalidKeysFacts) -> Sentence:
     """A made-up key is refused because the auth service does not know it, not because nobody asked."""
     for name, answer in facts.fakes.items():

@@ -96,7 +96,7 @@ def _is_well(answer: Answer) -> bool:
     return answer.status == 200 and isinstance(answer.json(), Mapping)
 
 
-@check(hop="mlflow-api/own-path")
+@check(hop="mlflow-api/own-path", behaviour="api-2.0-mount-strips-prefix")
 def own_path_leads_to_mlflow(facts: MlflowRoutesFacts) -> Sentence:
     """Where the gateway takes MLflow's own path at all, it hands it on whole."""
     answer = facts.own_path

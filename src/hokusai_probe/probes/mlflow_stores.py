@@ -116,7 +116,7 @@ def _backend(uri: str | None) -> Backend:
     return "task-disk"
 
 
-@check(hop="mlflow/backend-store")
+@check(hop="mlflow/backend-store", behaviour="file-store")
 def mlflow_keeps_its_data_off_the_task(facts: MlflowStoresFacts) -> Sentence:
     """MLflow is given a backend store that outlives its task."""
     if not facts.definition:

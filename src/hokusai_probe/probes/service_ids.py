@@ -39,7 +39,7 @@ async def service_ids(look: Look, validation: KeyValidationFacts) -> ServiceIdsF
     return ServiceIdsFacts(own=validation.service_id, answers=answers)
 
 
-@check(hop="validation/services")
+@check(hop="validation/services", behaviour="invalid-key-accepted")
 def other_services_are_refused(facts: ServiceIdsFacts) -> Sentence:
     """The key is good for the service that it was issued for, and for no other."""
     if not facts.answers:

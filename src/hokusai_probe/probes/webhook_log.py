@@ -156,7 +156,7 @@ def outcome_of(text: str, status: int | None) -> Outcome:
     return "delivered" if re.search(r"delivered|succe", text, re.IGNORECASE) else "unclear"
 
 
-@check(hop="webhook")
+@check(hop="webhook", behaviour="webhook-secret-wrong")
 def site_is_told_of_registrations(facts: WebhookLogFacts) -> Sentence:
     """The website takes the gateway's message that a model was registered (INC-33).
 
