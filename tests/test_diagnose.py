@@ -377,6 +377,17 @@ def test_what_breaks_on_top_of_what_a_deeper_one_breaks_is_its_consequence() -> 
     assert entailing(deep, on_top, entails=False) == [("shallow", "", "mlflow"), ("deep", "", "database")]
 
 
+def test_what_two_services_break_both_is_not_the_doing_of_one() -> None:
+    """That the deployments of both went wrong is not because those of one did."""
+    deep = [case("ecs.auth deployments/rollout", TELLING, subject="auth")]
+    shallow = [case("deployments/rollout", TELLING, subject=s) for s in ("auth", "gateway")]
+    assert entailing(deep, shallow) == [
+        ("shallow", "", "gateway"),
+        ("deep", "", "auth"),
+        ("shallow", "deep", "auth"),
+    ]
+
+
 def test_a_case_says_what_else_is_its_doing() -> None:
     """It names cause and subject; the same cause at another subject stays a root."""
     deep = [case("cache", TELLING, subject="cache", covers={"shallow": ("gateway",)})]

@@ -15,6 +15,7 @@ from hokusai_probe.probes.ecs_tasks import STAGE, EcsTasksFacts, Kind, StoppedTa
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.secrets_and_parameters import SecretsAndParametersFacts
 from hokusai_probe.topology import SERVICES
 
 CONSEQUENCES = (
@@ -26,6 +27,10 @@ CONSEQUENCES = (
 OF_DATABASE = r"psycopg|operationalerror|sqlalchemy|postgres|5432|initializing backend store"
 OF_CACHE = r"redis|6379"
 """Words with which a task speaks of a neighbour before it ends."""
+
+SECRET, PARAMETER = ":secret:", ":parameter/"
+"""What the ARN of a secret, and of a parameter, has and no other."""
+_REFUSED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+) on resource: (?P<resource>\S+)")
 
 NEVER_THERE, NOW_AND_THEN = (503,), (502, 503, 504)
 """What the load balancer answers by itself: no target was ever registered, or one that comes and goes."""
@@ -155,6 +160,43 @@ def unseen(seen: Seen, text: str, by: type[Facts]) -> Iterator[Case]:
             breaks=("gateway-to-mlflow",) if through else (f"ecs.{service}",),
             claims=(*(through or seen.outside(service, NOW_AND_THEN)), claim(text, None, by=by)),
         )
+
+
+def refused(task: StoppedTask | None) -> tuple[str, str] | None:
+    """The action that a task was not allowed, and on what, as its stopped reason has them."""
+    found = _REFUSED.search(f"{task.reason} {task.container_reason}") if task else None
+    return (found["action"], found["resource"].rstrip(".,;")) if found else None
+
+
+def refused_and_missing(task: StoppedTask | None, stores: SecretsAndParametersFacts | None) -> str | None:
+    """The secret or parameter that a task was refused and that does not exist.
+
+    A policy that names what it allows answers AccessDenied for what is not there (INC-38).
+    """
+    denied = refused(task)
+    if stores is None or denied is None or not any(kind in denied[1] for kind in (SECRET, PARAMETER)):
+        return None
+    return denied[1] if stores.missing(denied[1]) else None
+
+
+def refused_in_vain(
+    seen: Seen, case: Case, stores: SecretsAndParametersFacts | None, kind: str
+) -> Case | None:
+    """The case of what is not there, where tasks are refused it: no permission would help."""
+    place, task = seen.newest(case.subject)
+    missing = refused_and_missing(task, stores)
+    if task is None or missing is None or kind not in missing:
+        return None
+    gone = claim(
+        f"{whose(case.subject)} tasks are refused {missing}, which does not exist",
+        holds=True,
+        by=EcsTasksFacts,
+        fact=f"{place}.reason",
+        value=task.reason,
+        telling=True,
+        aws_cli=stopped_tasks(seen.ecs, case.subject),
+    )
+    return case.model_copy(update={"claims": (*case.claims[:-1], gone)})
 
 
 def or_not_there(seen: Seen, case: Case, gone: Claim, hop: str) -> Case:

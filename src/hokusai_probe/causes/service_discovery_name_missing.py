@@ -48,13 +48,14 @@ def service_discovery_name_missing(
     gateway = definitions.of("gateway") if definitions else None
     url = gateway.addresses.get(VARIABLE) if gateway else None
     dying = _dies(ecs, tasks)
+    symptom, lost = gateway_cannot_reach_mlflow(api, paths), _lost(url, discovery, telling=not dying)
     yield Case(
         subject="mlflow",
         breaks=("discovery",),
         claims=(
-            gateway_cannot_reach_mlflow(api, paths),
-            _lost(url, discovery, telling=not dying),
-            _runs(ecs, dying=dying),
+            symptom,
+            lost,
+            _runs(ecs, speaks=not dying and bool(symptom.holds or lost.holds)),
         ),
         remedy=_remedy(url, discovery, ecs),
     )
@@ -88,12 +89,15 @@ def _dies(ecs: EcsServicesFacts | None, tasks: EcsTasksFacts | None) -> bool:
     return bool(one and tasks and tasks.dying("mlflow", one))
 
 
-def _runs(ecs: EcsServicesFacts | None, *, dying: bool) -> Claim:
-    """Without a task nothing registers: then the name is empty because MLflow is not there."""
+def _runs(ecs: EcsServicesFacts | None, *, speaks: bool) -> Claim:
+    """Without a task nothing registers: then the name is empty because MLflow is not there.
+
+    That it runs speaks for nothing by itself, nor where its tasks come and go.
+    """
     one = ecs.services.get("mlflow") if ecs and ecs.failure is None else None
     return claim(
         f"MLflow runs {one.running} task(s)" if one else "MLflow runs its tasks",
-        None if one is None or (one.running and dying) else one.running > 0,
+        None if one is None or (one.running and not speaks) else one.running > 0,
         by=EcsServicesFacts,
         fact="services.mlflow.running" if one else "",
         value=one.running if one else None,
