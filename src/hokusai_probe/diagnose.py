@@ -9,8 +9,8 @@
    unsettled in them, they are *likely*; the rest are undecided, each with the look that would settle it.
 4. A fallback (``*-down``) is present where something open follows from it and nothing deeper is present.
 5. A present case that another one's cause entails is its consequence: at the same subject, or where all
-   that it breaks rests on what the other one breaks and they are not two of a kind. A cause of which one case is a consequence and
-   another is not becomes two diagnoses.
+   that it breaks rests on what the other one breaks and they are not two of a kind. A cause of which one
+   case is a consequence and another is not becomes two diagnoses.
 
 What follows from what is derived from the topology; neither causes nor checks list one another.
 """
@@ -276,7 +276,7 @@ def _accounts_for(deeper: Suspect, one: Suspect) -> bool:
 def _on_top_of(deeper: Case, other: Case) -> bool:
     """Whether all that the other case breaks rests on what the deeper one breaks.
 
-    Not of two services, or two hosts: what both break, such as that deployments go through, each breaks itself.
+    Not of two services, or two hosts: what both break, as that deployments go through, each breaks itself.
     """
     subjects = {deeper.subject, other.subject}
     if subjects <= set(topology.SERVICES) or subjects <= set(topology.HOSTS):

@@ -147,7 +147,7 @@ def test_a_crash_of_its_own_beside_a_stopped_database_is_a_root(real: Catalogue)
 def test_a_rollback_is_laid_at_the_door_of_what_its_tasks_died_of(
     real: Catalogue, tasks: tuple[StoppedTask, ...], by: str | None
 ) -> None:
-    """INC-43: the gateway may not connect to its cache; tasks that died of something else are another story."""
+    """INC-43: the gateway may not connect to its cache; tasks that died of something else are not."""
     found = seen(real, rolled(*tasks, security_groups=shut("cache")))
     assert (found["security-group-blocks-cache"], found["deployment-rolled-back"]) == (None, by)
 
@@ -166,7 +166,9 @@ def test_one_rollback_that_is_explained_does_not_explain_another(real: Catalogue
 
 
 @pytest.mark.parametrize("more", [{}, {"secret_refs": {"HF": f"{ARN}:hokusai/hf-RANDOM"}}])
-def test_a_secret_that_is_not_there_is_refused_by_a_narrow_policy(real: Catalogue, more: dict[str, Any]) -> None:
+def test_a_secret_that_is_not_there_is_refused_by_a_narrow_policy(
+    real: Catalogue, more: dict[str, Any]
+) -> None:
     """INC-38: no permission would help, whether or not the revision in use names it."""
     tasks = [
         dead(DENIED_SECRET.replace(TOKEN, f"{ARN}:hokusai/hf-RANDOM"), life_s=None, ago=a) for a in (5, 9)
@@ -247,11 +249,7 @@ def rollout(ago: float, state: str) -> Rollout:
 
 
 FAILS = ServiceEvent(at=minutes(1), text="was unable to place a task: no instance met all of its needs.")
-    at=minutes(1), text="was unable to place a task because no container instance met its needs."
-)
 GONE = StoppedTask(
-    id="x", revision="auth:1", stop_code="UserInitiated", reason="by user", stopped_at=minutes(0.5)
-)
     id="x", revision="auth:1", stop_code="UserInitiated", reason="by user", stopped_at=minutes(0.5)
 )
 
