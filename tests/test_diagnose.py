@@ -333,32 +333,69 @@ def test_a_cause_whose_facts_were_not_seen_is_not_asked() -> None:
     assert found == Conclusion((), ("public.auth",), ())
 
 
-def entailing(subjects: str, consequences: str) -> Conclusion:
-    """``deep`` at some subjects, ``shallow`` at others, both proven."""
-    deep = [case("ecs.auth", TELLING, subject=s) for s in subjects.split()]
-    shallow = [case("auth", TELLING, subject=s) for s in consequences.split()]
-    return conclude([
-        cause("deep", *deep, entails=("shallow",)),
+def entailing(deep: list[Case], shallow: list[Case], *, entails: bool = True) -> list[tuple[str, ...]]:
+    """What is said of ``deep`` and of ``shallow``, both proven: slug, what caused it, subjects."""
+    found = conclude([
+        cause("deep", *deep, entails=("shallow",) if entails else ()),
         cause("shallow", *shallow, priority="critical"),
     ])  # fmt: skip
+    return [(d.cause, d.caused_by or "", " ".join(d.subjects)) for d in found.diagnoses]
+
+
+def at(subjects: str, hop: str = "ecs", **more: Any) -> list[Case]:
+    """A proven case for each subject; each breaks a hop of its own."""
+    return [case(f"{hop}.{s}", TELLING, subject=s, **more) for s in subjects.split()]
 
 
 @pytest.mark.parametrize(
-    ("subjects", "consequences", "caused_by"),
+    ("subjects", "consequences", "told"),
     [
-        ("auth", "auth", "deep"),
-        ("auth gateway", "auth", "deep"),
-        ("auth", "auth gateway", None),
-        ("auth", "api", None),
+        ("auth", "auth", [("deep", "", "auth"), ("shallow", "deep", "auth")]),
+        ("auth gateway", "auth", [("deep", "", "auth gateway"), ("shallow", "deep", "auth")]),
+        (
+            "auth",
+            "auth gateway",
+            [("shallow", "", "gateway"), ("deep", "", "auth"), ("shallow", "deep", "auth")],
+        ),
+        ("auth", "gateway", [("shallow", "", "gateway"), ("deep", "", "auth")]),
     ],
 )
 def test_a_cause_that_another_entails_is_its_consequence(
-    subjects: str, consequences: str, caused_by: str | None
+    subjects: str, consequences: str, told: list[tuple[str, ...]]
 ) -> None:
-    """Where the deeper one is present at every subject; roots come first whatever the priority."""
-    found = entailing(subjects, consequences).diagnoses
-    assert {d.cause: d.caused_by for d in found} == {"deep": None, "shallow": caused_by}
-    assert found[0].cause == ("deep" if caused_by else "shallow")
+    """At each subject by itself: what the deeper one is not at stays a root, and roots come first."""
+    assert entailing(at(subjects), at(consequences, "network")) == told
+
+
+def test_what_breaks_on_top_of_what_a_deeper_one_breaks_is_its_consequence() -> None:
+    """Whatever the two are called that they are about: the database, and MLflow that rests on it."""
+    deep = [case("database", TELLING, subject="database")]
+    on_top = [case("mlflow mlflow-to-database", TELLING, subject="mlflow")]
+    assert entailing(deep, on_top) == [("deep", "", "database"), ("shallow", "deep", "mlflow")]
+    beside = [case("mlflow storage", TELLING, subject="mlflow")]
+    assert entailing(deep, beside) == [("shallow", "", "mlflow"), ("deep", "", "database")]
+    assert entailing(deep, on_top, entails=False) == [("shallow", "", "mlflow"), ("deep", "", "database")]
+
+
+def test_what_two_services_break_both_is_not_the_doing_of_one() -> None:
+    """That the deployments of both went wrong is not because those of one did."""
+    deep = [case("ecs.auth deployments/rollout", TELLING, subject="auth")]
+    shallow = [case("deployments/rollout", TELLING, subject=s) for s in ("auth", "gateway")]
+    assert entailing(deep, shallow) == [
+        ("shallow", "", "gateway"),
+        ("deep", "", "auth"),
+        ("shallow", "deep", "auth"),
+    ]
+
+
+def test_a_case_says_what_else_is_its_doing() -> None:
+    """It names cause and subject; the same cause at another subject stays a root."""
+    deep = [case("cache", TELLING, subject="cache", covers={"shallow": ("gateway",)})]
+    assert entailing(deep, at("gateway auth"), entails=False) == [
+        ("shallow", "", "auth"),
+        ("deep", "", "cache"),
+        ("shallow", "deep", "gateway"),
+    ]
 
 
 def test_present_come_roots_first_by_priority_then_by_name() -> None:

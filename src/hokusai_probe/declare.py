@@ -62,13 +62,18 @@ class Claim(Frozen):
 
 
 class Case(Frozen):
-    """A cause at one subject (a service, a host, a path): what it would break and what it claims."""
+    """A cause at one subject (a service, a host, a path): what it would break and what it claims.
+
+    ``covers``: causes by slug, and at which subject, that are its doing here, beside what its cause entails
+    always: ``{"deployment-rolled-back": ("gateway",)}``.
+    """
 
     subject: str
     breaks: tuple[str, ...]
     claims: tuple[Claim, ...]
     remedy: Remedy | None = None
     component: Component | None = None
+    covers: Mapping[str, tuple[str, ...]] = {}
 
 
 def claim(

@@ -8,7 +8,9 @@
    explain the same. Where each of a group of rivals is needed to explain all of it, and nothing is
    unsettled in them, they are *likely*; the rest are undecided, each with the look that would settle it.
 4. A fallback (``*-down``) is present where something open follows from it and nothing deeper is present.
-5. A present cause that another one entails is its consequence.
+5. A present case that another one's cause entails is its consequence: at the same subject, or where all
+   that it breaks rests on what the other one breaks and they are not two of a kind. A cause of which one
+   case is a consequence and another is not becomes two diagnoses.
 
 What follows from what is derived from the topology; neither causes nor checks list one another.
 """
@@ -226,18 +228,16 @@ def _grouped(
     certainty: Certainty | None,
     all_present: Sequence[Suspect] = (),
 ) -> tuple[Diagnosis, ...]:
-    """One diagnosis a cause, however many subjects it has."""
-    by_cause: dict[str, list[Suspect]] = {}
+    """One diagnosis a cause and what caused it, however many subjects it has."""
+    groups: dict[tuple[str, str | None], list[Suspect]] = {}
     for suspect in suspects:
-        by_cause.setdefault(suspect.cause.slug, []).append(suspect)
-    return tuple(_diagnosis(group, status, certainty, all_present) for group in by_cause.values())
+        root = _caused_by(suspect, all_present)
+        groups.setdefault((suspect.cause.slug, root), []).append(suspect)
+    return tuple(_diagnosis(group, status, certainty, root) for (_, root), group in groups.items())
 
 
 def _diagnosis(
-    group: Sequence[Suspect],
-    status: DiagnosisStatus,
-    certainty: Certainty | None,
-    all_present: Sequence[Suspect],
+    group: Sequence[Suspect], status: DiagnosisStatus, certainty: Certainty | None, caused_by: str | None
 ) -> Diagnosis:
     cause = group[0].cause
     return Diagnosis(
@@ -246,7 +246,7 @@ def _diagnosis(
         subjects=tuple(sorted({s.case.subject for s in group})),
         status=status,
         certainty=certainty,
-        caused_by=_caused_by(group, all_present),
+        caused_by=caused_by,
         because=_because(group),
         evidence=tuple(_evidence(c) for s in group for c in s.case.claims if c.holds),
         explains=tuple(sorted(_explained(group))),
@@ -258,19 +258,30 @@ def _diagnosis(
     )
 
 
-def _caused_by(group: Sequence[Suspect], all_present: Sequence[Suspect]) -> str | None:
-    """The present cause that entails every subject of this one, the first by slug."""
-    slug = group[0].cause.slug
-    for other in sorted(all_present, key=lambda s: s.cause.slug):
-        entailed = slug in other.cause.entails and other.cause.slug != slug
-        if entailed and _covers_subjects(other.cause.slug, group, all_present):
-            return other.cause.slug
-    return None
+def _caused_by(one: Suspect, all_present: Sequence[Suspect]) -> str | None:
+    """The present cause that this case is a consequence of, the first by slug."""
+    others = (s for s in all_present if s.cause.slug != one.cause.slug)
+    return min((s.cause.slug for s in others if _accounts_for(s, one)), default=None)
 
 
-def _covers_subjects(deeper: str, group: Sequence[Suspect], all_present: Sequence[Suspect]) -> bool:
-    subjects = {s.case.subject for s in all_present if s.cause.slug == deeper}
-    return {s.case.subject for s in group} <= subjects
+def _accounts_for(deeper: Suspect, one: Suspect) -> bool:
+    """Whether a case is another's doing: named by it, or entailed at its subject or on top of its hops."""
+    slug, subject = one.cause.slug, one.case.subject
+    if subject in deeper.case.covers.get(slug, ()):
+        return True
+    entailed = slug in deeper.cause.entails
+    return entailed and (subject == deeper.case.subject or _on_top_of(deeper.case, one.case))
+
+
+def _on_top_of(deeper: Case, other: Case) -> bool:
+    """Whether all that the other case breaks rests on what the deeper one breaks.
+
+    Not of two services, or two hosts: what both break, as that deployments go through, each breaks itself.
+    """
+    subjects = {deeper.subject, other.subject}
+    if subjects <= set(topology.SERVICES) or subjects <= set(topology.HOSTS):
+        return False
+    return all(any(topology.rests_on(hop, broken) for broken in deeper.breaks) for hop in other.breaks)
 
 
 def _because(group: Sequence[Suspect]) -> str:

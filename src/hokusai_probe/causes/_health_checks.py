@@ -19,6 +19,7 @@ from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES
 
 MISMATCH = "Target.ResponseCodeMismatch"
+_NOT_YET_OR_NO_MORE = frozenset({"initial", "draining"})
 _CODE = re.compile(r"\[\s*(\d{3})")
 
 
@@ -42,9 +43,10 @@ def refused(groups: TargetGroupsFacts | None, service: str) -> Refused | None:
     """The first group of a service whose targets all answer, and none as the matcher wants.
 
     Its newest target speaks for it: while a deployment is under way the others are of the last revision.
+    One that has not been asked yet says nothing.
     """
     for number, group in enumerate(groups.groups if groups else ()):
-        serving = [(n, t) for n, t in enumerate(group.targets) if t.state != "draining"]
+        serving = [(n, t) for n, t in enumerate(group.targets) if t.state not in _NOT_YET_OR_NO_MORE]
         codes = [_CODE.search(t.description) for _, t in serving if t.reason == MISMATCH]
         mine = group.service == service and group.attached and group.failure is None
         if mine and serving and len(codes) == len(serving) and codes[-1] is not None:
@@ -53,9 +55,17 @@ def refused(groups: TargetGroupsFacts | None, service: str) -> Refused | None:
 
 
 def known_well(groups: TargetGroupsFacts | None, service: str) -> bool:
-    """Whether it was seen that health checks of a service succeed, or fail in another way."""
+    """Whether it was seen that health checks of a service succeed, or fail in another way.
+
+    Targets that have not been asked yet, or are leaving, show neither.
+    """
     found = groups.of(service) if groups and groups.failure is None else ()
-    return bool(found) and all(g.failure is None for g in found) and refused(groups, service) is None
+    return bool(found) and all(_judged(g) for g in found) and refused(groups, service) is None
+
+
+def _judged(group: Group) -> bool:
+    known = (t.state == "healthy" or (t.state == "unhealthy" and t.reason != MISMATCH) for t in group.targets)
+    return group.failure is None and any(known)
 
 
 def not_accepted(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow, serves_elsewhere, service_claim
 from hokusai_probe.causes._words import cluster, one_line, service_name, whose
@@ -14,13 +15,22 @@ from hokusai_probe.probes.ecs_tasks import STAGE, EcsTasksFacts, Kind, StoppedTa
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+from hokusai_probe.probes.secrets_and_parameters import SecretsAndParametersFacts
 from hokusai_probe.topology import SERVICES
 
 CONSEQUENCES = (
     "deployment-rolled-back", "ecs-service-short-of-tasks", "tasks-crash-at-start", "target-group-empty",
-    "auth-service-down", "gateway-down", "mlflow-down",
+    "service-discovery-name-missing", "auth-service-down", "gateway-down", "mlflow-down",
 )  # fmt: skip
 """What follows when the tasks of a service cannot start."""
+
+OF_DATABASE = r"psycopg|operationalerror|sqlalchemy|postgres|5432|initializing backend store"
+OF_CACHE = r"redis|6379"
+"""Words with which a task speaks of a neighbour before it ends."""
+
+SECRET, PARAMETER = ":secret:", ":parameter/"
+"""What the ARN of a secret, and of a parameter, has and no other."""
+_REFUSED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+) on resource: (?P<resource>\S+)")
 
 NEVER_THERE, NOW_AND_THEN = (503,), (502, 503, 504)
 """What the load balancer answers by itself: no target was ever registered, or one that comes and goes."""
@@ -49,10 +59,7 @@ class Seen:
 
     def deaths(self, service: str) -> tuple[tuple[int, StoppedTask], ...]:
         """Stopped tasks that matter now, newest first, with their places: of what runs, or failed to."""
-        one = self.service(service)
-        if one is None or self.tasks is None:
-            return ()
-        return self.tasks.dying(service, one) or self.tasks.undeployed(service, one)
+        return _deaths(self.service(service), self.tasks, service)
 
     def well(self, service: str) -> bool | None:
         """Whether a service runs all its tasks and its last deployment went through."""
@@ -64,10 +71,7 @@ class Seen:
     def breaks(self, service: str) -> tuple[str, ...]:
         """What does not work when tasks of a service die: all of it, unless others serve in their place."""
         one = self.service(service)
-        if one is None:
-            return (f"ecs.{service}",)
-        failed = ("deployments/rollout",) if one.stalled or one.rolled_back is not None else ()
-        return (f"ecs.{service}" if one.short else f"ecs.{service}/tasks", *failed)
+        return (f"ecs.{service}",) if one is None else _broken(one, service)
 
     def outside(self, service: str, statuses: tuple[int, ...] = NEVER_THERE) -> tuple[Claim, ...]:
         """The symptom that outside eyes see; none is predicted where tasks serve all the same."""
@@ -159,6 +163,43 @@ def unseen(seen: Seen, text: str, by: type[Facts]) -> Iterator[Case]:
         )
 
 
+def refused(task: StoppedTask | None) -> tuple[str, str] | None:
+    """The action that a task was not allowed, and on what, as its stopped reason has them."""
+    found = _REFUSED.search(f"{task.reason} {task.container_reason}") if task else None
+    return (found["action"], found["resource"].rstrip(".,;")) if found else None
+
+
+def refused_and_missing(task: StoppedTask | None, stores: SecretsAndParametersFacts | None) -> str | None:
+    """The secret or parameter that a task was refused and that does not exist.
+
+    A policy that names what it allows answers AccessDenied for what is not there (INC-38).
+    """
+    denied = refused(task)
+    if stores is None or denied is None or not any(kind in denied[1] for kind in (SECRET, PARAMETER)):
+        return None
+    return denied[1] if stores.missing(denied[1]) else None
+
+
+def refused_in_vain(
+    seen: Seen, case: Case, stores: SecretsAndParametersFacts | None, kind: str
+) -> Case | None:
+    """The case of what is not there, where tasks are refused it: no permission would help."""
+    place, task = seen.newest(case.subject)
+    missing = refused_and_missing(task, stores)
+    if task is None or missing is None or kind not in missing:
+        return None
+    gone = claim(
+        f"{whose(case.subject)} tasks are refused {missing}, which does not exist",
+        holds=True,
+        by=EcsTasksFacts,
+        fact=f"{place}.reason",
+        value=task.reason,
+        telling=True,
+        aws_cli=stopped_tasks(seen.ecs, case.subject),
+    )
+    return case.model_copy(update={"claims": (*case.claims[:-1], gone)})
+
+
 def or_not_there(seen: Seen, case: Case, gone: Claim, hop: str) -> Case:
     """The case with the claim that what a task definition names is not there any more, which breaks ``hop``.
 
@@ -174,6 +215,69 @@ def or_not_there(seen: Seen, case: Case, gone: Claim, hop: str) -> Case:
     return case.model_copy(
         update={"breaks": breaks, "claims": (*case.claims, gone.model_copy(update=update))}
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Toll:
+    """What a neighbour that is not reached does to the tasks of services: what breaks, and what it causes."""
+
+    breaks: tuple[str, ...] = ()
+    covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _deaths(
+    one: EcsService | None, tasks: EcsTasksFacts | None, service: str
+) -> tuple[tuple[int, StoppedTask], ...]:
+    if one is None or tasks is None:
+        return ()
+    return tasks.dying(service, one) or tasks.undeployed(service, one)
+
+
+def _broken(one: EcsService, service: str) -> tuple[str, ...]:
+    failed = ("deployments/rollout",) if one.stalled or one.rolled_back is not None else ()
+    return (f"ecs.{service}" if one.short else f"ecs.{service}/tasks", *failed)
+
+
+def toll(ecs: EcsServicesFacts | None, tasks: EcsTasksFacts | None, words: str, *services: str) -> Toll:
+    """What is a neighbour's doing: tasks that speak of it before they die, and what follows from that.
+
+    A task that ECS stops for its health checks says nothing mostly: a start that hangs, or a rollback, is
+    laid at the neighbour's door; that tasks die for it takes words.
+    """
+    breaks: list[str] = []
+    covers: dict[str, tuple[str, ...]] = {}
+    for service in services:
+        one = ecs.services.get(service) if ecs else None
+        task = next((t for _, t in _deaths(one, tasks, service)), None)
+        spoken = task is not None and _speaks(task, words)
+        breaks += _broken(one, service) if one and spoken else ()
+        slugs = CONSEQUENCES if spoken else ()
+        slow = ("health-check-kills-slow-start",) if task and (spoken or task.kind == "health") else ()
+        for slug in (*slugs, *slow, *rollback(ecs, tasks, service, words)):
+            covers[slug] = tuple(dict.fromkeys((*covers.get(slug, ()), service)))
+    return Toll(tuple(breaks), covers)
+
+
+def rollback(
+    ecs: EcsServicesFacts | None, tasks: EcsTasksFacts | None, service: str, words: str = ""
+) -> Mapping[str, tuple[str, ...]]:
+    """The rollback of a service, where its new tasks failed health checks or died with such words.
+
+    Where ECS no longer shows how they ended, it is what else is wrong with the service that tells. One
+    whose new tasks died of anything else is another story.
+    """
+    one = ecs.services.get(service) if ecs else None
+    if one is None or one.rolled_back is None:
+        return {}
+    dead = tasks.undeployed(service, one) if tasks else ()
+    task = dead[0][1] if dead else None
+    if task is None or task.kind == "health" or (words and _speaks(task, words)):
+        return {"deployment-rolled-back": (service,)}
+    return {}
+
+
+def _speaks(task: StoppedTask, words: str) -> bool:
+    return any(re.search(words, line, re.IGNORECASE) for line in task.last_words)
 
 
 def stopped_tasks(ecs: EcsServicesFacts | None, service: str) -> str:

@@ -12,10 +12,12 @@ from hokusai_probe.causes._cache import (
     right_url,
 )
 from hokusai_probe.causes._stores import set_variables
+from hokusai_probe.causes._tasks import OF_CACHE, toll
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts, url_complaint
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.latency import HELD_S, LatencyFacts, Sample
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
@@ -37,6 +39,7 @@ def cache_url_lacks_scheme_or_tls(
     definitions: TaskDefinitionsFacts | None,
     cache: CacheClusterFacts | None,
     ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The gateway's REDIS_URL is a bare host name, or speaks plain text where TLS is on (or the reverse).
 
@@ -67,6 +70,7 @@ def cache_url_lacks_scheme_or_tls(
             ),
         ),
         remedy=_remedy(gateway, cache, ecs),
+        covers=toll(ecs, tasks, OF_CACHE, "gateway").covers,
     )
 
 

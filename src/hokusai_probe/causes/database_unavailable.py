@@ -10,13 +10,17 @@ from hokusai_probe.causes._stores import (
     heard,
     mlflow_complains,
 )
+from hokusai_probe.causes._tasks import OF_DATABASE, toll
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.direct_stores import DirectStoresFacts
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.topology import SERVICES
 
 
 @cause(
@@ -38,6 +42,8 @@ def database_unavailable(
     registration: RegistrationFacts | None,
     instance: DatabaseInstanceFacts | None,
     direct: DirectStoresFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """RDS says that the instance is stopped, full, failed, being made, or that there is none.
 
@@ -47,15 +53,17 @@ def database_unavailable(
     """
     said = [*gateway_complains(stores), *mlflow_complains(api, registration)]
     unreached = next((c for c in said if c.trouble in UNREACHED), None)
+    taken = toll(ecs, tasks, OF_DATABASE, *SERVICES)
     yield Case(
         subject="database",
-        breaks=("database",),
+        breaks=("database", *taken.breaks),
         claims=(
             heard("the database does not answer", unreached),
             _state(instance),
             *_from_here(direct, heard_of=unreached is not None),
         ),
         remedy=_remedy(instance),
+        covers=taken.covers,
     )
 
 

@@ -1,6 +1,8 @@
 """An ECS service that runs fewer tasks than it should, for no reason that has a name of its own."""
 
+import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from hokusai_probe.causes._tasks import Seen, stopped_tasks
 from hokusai_probe.causes._words import (
@@ -19,6 +21,9 @@ from hokusai_probe.probes.ecs_tasks import EcsTasksFacts, ending
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
+
+_CANNOT = re.compile(r"unable|failed|unavailable", re.IGNORECASE)
+_LATELY, _A_WHILE = timedelta(minutes=30), timedelta(minutes=3)
 
 
 @cause(
@@ -80,21 +85,28 @@ def _short(one: EcsService | None, ecs: EcsServicesFacts | None, service: str) -
 
 
 def _nameless(seen: Seen, service: str) -> Claim:
-    """Telling: whatever else can be the matter is written into the reasons of tasks that stopped."""
+    """Telling: whatever else can be the matter is written into the reasons of tasks that stopped.
+
+    Open while tasks are on their way, as in every deployment, unless ECS says that it cannot make them.
+    """
     one, (place, task) = seen.service(service), seen.newest(service)
     known = seen.tasks is not None and one is not None and service in seen.tasks.services and one.short
+    said = _complaint(one, seen.tasks)
     holds = None if not known or (task and task.kind == "health") else task is None or task.kind == "start"
+    if holds and task is None and said is None and one and not _lasts(one, seen.tasks, service):
+        holds = None
     if one is not None and not one.short:
         holds = False
     text = f"no task of {whose(service)} service died of anything that has a name of its own"
     if task is None and one is not None:
-        said = one.history[0].text if one.history else None
+        place = said if said is not None else 0 if one.history else None
+        says = one.history[place].text if place is not None else None
         return claim(
-            f"{text}; ECS says: {said}" if said else text,
+            f"{text}; ECS says: {says}" if says else text,
             holds,
             by=EcsServicesFacts,
-            fact=f"services.{service}.history[0].text" if said else f"services.{service}.running",
-            value=said or one.running,
+            fact=f"services.{service}.history[{place}].text" if says else f"services.{service}.running",
+            value=says or one.running,
             telling=True,
             aws_cli=stopped_tasks(seen.ecs, service),
         )
@@ -107,6 +119,23 @@ def _nameless(seen: Seen, service: str) -> Claim:
         telling=True,
         aws_cli=stopped_tasks(seen.ecs, service),
     )
+
+
+def _complaint(one: EcsService | None, tasks: EcsTasksFacts | None) -> int | None:
+    """Place of the newest event of late with which ECS says that it cannot do something."""
+    if one is None or tasks is None:
+        return None
+    lately = ((n, e) for n, e in enumerate(one.history) if tasks.asked_at - e.at <= _LATELY)
+    return next((n for n, e in lately if _CANNOT.search(e.text)), None)
+
+
+def _lasts(one: EcsService, tasks: EcsTasksFacts | None, service: str) -> bool:
+    """Nothing is on its way, and has not been for a while: no deployment began, and no task stopped."""
+    if tasks is None or one.pending > 0:
+        return False
+    stopped = tasks.services[service].stopped if service in tasks.services else ()
+    moments: list[datetime | None] = [*(t.stopped_at for t in stopped), *(r.created_at for r in one.rollouts)]
+    return all(m is None or tasks.asked_at - m >= _A_WHILE for m in moments)
 
 
 def _remedy(seen: Seen, service: str) -> Remedy:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 from hokusai_probe.causes._tasks import CONSEQUENCES, NOW_AND_THEN, Seen, stopped_tasks
 from hokusai_probe.causes._words import ready, update_service, wait_for, whose
@@ -20,6 +21,13 @@ _STARTING = re.compile(
 _STARTED = re.compile(
     r"startup complete|running on http|listening (at|on)|serving on|accepting conn", re.IGNORECASE
 )
+_SERVED_OR_FAILED = re.compile(
+    r"\b(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|error|exception|traceback|fatal|critical|timed? ?out",
+    re.IGNORECASE,
+)
+"""Lines of requests that were served, and of what went wrong: a start that is only slow has none."""
+_A_START = timedelta(minutes=10)
+"""So long a start may take; a task that lived for twice as long had started."""
 
 
 @cause(
@@ -65,14 +73,20 @@ def health_check_kills_slow_start(
 
 
 def _still_starting(seen: Seen, service: str) -> Claim:
-    """Telling: the last words are of a start, and none says that it is over."""
+    """Telling: a short life whose last words are of a start, and none says that it is over.
+
+    Open where a request was served or something went wrong, or a start that long is hard to believe.
+    """
     place, task = seen.newest(service)
     words = task.last_words if task else ()
     over = any(_STARTED.search(line) for line in words)
     last = next((line for line in reversed(words) if line.strip()), "")
+    life = task.life if task else timedelta()
+    more = life > _A_START or any(_SERVED_OR_FAILED.search(line) for line in words)
+    starting = None if more or not _STARTING.search(last) else True
     return claim(
         f"{whose(service)} log ends in the middle of the start" + (f": {last}" if last else ""),
-        seen.of_kind(service, "health") and (False if over else True if _STARTING.search(last) else None),
+        seen.of_kind(service, "health") and (False if over or life >= 2 * _A_START else starting),
         by=EcsTasksFacts,
         fact=f"{place}.last_words" if task else "",
         value=list(words) if task else None,

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._health_checks import Refused, change, not_accepted, refused, works
+from hokusai_probe.causes._tasks import rollback
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -26,7 +29,11 @@ from hokusai_probe.topology import SERVICES
     source="INC-01; AWS: Health checks for target groups (matcher); Target.ResponseCodeMismatch",
 )
 def health_check_matcher_too_narrow(
-    hosts: HostsFacts, api: MlflowApiFacts | None, groups: TargetGroupsFacts | None
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    groups: TargetGroupsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The health check accepts too few codes: the service answers it with a redirect or asks for a key.
 
@@ -52,6 +59,7 @@ def health_check_matcher_too_narrow(
                 ),
             ),
             remedy=_remedy(found) if lives else None,
+            covers=rollback(ecs, tasks, service),
         )
 
 

@@ -11,8 +11,11 @@ from hokusai_probe.causes._health_checks import (
     refused,
     works,
 )
+from hokusai_probe.causes._tasks import rollback
 from hokusai_probe.declare import Case, Claim, cause
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -41,6 +44,8 @@ def health_check_path_wrong(
     api: MlflowApiFacts | None,
     groups: TargetGroupsFacts | None,
     definitions: TaskDefinitionsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The target group's health check asks a path that the service does not have.
 
@@ -60,6 +65,7 @@ def health_check_path_wrong(
                 not_accepted(groups, service, holds=_says(found), telling=_is_telling(found, working)),
             ),
             remedy=_remedy(found, good_path(definitions, service)),
+            covers=rollback(ecs, tasks, service),
         )
 
 

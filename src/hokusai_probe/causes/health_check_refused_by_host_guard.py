@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from hokusai_probe.causes._health_checks import Refused, change, good_path, not_accepted, path_option, refused
+from hokusai_probe.causes._tasks import rollback
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
@@ -26,7 +29,11 @@ VARIABLE = "MLFLOW_SERVER_ALLOWED_HOSTS"
     source="MLflow 3.5 and later: --allowed-hosts; AWS: health checks carry the target's address as Host",
 )
 def health_check_refused_by_host_guard(
-    hosts: HostsFacts, groups: TargetGroupsFacts | None, definitions: TaskDefinitionsFacts | None
+    hosts: HostsFacts,
+    groups: TargetGroupsFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """MLflow's Host check refuses the load balancer's health check.
 
@@ -46,6 +53,7 @@ def health_check_refused_by_host_guard(
             _not_listed(found, definitions),
         ),
         remedy=_remedy(found, good_path(definitions, "mlflow")) if guarded else None,
+        covers=rollback(ecs, tasks, "mlflow"),
     )
 
 

@@ -13,11 +13,13 @@ from hokusai_probe.causes._stores import (
     where_it_shows,
 )
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
+from hokusai_probe.causes._tasks import OF_DATABASE, toll
 from hokusai_probe.causes._words import one_line, update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes._variables import BACKEND
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
@@ -55,6 +57,8 @@ def mlflow_database_password_wrong(
     logs: LogTailsFacts | None,
     groups: TargetGroupsFacts | None,
     ecs: EcsServicesFacts | None,
+    *,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """MLflow is given a password, or a user, that its database does not know.
 
@@ -75,6 +79,7 @@ def mlflow_database_password_wrong(
             *(() if spoken else (not_serving(groups),)),
         ),
         remedy=_remedy(kept, ecs),
+        covers=toll(ecs, tasks, OF_DATABASE, "mlflow").covers,
     )
 
 

@@ -15,11 +15,13 @@ from hokusai_probe.causes._stores import (
     where_it_shows,
 )
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
+from hokusai_probe.causes._tasks import OF_DATABASE, toll
 from hokusai_probe.causes._words import one_line, update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.gateway_stores import database_trouble
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
@@ -39,7 +41,13 @@ _NO_CONNECTION = (
     component="database",
     priority="critical",
     effort="hours",
-    entails=("tasks-crash-at-start", "ecs-service-short-of-tasks", "target-group-empty", "mlflow-down"),
+    entails=(
+        "tasks-crash-at-start",
+        "ecs-service-short-of-tasks",
+        "target-group-empty",
+        "service-discovery-name-missing",
+        "mlflow-down",
+    ),
     look_alikes={
         "database-unavailable": "there RDS itself is not available",
         "security-group-blocks-database": "there a group does not admit MLflow, and connects time out",
@@ -58,6 +66,8 @@ def mlflow_database_unreachable(
     logs: LogTailsFacts | None,
     groups: TargetGroupsFacts | None,
     ecs: EcsServicesFacts | None,
+    *,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """MLflow's connections to its database are refused, time out or find no name, and RDS is available.
 
@@ -79,6 +89,7 @@ def mlflow_database_unreachable(
             *((not_serving(groups),) if died else ()),
         ),
         remedy=_remedy(ecs),
+        covers=toll(ecs, tasks, OF_DATABASE, "mlflow").covers,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from shlex import quote
 
@@ -14,9 +14,12 @@ from hokusai_probe.causes._network import (
     times_out,
 )
 from hokusai_probe.causes._symptoms import HOST_OF_SERVICE, balancer_says, gateway_cannot_reach_mlflow
+from hokusai_probe.causes._tasks import OF_CACHE, OF_DATABASE, rollback, toll
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes._firewall import LAST, AclEntry
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
@@ -86,6 +89,9 @@ def network_acl_blocks_subnet(
     groups: TargetGroupsFacts | None,
     placed: SecurityGroupsFacts | None,
     acls: NetworkAclsFacts | None,
+    ecs: EcsServicesFacts | None,
+    *,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """A network ACL drops what must pass between two subnets, or the answers to it.
 
@@ -109,7 +115,18 @@ def network_acl_blocks_subnet(
                 _drops(way, dropped, placed, acls),
             ),
             remedy=_remedy(way, dropped, acls),
+            covers=_covers(way, ecs, tasks),
         )
+
+
+def _covers(
+    way: Way, ecs: EcsServicesFacts | None, tasks: EcsTasksFacts | None
+) -> Mapping[str, tuple[str, ...]]:
+    """Tasks that die for what they do not reach, or for health checks that do not reach them."""
+    if way.source == BALANCER:
+        return rollback(ecs, tasks, way.target)
+    words = {"database": OF_DATABASE, "cache": OF_CACHE}.get(way.target, way.target or "auth")
+    return toll(ecs, tasks, words, way.source).covers
 
 
 def _dropped(

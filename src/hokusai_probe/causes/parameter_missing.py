@@ -3,7 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, cases, or_not_there, stopped_tasks
+from hokusai_probe.causes._tasks import (
+    CONSEQUENCES,
+    PARAMETER,
+    Seen,
+    cases,
+    or_not_there,
+    refused_in_vain,
+    stopped_tasks,
+)
 from hokusai_probe.causes._words import one_line, ready, update_service, wait_for, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -29,7 +37,7 @@ _NAMED = re.compile(r"invalid ssm parameters: (?P<names>[^\s,]+)")
     entails=CONSEQUENCES,
     look_alikes={
         "secret-missing-or-misnamed": "there it is a secret of Secrets Manager",
-        "execution-role-lacks-permission": "there the stopped reason says AccessDenied",
+        "execution-role-lacks-permission": "there what the task is refused exists",
     },
     source="INC-26; AWS: Resolve Amazon ECS ResourceInitializationError errors, invalid ssm parameters",
 )
@@ -56,6 +64,10 @@ def parameter_missing(
         remedy=lambda service, task: _remedy(seen, _name(task, definitions, stores, service), service),
     ):
         gone = _gone(definitions.of(case.subject) if definitions else None, stores, case.subject)
+        vain = refused_in_vain(seen, case, stores, PARAMETER)
+        if vain is not None:
+            yield vain.model_copy(update={"breaks": (*vain.breaks, "secrets/parameters")})
+            continue
         yield or_not_there(seen, case, gone, "secrets/parameters")
 
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._revision import set_secret
-from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, cases, or_not_there, stopped_tasks
+from hokusai_probe.causes._tasks import (
+    CONSEQUENCES,
+    SECRET,
+    Seen,
+    cases,
+    or_not_there,
+    refused_in_vain,
+    stopped_tasks,
+)
 from hokusai_probe.causes._words import one_line, ready, update_service, wait_for, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
@@ -55,6 +63,10 @@ def secret_missing_or_misnamed(
         remedy=lambda service, _: _remedy(seen, _of(definitions, service), stores, service),
     ):
         gone = _gone(_of(definitions, case.subject), stores, case.subject)
+        vain = refused_in_vain(seen, case, stores, SECRET)
+        if vain is not None:
+            yield vain.model_copy(update={"breaks": (*vain.breaks, "secrets/secrets-manager")})
+            continue
         yield or_not_there(seen, case, gone, "secrets/secrets-manager")
 
 

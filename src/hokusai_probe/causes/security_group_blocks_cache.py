@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._network import barred, open_up, says_unwell, takes_the_gateway_along
+from hokusai_probe.causes._tasks import OF_CACHE, toll
 from hokusai_probe.declare import Case, cause
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.security_groups import SecurityGroupsFacts
 
@@ -21,7 +24,10 @@ from hokusai_probe.probes.security_groups import SecurityGroupsFacts
     source="INC-43; AWS: Security group rules",
 )
 def security_group_blocks_cache(
-    health: HealthBodiesFacts | None, facts: SecurityGroupsFacts | None
+    health: HealthBodiesFacts | None,
+    facts: SecurityGroupsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The cache's security group does not admit the gateway's.
 
@@ -30,12 +36,14 @@ def security_group_blocks_cache(
     moved into a new security group, which the cache's had never heard of.
     """
     edges = facts.between("gateway", "cache") if facts else ()
+    taken = toll(ecs, tasks, OF_CACHE, "gateway")
     yield Case(
         subject="cache",
-        breaks=("gateway-to-cache", *takes_the_gateway_along(health)),
+        breaks=("gateway-to-cache", *takes_the_gateway_along(health), *taken.breaks),
         claims=(
             says_unwell(health, "redis", "the gateway says of its cache"),
             barred(facts, edges, "the security group of the cache does not admit the gateway"),
         ),
         remedy=open_up(facts, edges, "security-group-blocks-cache"),
+        covers=taken.covers,
     )

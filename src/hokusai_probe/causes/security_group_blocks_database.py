@@ -9,7 +9,10 @@ from hokusai_probe.causes._network import (
     says_unwell,
     takes_the_gateway_along,
 )
+from hokusai_probe.causes._tasks import OF_DATABASE, toll
 from hokusai_probe.declare import Case, cause
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.security_groups import SecurityGroupsFacts
@@ -30,7 +33,11 @@ from hokusai_probe.topology import NAMES
     source="AWS: Controlling access with security groups (RDS): can't connect, connection timed out",
 )
 def security_group_blocks_database(
-    health: HealthBodiesFacts | None, api: MlflowApiFacts | None, facts: SecurityGroupsFacts | None
+    health: HealthBodiesFacts | None,
+    api: MlflowApiFacts | None,
+    facts: SecurityGroupsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The database's security group does not admit a service that needs it.
 
@@ -45,11 +52,13 @@ def security_group_blocks_database(
     along = {"gateway": takes_the_gateway_along(health)}
     for service, symptom in symptoms.items():
         edges = facts.between(service, "database") if facts else ()
+        taken = toll(ecs, tasks, OF_DATABASE, service)
         yield Case(
             subject="database",
             breaks=(
                 f"{service}-to-database",
                 *along.get(service, ()),
+                *taken.breaks,
             ),
             claims=(
                 symptom,
@@ -58,4 +67,5 @@ def security_group_blocks_database(
                 ),
             ),
             remedy=open_up(facts, edges, "security-group-blocks-database"),
+            covers=taken.covers,
         )

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from hokusai_probe.answers import responder
 from hokusai_probe.causes._network import barred, open_up, times_out
 from hokusai_probe.causes._symptoms import HOST_OF_SERVICE, balancer_says
+from hokusai_probe.causes._tasks import rollback
 from hokusai_probe.declare import Case, Claim, cause
 from hokusai_probe.model import HostName
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.security_groups import BALANCER, Edge, SecurityGroupsFacts
@@ -35,6 +38,8 @@ def security_group_blocks_load_balancer(
     paths: PublicPathsFacts | None,
     groups: TargetGroupsFacts | None,
     facts: SecurityGroupsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The task's security group does not admit the load balancer on the container's port.
 
@@ -63,6 +68,7 @@ def security_group_blocks_load_balancer(
                 ),
             ),
             remedy=open_up(facts, bars, "security-group-blocks-load-balancer"),
+            covers=rollback(ecs, tasks, service),
         )
 
 

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 from hokusai_probe.causes._network import barred, open_up, takes_the_gateway_along
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
+from hokusai_probe.causes._tasks import toll
 from hokusai_probe.declare import Case, cause
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
@@ -29,6 +32,8 @@ def security_group_blocks_mlflow(
     paths: PublicPathsFacts | None,
     health: HealthBodiesFacts | None,
     facts: SecurityGroupsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """MLflow's security group does not admit the gateway on MLflow's port.
 
@@ -45,4 +50,5 @@ def security_group_blocks_mlflow(
             barred(facts, edges, "the security group of MLflow does not admit the gateway"),
         ),
         remedy=open_up(facts, edges, "security-group-blocks-mlflow"),
+        covers=toll(ecs, tasks, "mlflow", "gateway").covers,
     )

@@ -9,6 +9,7 @@ from hokusai_probe.causes._words import update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.service_discovery import LEADS, ServiceDiscoveryFacts
@@ -36,6 +37,7 @@ def service_discovery_name_missing(
     definitions: TaskDefinitionsFacts | None,
     discovery: ServiceDiscoveryFacts | None,
     ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """MLflow's private name is gone from Cloud Map, or has no instance, while MLflow runs.
 
@@ -45,19 +47,21 @@ def service_discovery_name_missing(
     """
     gateway = definitions.of("gateway") if definitions else None
     url = gateway.addresses.get(VARIABLE) if gateway else None
+    dying = _dies(ecs, tasks)
+    symptom, lost = gateway_cannot_reach_mlflow(api, paths), _lost(url, discovery, telling=not dying)
     yield Case(
         subject="mlflow",
         breaks=("discovery",),
         claims=(
-            gateway_cannot_reach_mlflow(api, paths),
-            _lost(url, discovery),
-            _runs(ecs),
+            symptom,
+            lost,
+            _runs(ecs, speaks=not dying and bool(symptom.holds or lost.holds)),
         ),
         remedy=_remedy(url, discovery, ecs),
     )
 
 
-def _lost(url: str | None, discovery: ServiceDiscoveryFacts | None) -> Claim:
+def _lost(url: str | None, discovery: ServiceDiscoveryFacts | None, *, telling: bool) -> Claim:
     """The name is there and empty, or the zone is there and nothing in it could have been meant."""
     leads = discovery.leads(url) if url and discovery else "unknown"
     empty = leads == "to-nothing"
@@ -68,7 +72,7 @@ def _lost(url: str | None, discovery: ServiceDiscoveryFacts | None) -> Claim:
         by=ServiceDiscoveryFacts,
         fact="names" if discovery and leads in LEADS else "",
         value={n: list(ips) for n, ips in discovery.names.items()} if discovery and leads in LEADS else None,
-        telling=True,
+        telling=telling,
         aws_cli="aws servicediscovery list-services",
     )
 
@@ -79,12 +83,21 @@ def _was_right(host: str, discovery: ServiceDiscoveryFacts | None) -> bool:
     return host.startswith("mlflow.") and not any("mlflow" in name for name in names)
 
 
-def _runs(ecs: EcsServicesFacts | None) -> Claim:
-    """Without a task nothing registers: then the name is empty because MLflow is not there."""
+def _dies(ecs: EcsServicesFacts | None, tasks: EcsTasksFacts | None) -> bool:
+    """Whether MLflow's tasks come and go: then its name is empty now and again."""
+    one = ecs.services.get("mlflow") if ecs else None
+    return bool(one and tasks and tasks.dying("mlflow", one))
+
+
+def _runs(ecs: EcsServicesFacts | None, *, speaks: bool) -> Claim:
+    """Without a task nothing registers: then the name is empty because MLflow is not there.
+
+    That it runs speaks for nothing by itself, nor where its tasks come and go.
+    """
     one = ecs.services.get("mlflow") if ecs and ecs.failure is None else None
     return claim(
         f"MLflow runs {one.running} task(s)" if one else "MLflow runs its tasks",
-        None if one is None else one.running > 0,
+        None if one is None or (one.running and not speaks) else one.running > 0,
         by=EcsServicesFacts,
         fact="services.mlflow.running" if one else "",
         value=one.running if one else None,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._keys import auth_serves
-from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._symptoms import HOST_OF_SERVICE, service_claim
 from hokusai_probe.causes._words import (
     cluster,
     describe_health,
@@ -20,7 +20,6 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
-from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
 from hokusai_probe.topology import NAMES, SERVICES
@@ -40,7 +39,6 @@ from hokusai_probe.topology import NAMES, SERVICES
 )
 def target_group_empty(
     hosts: HostsFacts,
-    api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
     validation: KeyValidationFacts | None,
     ecs: EcsServicesFacts | None,
@@ -52,20 +50,23 @@ def target_group_empty(
     """
     if hosts.bare:
         return
-    for service in SERVICES:
+    for service in SERVICES if groups else HOST_OF_SERVICE:
         group, place = group_of(groups, service)
         running = ecs.services[service].running if ecs and service in ecs.services else None
+        # MLflow is reached past its group, by its private name: that works on, or fails for another reason
+        serves = service == "auth" and auth_serves(validation)
+        seen = service_claim(hosts, None, paths, service, (503,), serves=serves)
+        outside = (seen,) if service in HOST_OF_SERVICE else ()
+        empty = _empty(group)
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
-                service_claim(
-                    hosts, api, paths, service, (503,), serves=service == "auth" and auth_serves(validation)
-                ),
+                *outside,
                 claim(
                     f"{group.name if group else f'the target group of the {NAMES[service]}'} has no "
                     "registered target",
-                    _empty(group),
+                    empty,
                     by=TargetGroupsFacts,
                     fact=f"{place}.targets" if group else "",
                     value=[t.model_dump(mode="json") for t in group.targets] if group else None,
@@ -74,7 +75,8 @@ def target_group_empty(
                 ),
                 claim(
                     f"the {NAMES[service]} runs {running if running is not None else 'its'} task(s)",
-                    None if running is None else running > 0,
+                    # that it runs speaks for nothing by itself: it always should
+                    False if running == 0 else (True if running and (outside or empty) else None),
                     by=EcsServicesFacts,
                     fact="" if running is None else f"services.{service}.running",
                     value=running,

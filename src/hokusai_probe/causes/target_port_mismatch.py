@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.causes._keys import auth_serves
-from hokusai_probe.causes._symptoms import service_claim
+from hokusai_probe.causes._symptoms import HOST_OF_SERVICE, service_claim
+from hokusai_probe.causes._tasks import rollback
 from hokusai_probe.causes._words import describe_health, group_of
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
+from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
-from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts, TargetSeen
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
@@ -32,11 +34,12 @@ from hokusai_probe.topology import NAMES, SERVICES
 )
 def target_port_mismatch(
     hosts: HostsFacts,
-    api: MlflowApiFacts | None,
     paths: PublicPathsFacts | None,
     validation: KeyValidationFacts | None,
     groups: TargetGroupsFacts | None,
     definitions: TaskDefinitionsFacts | None,
+    ecs: EcsServicesFacts | None,
+    tasks: EcsTasksFacts | None,
 ) -> Iterator[Case]:
     """The target is registered on a port that its container does not listen on.
 
@@ -46,22 +49,19 @@ def target_port_mismatch(
     """
     if hosts.bare:
         return
-    for service in SERVICES:
+    for service in SERVICES if groups else HOST_OF_SERVICE:
         group, place = group_of(groups, service)
         definition = definitions.of(service) if definitions else None
         wrong = _misplaced(group, definition) if group and definition else []
+        # MLflow is reached past its group, by its private name: that works on, or fails for another reason
+        serves = service == "auth" and auth_serves(validation)
+        seen = service_claim(hosts, None, paths, service, (502, 504), serves=serves)
+        outside = (seen,) if service in HOST_OF_SERVICE else ()
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),
             claims=(
-                service_claim(
-                    hosts,
-                    api,
-                    paths,
-                    service,
-                    (502, 504),
-                    serves=service == "auth" and auth_serves(validation),
-                ),
+                *outside,
                 claim(
                     _sentence(service, group, definition),
                     mismatched(group, definition),
@@ -73,6 +73,7 @@ def target_port_mismatch(
                 ),
             ),
             remedy=_remedy(group, definition, service),
+            covers=rollback(ecs, tasks, service),
         )
 
 

@@ -24,6 +24,8 @@ _NOT_ITS_OWN = re.compile(
     re.IGNORECASE,
 )
 """Words with which a program blames a neighbour, or what it was built for."""
+_BY_SIGNAL = frozenset({137, 143})
+"""Exit codes of SIGKILL and SIGTERM."""
 
 
 @cause(
@@ -72,17 +74,22 @@ def tasks_crash_at_start(
 
 
 def _its_own(seen: Seen, service: str) -> Claim:
-    """Telling: short lives, and no neighbour named in the last words. Not known where somebody is named."""
+    """Telling: short lives, and no neighbour named in the last words. Not known where somebody is named.
+
+    Nor where the log could not be read, or a signal ended it: 137 and 143 are somebody else's doing.
+    """
     place, task = seen.newest(service)
     short, exits = task is not None and task.life <= SOON, seen.of_kind(service, "exit")
     words = task.last_words if task else ()
+    killed = task is not None and task.exit_code in _BY_SIGNAL
     blamed = any(_NOT_ITS_OWN.search(line) for line in words)
+    own = short and not blamed and not killed and any(line.strip() for line in words)
     last = next((line for line in reversed(words) if line.strip()), "")
     return claim(
         f"it says nothing of a neighbour before it ends; its last words: {last}"
         if last
         else f"{whose(service)} program ends for a reason of its own",
-        exits and (None if blamed or not short or _serves_beside(seen, service) else True),
+        exits and (True if own and not _serves_beside(seen, service) else None),
         by=EcsTasksFacts,
         fact=f"{place}.last_words" if task else "",
         value=list(words) if task else None,
