@@ -156,7 +156,7 @@ STORIES: dict[str, tuple[State, list[str]]] = {
         quiet(tasks=RUNS, images=image_facts(gateway=MOVED)),
         ["confirmed deployment-had-no-effect gateway"],
     ),
-    "a lost secret": (quiet(SECOND, **LOST_SECRET), ["confirmed task-definition-lacks-secret gateway"]),
+    "a lost secret": (quiet(SECOND, **LOST_SECRET), ["likely task-definition-lacks-secret gateway"]),
     "a lost variable": (quiet(SECOND, **LOST_VARIABLE), ["likely task-definition-lacks-variable gateway"]),
     "a crash for want of a secret": (
         down(*twice(EXITED, "ERROR: HF token not found", exit_code=1, revision="gateway:2"), **LOST_SECRET),
