@@ -298,8 +298,6 @@ AUTOMATIC = {
     "denied",
     "never deployed",
     "a newer image",
-    "a lost secret",
-    "a lost variable",
     "a crash for want of a secret",
     "a secret that is gone, and nobody noticed",
 }

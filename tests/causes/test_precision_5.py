@@ -7,15 +7,33 @@ import sys
 from typing import Any
 
 import pytest
-from _facts import api_facts
-from test_diagnoses import concluded, lines, named, registration
+from _deaths import ecs_inside, family_facts, revision, used_facts
+from _facts import (
+    SEARCH,
+    answer,
+    api_facts,
+    definition_facts,
+    discovery_facts,
+    form_facts,
+    group,
+    group_facts,
+    invalid_facts,
+    outside,
+    refusal,
+    registered,
+    validation_facts,
+)
+from test_diagnoses import concluded, lines, mlflow_unreached, named, registration
+from test_keys_and_auth import no_verdict, refusing, right
 from test_stores import MLFLOW_DOWN, UNREACHED, logged, seen, spoken, stores, without_aws
 
 from hokusai_probe.causes._revision import set_secret, set_variable
 from hokusai_probe.declare import Catalogue
 from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.gateway_stores import database_trouble
+from hokusai_probe.probes.revisions import Family
 
+MLFLOW = "http://mlflow.hokusai.local:5000"
 NOT_ADMITTED = 'FATAL:  no pg_hba.conf entry for host "10.0.1.5", user "mlflow", database "x", no encryption'
 REFUSED = 'FATAL:  password authentication failed for user "app"'
 ABSENT = 'FATAL:  database "mlflow_db" does not exist'
@@ -130,3 +148,128 @@ def test_a_name_never_stands_in_both_lists_of_a_revision() -> None:
         "name": "g",
         "environment": [{"name": "DB_NAME", "value": "right"}],
     }
+
+
+# --- what a revision lost -----------------------------------------------------------------------------
+
+
+def lost(service: str = "gateway", gone: str = "REDIS_URL", **more: Any) -> dict[str, Facts]:
+    """A service's second revision lacks a variable that its first had; ``more``: what the second has."""
+    used, before = revision(2, service, **more), revision(1, service, names=(gone, *more.get("names", ())))
+    return {
+        "task_definitions": used_facts(**{service: used}),
+        "revisions": family_facts(**{service: Family(name=service, newest=used, earlier=(before,))}),
+    }
+
+
+def second(service: str = "gateway", **facts: Facts) -> dict[str, Facts]:
+    """Outside eyes see nothing; a service runs its second revision."""
+    return outside() | ecs_inside({service: {"task_definition": f"{service}:2"}}, **facts)
+
+
+VARIABLE = "task-definition-lacks-variable"
+
+
+def test_another_services_variable_is_not_the_gateways(real: Catalogue) -> None:
+    """Auth no longer has REDIS_URL: likely forgotten, and no reason why the gateway reaches no cache."""
+    facts = second("auth", **lost("auth")) | {"gateway_stores": stores(redis="unhealthy")}
+    found = concluded(real, facts.values())
+    (one,) = [d for d in found.diagnoses if d.cause == VARIABLE]
+    assert (one.certainty, one.explains) == ("likely", ("revisions-keep-their-variables",))
+    assert one.remedy is not None
+    assert one.remedy.kind == "needs-value"
+
+
+@pytest.mark.parametrize(
+    ("gone", "kept"),
+    [
+        ("REDIS_URL", "REDIS_HOST"),
+        ("AUTH_SERVICE_URL", "HOKUSAI_AUTH_SERVICE_URL"),
+        ("HOKUSAI_AUTH_SERVICE_URL", "AUTH_SERVICE_URL"),
+    ],
+)
+def test_one_of_two_names_for_the_same_is_not_lost(real: Catalogue, gone: str, kept: str) -> None:
+    """Both were there, one is left: neither check nor cause complains."""
+    found = concluded(real, second(**lost(gone=gone, names=(kept,))).values())
+    assert (lines(found, "present"), found.unexplained) == ([], ())
+
+
+def test_a_lost_variable_is_certain_beside_its_symptom(real: Catalogue) -> None:
+    """The gateway has no address of auth, and gets no verdict on any key."""
+    silent = refusal(503, "Authentication service unavailable")
+    facts = second(**lost(gone="HOKUSAI_AUTH_SERVICE_URL")) | {
+        "key_forms": form_facts(silent), "invalid_keys": invalid_facts(silent),
+        "mlflow_api": api_facts(silent),
+    }  # fmt: skip
+    found = concluded(real, facts.values())
+    assert f"confirmed {VARIABLE} gateway" in lines(found, "present")
+    quiet = concluded(real, second(**lost(gone="HOKUSAI_AUTH_SERVICE_URL")).values())
+    assert f"likely {VARIABLE} gateway" in lines(quiet, "present")
+
+
+# --- addresses ----------------------------------------------------------------------------------------
+
+
+def told(url: str, **more: Facts) -> dict[str, Facts]:
+    """The gateway is told this address of MLflow."""
+    return ecs_inside(task_definitions=definition_facts(url), **more)
+
+
+WRONG = "gateway-mlflow-url-wrong"
+AT = {"gateway": ("10.0.1.20",), "mlflow": ("10.0.1.30",), "auth": ("10.0.1.40",)}
+WELL = group_facts(
+    mlflow=group("mlflow", registered(5000)).model_copy(update={"health_path": "/mlflow/health"})
+)
+NO_ROUTE = answer(404, {"error_code": "RESOURCE_NOT_FOUND", "message": "not found: /x"}, path=SEARCH)
+
+
+def test_a_path_without_the_static_prefix_is_wrong(real: Catalogue) -> None:
+    """MLflow's router says so, and its health check has the prefix (INC-05)."""
+    for url, is_wrong in (("http://mlflow.hokusai.local:5000", True), (f"{MLFLOW}/mlflow", False)):
+        facts = outside(mlflow_api=api_facts(NO_ROUTE)) | told(url, target_groups=WELL)
+        assert (f"confirmed {WRONG} gateway" in lines(concluded(real, facts.values()), "present")) is is_wrong
+
+
+def test_another_services_name_is_wrong(real: Catalogue) -> None:
+    """Cloud Map has the name, and not MLflow's addresses behind it."""
+    where = discovery_facts(**AT)
+    for host, is_wrong in (("auth", True), ("mlflow", False)):
+        url = f"http://{host}.hokusai.local:5000/mlflow"
+        found = concluded(real, (mlflow_unreached() | told(url, service_discovery=where)).values())
+        assert (WRONG in named(found, "present")) is is_wrong
+
+
+def test_a_zone_that_cloud_map_does_not_have_may_be_route_53s(real: Catalogue) -> None:
+    """It is wrong where MLflow is well; where that is not known, it stays open."""
+    url = "http://mlflow.corp.internal:5000/mlflow"
+    ill = group_facts(mlflow=group("mlflow", registered(5000, "unhealthy", reason="Target.Timeout")))
+    for groups, is_wrong in ((WELL, True), (ill, False)):
+        found = concluded(real, (mlflow_unreached() | told(url, target_groups=groups)).values())
+        assert (f"confirmed {WRONG} gateway" in lines(found, "present")) is is_wrong
+        assert is_wrong or WRONG not in named(found, "present")
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("https://auth.old.example", "likely"),
+        ("https://internal-auth-1.us-east-1.elb.amazonaws.com", "open"),
+    ],
+)
+def test_another_host_of_auth_is_never_certain(real: Catalogue, url: str, status: str) -> None:
+    """It may be auth's on another way, which is cut: a person must say."""
+    silent = refusal(503, "Authentication service timeout")
+    facts = no_verdict(silent) | right(HOKUSAI_AUTH_SERVICE_URL=url)
+    found = concluded(real, facts.values())
+    (one,) = [d for d in found.diagnoses if d.cause == "gateway-auth-url-wrong"]
+    assert (one.certainty or "open") == status
+    assert one.remedy is None or one.remedy.kind == "needs-value"
+
+
+def test_the_gateway_may_ask_for_the_platform_whatever_the_key_is_of(real: Catalogue) -> None:
+    """Auth was asked for the platform and accepted: that is the right service id."""
+    of_another = validation_facts(answer(body={"is_valid": True, "service_id": "x"})).model_copy(
+        update={"service_id": "x"}
+    )
+    found = concluded(real, (refusing(key_validation=of_another) | right()).values())
+    assert named(found, "present") == {"gateway-sends-key-where-auth-does-not-look"}
