@@ -52,7 +52,11 @@ NO_ADMIN = answer(403, {"detail": "Admin access required", "error": "REGISTRY_AD
 
 def gateway_told(**addresses: str) -> TaskDefinitionsFacts:
     """The gateway is told these addresses; auth listens on 8000."""
-    told = {"HOKUSAI_AUTH_SERVICE_URL": AUTH_URL, "AUTH_SERVICE_ID": "platform"} | addresses
+    told = {
+        "MLFLOW_SERVER_URL": "http://mlflow.hokusai.local:5000/mlflow",
+        "HOKUSAI_AUTH_SERVICE_URL": AUTH_URL,
+        "AUTH_SERVICE_ID": "platform",
+    } | addresses
     return TaskDefinitionsFacts(
         definitions={
             "gateway": TaskDefinition(arn="gateway:1", container="gateway", addresses=told, ports=(8001,)),
@@ -130,7 +134,7 @@ STORIES: dict[str, Story] = {
     ),
     "a good key refused by another platform's auth": (
         refusing() | right(HOKUSAI_AUTH_SERVICE_URL="https://auth.example"), TARGET,
-        [f"confirmed {WRONG_URL} gateway"], [],
+        [], [f"- {WRONG_URL} gateway", f"- {IN_BODY} gateway"],
     ),
     "a path in auth's address": (
         no_verdict() | right(HOKUSAI_AUTH_SERVICE_URL=f"{AUTH_URL}/api"), TARGET,

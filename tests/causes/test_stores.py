@@ -463,12 +463,12 @@ def test_a_remedy_that_needs_no_value_is_automatic(real: Catalogue, name: str) -
 
 
 def test_several_settings_are_changed_in_one_revision(real: Catalogue) -> None:
-    """User and name of the database go through one file, one registration and one deployment."""
-    facts = seen(gateway_stores=stores(NO_PASSWORD, user="postgres", primary_db="mlflow"))
+    """Host and port of the database go through one file, one registration and one deployment."""
+    facts = seen(gateway_stores=stores("Connection refused", host="old.example", port="5433"))
     found = concluded(real, facts.values())
     (said,) = [d.remedy for d in found.diagnoses if d.cause == "database-settings-wrong" and d.remedy]
     assert (said.kind, [line.count(" DB_") for line in said.aws_cli]) == ("automatic", [2, 0, 0])
-    assert said.aws_cli[0].endswith("DB_NAME mlflow_db > gateway.json")
+    assert said.aws_cli[0].endswith("DB_PORT 5432 > gateway.json")
 
 
 @pytest.mark.parametrize("name", STORIES)

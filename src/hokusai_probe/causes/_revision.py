@@ -21,14 +21,13 @@ _OPEN = (
     'one = next(c for c in new["containerDefinitions"] if c["name"] == container); '
 )
 _CLOSE = "; json.dump(new, sys.stdout)"
-_SET = (
-    'kept = [e for e in one.get("environment", []) if e["name"] != given[0]]; '
-    'one["environment"] = kept + [{"name": given[0], "value": given[1]}]'
+# from both lists: ECS refuses a revision in which one name stands in both
+_TAKE_OUT = (
+    'lists = [k for k in ("environment", "secrets") if k in one]; '
+    'one.update({k: [e for e in one[k] if e["name"] != given[0]] for k in lists}); '
 )
-_SET_REFERENCE = (
-    'kept = [e for e in one.get("secrets", []) if e["name"] != given[0]]; '
-    'one["secrets"] = kept + [{"name": given[0], "valueFrom": given[1]}]'
-)
+_SET = _TAKE_OUT + 'one.setdefault("environment", []).append({"name": given[0], "value": given[1]})'
+_SET_REFERENCE = _TAKE_OUT + 'one.setdefault("secrets", []).append({"name": given[0], "valueFrom": given[1]})'
 
 
 def set_variable(

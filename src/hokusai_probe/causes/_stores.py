@@ -23,7 +23,7 @@ from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition
 
 UNREACHED: frozenset[DatabaseTrouble] = frozenset({"refused", "no-name", "silent"})
-LOGIN = r"password authentication failed|role \S+ does not exist|no pg_hba\.conf entry"
+LOGIN = r"password authentication failed|role \S+ does not exist"
 _OF_DATABASE = re.compile(r"psycopg|OperationalError|sqlalche|FATAL:|postgres", re.IGNORECASE)
 _STAGES = ("experiment", "run", "logged", "run_read", "model", "version", "models_found", "version_read")
 _LATELY = timedelta(minutes=10)

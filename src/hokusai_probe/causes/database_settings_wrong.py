@@ -13,16 +13,24 @@ from hokusai_probe.causes._stores import (
     set_variables,
     where_it_shows,
 )
+from hokusai_probe.causes._words import one_line, update_service, wait_for
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
+from hokusai_probe.probes.gateway_stores import DatabaseTrouble, GatewayStoresFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 _VARIABLES = {"host": "DB_HOST", "port": "DB_PORT", "user": "DB_USER", "primary_db": "DB_NAME"}
+_MENDS: Mapping[DatabaseTrouble, tuple[str, ...]] = {
+    "no-database": ("primary_db",),
+    "refused": ("host", "port"),
+    "no-name": ("host",),
+}
+"""The settings that a trouble names. Never the user: RDS tells of its master alone, which is for nobody."""
+_VERIFY = "hokusai-probe verify database-settings-wrong"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -64,7 +72,7 @@ def database_settings_wrong(
             *(_differs(stores, name, instance) for name in wrong),
             instance_is_available(instance),
         ),
-        remedy=_remedy(definitions, ecs, wrong, instance),
+        remedy=_remedy(stores, said, definitions, ecs, instance),
     )
 
 
@@ -111,14 +119,20 @@ def _differing(settings: Mapping[str, str], instance: DatabaseInstanceFacts | No
         "user": instance.master,
         "primary_db": instance.database,
     }
-    return {n: v for n, v in right.items() if v and n in settings and settings[n].lower() != v.lower()}
+    return {n: v for n, v in right.items() if v and n in settings and not _same(n, settings[n], v)}
+
+
+def _same(name: str, one: str, other: str) -> bool:
+    """Host names are the same in any case; users and databases are not."""
+    return one.lower() == other.lower() if name == "host" else one == other
 
 
 def _differs(stores: GatewayStoresFacts, name: str, instance: DatabaseInstanceFacts | None) -> Claim:
     """One setting beside RDS's. A user or database made later would differ too: it never decides alone."""
     right = _differing(stores.database_settings, instance)[name]
+    theirs = f"RDS's master user is {right}" if name == "user" else f"RDS has {right}"
     return claim(
-        f"the gateway's {_VARIABLES[name]} is {stores.database_settings[name]}, RDS has {right}",
+        f"the gateway's {_VARIABLES[name]} is {stores.database_settings[name]}, {theirs}",
         True if stores.database is False else None,
         by=GatewayStoresFacts,
         fact=f"database_settings.{name}",
@@ -127,23 +141,60 @@ def _differs(stores: GatewayStoresFacts, name: str, instance: DatabaseInstanceFa
 
 
 def _remedy(
+    stores: GatewayStoresFacts,
+    said: Complaint | None,
     definitions: TaskDefinitionsFacts | None,
     ecs: EcsServicesFacts | None,
-    wrong: Mapping[str, str],
     instance: DatabaseInstanceFacts | None,
 ) -> Remedy:
-    verify = "hokusai-probe verify database-settings-wrong"
-    if not wrong:
-        return Remedy(
-            kind="needs-value",
-            summary="User, host and database are RDS's own, so it is the password: put the one that RDS has "
-            "into the secret that DB_PASSWORD comes from, and deploy the gateway again.",
-            verify=verify,
-        )
-    values = {_VARIABLES[name]: quote(value) for name, value in wrong.items()}
-    named = ", ".join(f"{n} to {v}" for n, v in values.items())
-    summary = (
-        f"Set {named} for the gateway, as {instance.name if instance else 'RDS'} has them, and deploy it."
-    )
+    """Settings that the trouble names and that are not RDS's can be set; all else only a person knows."""
     gateway = definitions.of("gateway") if definitions else None
-    return set_variables(gateway, ecs, "gateway", values, summary=summary, verify=verify)
+    trouble = said.trouble if said else "other"
+    wrong = _differing(stores.database_settings, instance)
+    mended = {n: v for n, v in wrong.items() if n in _MENDS.get(trouble, ())}
+    if trouble == "login":
+        return _password(stores, gateway, ecs)
+    if instance is None or not mended:
+        return _by_hand(stores, trouble, instance)
+    values = {_VARIABLES[name]: quote(value) for name, value in mended.items()}
+    named = ", ".join(f"{n} to {v}" for n, v in values.items())
+    summary = f"Set {named} for the gateway, as {instance.name or 'RDS'} has them, and deploy it."
+    return set_variables(gateway, ecs, "gateway", values, summary=summary, verify=_VERIFY)
+
+
+def _password(
+    stores: GatewayStoresFacts, gateway: TaskDefinition | None, ecs: EcsServicesFacts | None
+) -> Remedy:
+    """Which user is meant only a person knows; another one, be it the master, is no remedy."""
+    user = stores.database_settings.get("user")
+    secret = gateway.secret_refs.get("DB_PASSWORD") if gateway else None
+    return Remedy(
+        kind="needs-value",
+        summary=f"The database answers and refuses the user {user or 'of the gateway'}: rotate or fix its "
+        f"password. Put the one that the database has into {secret or 'the secret behind DB_PASSWORD'} and "
+        "deploy the gateway again. Change DB_USER only if that user was never meant for the gateway, and "
+        "never to the database's master user.",
+        aws_cli=(one_line(update_service(ecs, "gateway", "--force-new-deployment")),),
+        after=(wait_for(ecs, "gateway"),),
+        also_touches="Whoever shares the user must be given the new password as well.",
+        verify=_VERIFY,
+    )
+
+
+def _by_hand(
+    stores: GatewayStoresFacts, trouble: DatabaseTrouble, instance: DatabaseInstanceFacts | None
+) -> Remedy:
+    """What to look at where no value that is known mends it."""
+    name = stores.database_settings.get("primary_db", "that the gateway asks for")
+    if trouble == "no-database" and instance is not None and instance.database == name:
+        return Remedy(
+            kind="outside-aws",
+            summary=f"The server has no database {name}, though {instance.name} was created with one of that "
+            "name: it was dropped or renamed. Restore it from a snapshot, or create it anew. The gateway's "
+            "settings are right.",
+            verify=_VERIFY,
+        )
+    names = f"The server has no database {name}: set DB_NAME to the one that is meant, or create it"
+    address = "Set DB_HOST and DB_PORT to the database's own address, and DB_NAME to its name"
+    summary = f"{names if trouble == 'no-database' else address}, and deploy the gateway again."
+    return Remedy(kind="needs-value", summary=summary, verify=_VERIFY)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from shlex import quote
+from urllib.parse import urlsplit
 
-from hokusai_probe.causes._auth_address import ADDRESS, leads, variable
+from hokusai_probe.causes._auth_address import ADDRESS, Leads, leads, variable
 from hokusai_probe.causes._keys import (
     auth_judges,
     gateway_has_no_verdict,
@@ -54,6 +55,8 @@ def gateway_auth_url_wrong(
     if target.hosts.auth is None:
         return
     gateway = definitions.of("gateway") if definitions else None
+    named = variable(gateway, ADDRESS)
+    where = leads(named[1], target, discovery, definitions) if named else "unknown"
     symptom, judges = together(_symptom(validation, forms, invalid), auth_judges(validation, invalid))
     yield Case(
         subject="gateway",
@@ -63,13 +66,13 @@ def gateway_auth_url_wrong(
             judges,
             _address(
                 gateway,
-                definitions,
-                discovery,
-                target,
+                named,
+                where,
+                target.hosts.auth,
                 unheard=symptom.holds is True and judges.holds is True,
             ),
         ),
-        remedy=_remedy(gateway, ecs, target.hosts.auth),
+        remedy=_remedy(gateway, ecs, target.hosts.auth, sure=where == "astray"),
     )
 
 
@@ -88,26 +91,33 @@ def _symptom(
 
 def _address(
     gateway: TaskDefinition | None,
-    definitions: TaskDefinitionsFacts | None,
-    discovery: ServiceDiscoveryFacts | None,
-    target: Target,
+    named: tuple[str, str] | None,
+    where: Leads,
+    right: str,
     *,
     unheard: bool,
 ) -> Claim:
-    """``unheard``: auth is well and the gateway does not hear it, so another host is not auth."""
-    named = variable(gateway, ADDRESS)
-    where = leads(named[1], target, discovery, definitions) if named else "unknown"
-    holds = {"to-auth": False, "astray": True, "elsewhere": True if unheard else None, "unknown": None}
+    """``unheard``: auth is well and the gateway does not hear it, so another host may not be auth.
+
+    Never for certain: it may be a second name of auth's, and the way to it cut. A load balancer's own name
+    speaks for that, and is left open.
+    """
+    unlike = unheard and named is not None and not _is_balancer(named[1])
+    holds = {"to-auth": False, "astray": True, "elsewhere": True if unlike else None, "unknown": None}
     text = "the gateway's address of auth is wrong"
     return claim(
-        f"{named[0]} is {named[1]}; auth is at {target.hosts.auth}" if named else text,
+        f"{named[0]} is {named[1]}; auth is at {right}" if named else text,
         holds[where],
         by=TaskDefinitionsFacts,
         fact=f"definitions.gateway.addresses.{named[0]}" if named else "",
         value=named[1] if named else None,
-        telling=True,
+        telling=where == "astray",
         aws_cli=_describe(gateway),
     )
+
+
+def _is_balancer(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith((".elb.amazonaws.com", ".elb.amazonaws.com.cn"))
 
 
 def _describe(gateway: TaskDefinition | None) -> str:
@@ -115,18 +125,23 @@ def _describe(gateway: TaskDefinition | None) -> str:
     return one_line(f"aws ecs describe-task-definition --task-definition {arn}")
 
 
-def _remedy(gateway: TaskDefinition | None, ecs: EcsServicesFacts | None, right: str) -> Remedy | None:
+def _remedy(
+    gateway: TaskDefinition | None, ecs: EcsServicesFacts | None, right: str, *, sure: bool
+) -> Remedy | None:
+    """Where the address may be another name of auth's, a person must say first that it is not."""
     if gateway is None:
         return None
-    name = (variable(gateway, ADDRESS) or (ADDRESS[0], ""))[0]
+    name, present = variable(gateway, ADDRESS) or (ADDRESS[0], "")
     said = set_variable(
         gateway,
         ecs,
         "gateway",
         (name, quote(right)),
-        summary=f"Register a revision of the gateway's task definition whose {name} is {right}, without "
+        summary=("" if sure else f"Unless {present or name} leads to auth on another way: ")
+        + f"Register a revision of the gateway's task definition whose {name} is {right}, without "
         "any path, and deploy it.",
         verify="hokusai-probe verify gateway-auth-url-wrong",
     )
     variable_block = f'# environment of the container\n{{ name = "{name}", value = "{right}" }}\n'
-    return said.model_copy(update={"terraform": variable_block})
+    kind = said.kind if sure else "needs-value"
+    return said.model_copy(update={"terraform": variable_block, "kind": kind})

@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from hokusai_probe.answers import error_code, said
+from hokusai_probe.causes._mlflow_address import addresses_of_mlflow, heard
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
-from hokusai_probe.causes._words import one_line, word
-from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.causes._words import answered, group_of, one_line, word
+from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.service_discovery import ServiceDiscoveryFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 
 VARIABLE = "MLFLOW_SERVER_URL"
@@ -36,23 +40,28 @@ def gateway_mlflow_url_wrong(
     definitions: TaskDefinitionsFacts | None,
     discovery: ServiceDiscoveryFacts | None,
     ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
+    logs: LogTailsFacts | None,
 ) -> Iterator[Case]:
-    """The gateway's MLFLOW_SERVER_URL does not lead to MLflow: wrong name, port or scheme.
+    """The gateway's MLFLOW_SERVER_URL does not lead to MLflow: wrong name, port, scheme or path.
 
     Keys are accepted and every MLflow call ends in the gateway's own JSON 502
-    ``Failed to connect to MLflow server``, while MLflow itself is well.
+    ``Failed to connect to MLflow server``, while MLflow itself is well. Without MLflow's static prefix every
+    call is 404 RESOURCE_NOT_FOUND, which the gateway makes of MLflow's ``Not Found``.
     """
     gateway = definitions.of("gateway") if definitions else None
     mlflow = definitions.of("mlflow") if definitions else None
     url = gateway.addresses.get(VARIABLE) if gateway else None
+    words, lost = heard(paths, logs), _no_such_route(api)
+    proven = _is_well(groups) or (words is not None and words.how == "name")
     yield Case(
         subject="gateway",
         breaks=("gateway-to-mlflow",),
         claims=(
-            gateway_cannot_reach_mlflow(api, paths),
+            _symptom(api, paths),
             claim(
                 f"{VARIABLE} is {url}, which does not lead to MLflow" if url else f"{VARIABLE} is wrong",
-                None if url is None or discovery is None else _wrong(url, mlflow, discovery),
+                None if url is None else _wrong(url, mlflow, discovery, groups, lost=lost, proven=proven),
                 by=TaskDefinitionsFacts,
                 fact=f"definitions.gateway.addresses.{VARIABLE}" if url else "",
                 value=url,
@@ -69,13 +78,65 @@ def _describe(gateway: TaskDefinition | None) -> str:
     return one_line(f"aws ecs describe-task-definition --task-definition {arn}")
 
 
-def _wrong(url: str, mlflow: TaskDefinition | None, discovery: ServiceDiscoveryFacts) -> bool | None:
+def _symptom(api: MlflowApiFacts, paths: PublicPathsFacts | None) -> Claim:
+    """No answer of MLflow's, or its word that it has no such route, which is that of a wrong path."""
+    if not _no_such_route(api):
+        return gateway_cannot_reach_mlflow(api, paths)
+    text = f"MLflow's router does not know what the gateway asks for: {said(api.search)}"
+    return answered(text, 1, api.search, "search", by=MlflowApiFacts)
+
+
+def _no_such_route(api: MlflowApiFacts) -> bool:
+    return api.search.status == 404 and error_code(api.search) == "RESOURCE_NOT_FOUND"
+
+
+def _is_well(groups: TargetGroupsFacts | None) -> bool:
+    """MLflow answers the load balancer: then what the gateway does not reach is not MLflow."""
+    found = groups.of("mlflow") if groups else ()
+    return any(target.state == "healthy" for group in found for target in group.targets)
+
+
+def _wrong(
+    url: str,
+    mlflow: TaskDefinition | None,
+    discovery: ServiceDiscoveryFacts | None,
+    groups: TargetGroupsFacts | None,
+    *,
+    lost: bool,
+    proven: bool,
+) -> bool | None:
+    """``lost``: what answers has no such route. ``proven``: the name is not found, or MLflow is well.
+
+    A zone that Cloud Map does not have may be Route 53's own: it is wrong only where that is proven.
+    """
+    if lost:
+        prefix = _prefix(groups)
+        return None if prefix is None else urlsplit(url).path.rstrip("/") != prefix or None
+    if discovery is None:
+        return None
     leads = discovery.leads(url)
-    if leads == "no-such-zone" or _wrong_port(url, mlflow):
+    if _wrong_port(url, mlflow) or (leads == "no-such-zone" and proven):
         return True
     if leads == "no-such-name":
         return not (urlsplit(url).hostname or "").startswith("mlflow.")
-    return False if leads == "somewhere" else None
+    return _astray(url, discovery, groups) if leads == "somewhere" else None
+
+
+def _prefix(groups: TargetGroupsFacts | None) -> str | None:
+    """MLflow's static prefix, by the path on which it says that it is well (contract 4.2)."""
+    group, _ = group_of(groups, "mlflow")
+    well = group is not None and any(target.state == "healthy" for target in group.targets)
+    known = group is not None and well and group.health_path.endswith("/health")
+    return group.health_path.removesuffix("/health") if group and known else None
+
+
+def _astray(url: str, discovery: ServiceDiscoveryFacts, groups: TargetGroupsFacts | None) -> bool | None:
+    """Whether a private name leads to somebody else; None where nobody knows MLflow's own addresses."""
+    theirs = set(discovery.names.get((urlsplit(url).hostname or "").rstrip("."), ()))
+    own = set(addresses_of_mlflow(groups, discovery))
+    if theirs & own:
+        return False
+    return True if own else None
 
 
 def _wrong_port(url: str, mlflow: TaskDefinition | None) -> bool:

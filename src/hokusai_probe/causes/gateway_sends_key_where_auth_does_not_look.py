@@ -44,7 +44,7 @@ def gateway_sends_key_where_auth_does_not_look(
     refuses, accepts = refused_though_good(forms, validation)
     seen = bool(refuses.holds and accepts.holds)
     known = url is not None and leads(url[1], target, discovery, definitions) == "to-auth"
-    own = (variable(gateway, SERVICE_ID) or ("", ""))[1] == (validation.service_id or PLATFORM)
+    own = (variable(gateway, SERVICE_ID) or ("", ""))[1] == PLATFORM
     yield Case(
         subject="gateway",
         breaks=("gateway-auth",),

@@ -46,18 +46,22 @@ def gateway_sends_wrong_service_id(
         claims=(
             refuses,
             accepts,
-            _asked_for(gateway, validation, seen=bool(refuses.holds and accepts.holds)),
+            _asked_for(gateway, seen=bool(refuses.holds and accepts.holds)),
         ),
         remedy=_remedy(gateway, ecs),
     )
 
 
-def _asked_for(gateway: TaskDefinition | None, validation: KeyValidationFacts, *, seen: bool) -> Claim:
-    """``seen``: the gateway refuses what auth accepts. Else another id than ours may be right."""
-    named, own = variable(gateway, SERVICE_ID), validation.service_id or PLATFORM
-    wrong = None if named is None else named[1] != own
+def _asked_for(gateway: TaskDefinition | None, *, seen: bool) -> Claim:
+    """``seen``: the gateway refuses what auth accepts. Else another id than ours may be right.
+
+    Auth was asked directly for the platform and accepted: that is what the gateway must ask, whatever
+    service the key says that it is of.
+    """
+    named = variable(gateway, SERVICE_ID)
+    wrong = None if named is None else named[1] != PLATFORM
     return claim(
-        f"{named[0]} is {named[1]!r}; the key is good for {own!r}"
+        f"{named[0]} is {named[1]!r}; the key is good for {PLATFORM!r}"
         if named
         else "the gateway asks for a wrong service id",
         wrong if seen or wrong is False else None,

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 
+from hokusai_probe.causes._lost import named_as_missing
 from hokusai_probe.causes._revision import set_secret
 from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, unseen
 from hokusai_probe.causes._words import one_line, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
+from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.revisions import RevisionsFacts
@@ -41,15 +45,19 @@ def task_definition_lacks_secret(
     ecs: EcsServicesFacts | None,
     stores: SecretsAndParametersFacts | None,
     serving: ServingFacts | None,
+    *,
+    tasks: EcsTasksFacts | None,
+    logs: LogTailsFacts | None,
 ) -> Iterator[Case]:
     """The revision in use does not fill a variable from a secret, as the one before it did.
 
     ``HuggingFace token not configured``, ``Database password not found``: the secret exists and Terraform
     lists it, and the revision that a pipeline registered has left it out. A time bomb where the old task
-    goes on for days: compare with the revision that the old task ran, not with the last deployment.
+    goes on for days: compare with the revision that the old task ran, not with the last deployment. It may
+    have been dropped on purpose: certain is only what the service itself says that it misses.
     """
+    seen = Seen(hosts, api, paths, ecs, tasks)
     if definitions is None:
-        seen = Seen(hosts, api, paths, ecs, None)
         yield from unseen(seen, _LACKS, RevisionsFacts)
         yield from _not_served(serving)
     if definitions is None or revisions is None or ecs is None:
@@ -60,7 +68,8 @@ def task_definition_lacks_secret(
         for name in sorted(lost):
             before = family.earlier[lost[name]]
             if used and name in before.secret_refs:
-                case = _case(service, used, (name, before), lost[name], ecs, stores)
+                says = named_as_missing(seen, logs, service, used, name, secret=True)
+                case = _case(service, used, (name, before), lost[name], ecs, stores, says)
                 yield _with_serving(case, name, serving) if service == "gateway" else case
 
 
@@ -76,7 +85,7 @@ def _with_serving(case: Case, name: str, serving: ServingFacts | None) -> Case:
     if serving is None or not _speaks_of(name, serving.lacks):
         return case
     return case.model_copy(
-        update={"breaks": (*case.breaks, _SERVING), "claims": (*case.claims, _complaint(serving))}
+        update={"breaks": (*case.breaks, _SERVING), "claims": (*case.claims, _complaint(serving, telling=True))}
     )
 
 
@@ -86,13 +95,14 @@ def _speaks_of(name: str, words: str) -> bool:
     return any(part in words.lower() for part in own)
 
 
-def _complaint(serving: ServingFacts) -> Claim:
+def _complaint(serving: ServingFacts, *, telling: bool = False) -> Claim:
     return claim(
         f"a prediction of model {serving.model} is refused for want of a secret: {serving.lacks}",
         holds=True,
         by=ServingFacts,
         fact="prediction.status",
         value=serving.prediction.status if serving.prediction else None,
+        telling=telling,
     )
 
 
@@ -103,34 +113,47 @@ def _case(
     place: int,
     ecs: EcsServicesFacts,
     stores: SecretsAndParametersFacts | None,
+    says: Claim | None,
 ) -> Case:
+    """``says``: the service's own words that it misses this."""
     name, before = lost
     one = ecs.services.get(service)
     ref = before.secret_refs[name]
     missing = stores.missing(ref) if stores else None
     still = None if missing is None else not missing
+    died = one is not None and one.short and says is not None
     return Case(
         subject=service,
-        breaks=(
-            "deployments/variables",
-            f"ecs.{service}" if one and one.short else f"{service}/{name.lower()}",
+        breaks=("deployments/variables", f"ecs.{service}" if died else f"{service}/{name.lower()}"),
+        claims=(
+            _lacks(service, used, lost, place),
+            *((says,) if says else ()),
+            _exists(ref, still=still),
         ),
-        claims=(_lacks(service, used, lost, place, telling=still is not False), _exists(ref, still=still)),
-        remedy=set_secret(
-            used,
-            ecs,
-            service,
-            (name, word(ref, "SECRET_ARN")),
-            summary=f"Register a revision of {whose(service)} task definition in which {name} comes from "
-            f"{ref} again, and deploy it.",
-            verify="hokusai-probe verify task-definition-lacks-secret",
-        ),
+        remedy=_remedy(service, used, (name, ref), ecs, sure=says is not None),
     )
 
 
-def _lacks(
-    service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition], place: int, *, telling: bool
-) -> Claim:
+def _remedy(
+    service: str, used: TaskDefinition, secret: tuple[str, str], ecs: EcsServicesFacts, *, sure: bool
+) -> Remedy:
+    """Without the service's own word a person must say first whether it was dropped on purpose."""
+    name, ref = secret
+    said = set_secret(
+        used,
+        ecs,
+        service,
+        (name, word(ref, "SECRET_ARN")),
+        summary=("" if sure else f"Unless {name} was dropped on purpose: ")
+        + f"Register a revision of {whose(service)} task definition in which {name} comes from "
+        f"{ref} again, and deploy it.",
+        verify="hokusai-probe verify task-definition-lacks-secret",
+    )
+    return said if sure else said.model_copy(update={"kind": "needs-value"})
+
+
+def _lacks(service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition], place: int) -> Claim:
+    """Never telling: nobody knows by this alone whether it was dropped on purpose."""
     name, before = lost
     return claim(
         f"{_short(before)} fills {name} from a secret, and {_short(used)}, which is in use, does not have it",
@@ -138,7 +161,6 @@ def _lacks(
         by=RevisionsFacts,
         fact=f"families.{service}.earlier[{place}].secret_refs.{name}",
         value=before.secret_refs[name],
-        telling=telling,
         aws_cli=one_line(
             f"aws ecs describe-task-definition --task-definition {word(used.arn, 'DEFINITION')}"
         ),

@@ -20,15 +20,16 @@ _WELL, _UNWELL = "healthy", frozenset({"unhealthy", "degraded"})
 """What the gateway says where it looked. ``disabled``, ``unknown`` and the like are no statement."""
 FALLBACK = "Connected to fallback database"
 
-DatabaseTrouble = Literal["login", "no-database", "too-many", "refused", "no-name", "silent", "other"]
+DatabaseTrouble = Literal[
+    "login", "not-admitted", "no-database", "too-many", "refused", "no-name", "silent", "other"
+]
 
 # the words of libpq and of the server, in every driver alike (PostgreSQL: libpq, Appendix A "Error codes")
 _WORDS: tuple[tuple[DatabaseTrouble, str], ...] = (
     ("too-many", r"too many clients|remaining connection slots|too many connections for"),
-    (
-        "login",
-        r"password authentication failed|role \S+ does not exist|no pg_hba\.conf entry|no password supplied",
-    ),
+    ("login", r"password authentication failed|role \S+ does not exist|no password supplied"),
+    # after login: where TLS is tried first, a wrong password is followed by a second try without it
+    ("not-admitted", r"no pg_hba\.conf entry"),
     ("no-database", r"database \S+ does not exist|" + FALLBACK),
     ("no-name", r"failed to resolve|could not translate host name|name or service not known"),
     ("refused", r"connection refused"),
@@ -39,7 +40,9 @@ _WORDS: tuple[tuple[DatabaseTrouble, str], ...] = (
 def database_trouble(text: str) -> DatabaseTrouble:
     """What kind of trouble with a database these words speak of; ``other`` where they are none of the known.
 
-    login: a server answered and knows neither user nor password. no-database: it has no such database.
+    login: a server answered and knows neither user nor password. not-admitted: it lets nobody in this way,
+    whatever the password (RDS with rds.force_ssl says so to a client without TLS). no-database: it has no
+    such database.
     too-many: it has no connection to spare. refused, no-name, silent: no server answered at all.
     """
     found = (kind for kind, pattern in _WORDS if re.search(pattern, text, re.IGNORECASE))

@@ -24,6 +24,16 @@ _OUTSIDE = re.compile(
     r"(.*_)?(URL|URI|HOST|ENDPOINT|ADDRESS|BUCKET|QUEUE|TOPIC|TABLE|ARN|KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)"
 )
 """Names of what a program reaches or is known by. Others, such as LOG_LEVEL, are often dropped on purpose."""
+STANDS_IN: Mapping[str, str] = {
+    "AUTH_SERVICE_URL": "HOKUSAI_AUTH_SERVICE_URL",
+    "HOKUSAI_AUTH_SERVICE_URL": "AUTH_SERVICE_URL",
+    "AUTH_SERVICE_ID": "HOKUSAI_AUTH_SERVICE_ID",
+    "HOKUSAI_AUTH_SERVICE_ID": "AUTH_SERVICE_ID",
+    "REDIS_URL": "REDIS_HOST",
+    "REDIS_HOST": "REDIS_URL",
+    "REDIS_PORT": "REDIS_URL",
+}
+"""Names that say the same: while the other one is there, dropping this one loses nothing by itself."""
 
 _NUMBERED = re.compile(r"(?P<family>[^/]+):(?P<number>\d+)")
 
@@ -67,17 +77,18 @@ class RevisionsFacts(Facts):
     families: Mapping[str, Family] = {}
     failures: Mapping[str, AwsFailure] = {}
 
-    def lost(self, service: str, used: TaskDefinition) -> Mapping[str, int]:
+    def lost(self, service: str, used: TaskDefinition, *, doubled: bool = False) -> Mapping[str, int]:
         """Names that the revision in use lacks, with the place of the earlier one that had it last.
 
-        Neither as variable nor as secret, and with no new name in its place. Names whose loss shows itself
-        as something else are left to who looks at that.
+        Neither as variable nor as secret, and with no name in its place, be it new or, unless ``doubled``,
+        one that says the same. Names whose loss shows itself as something else are left to who looks at that.
         """
         family = self.families.get(service)
         found: dict[str, int] = {}
         for place, before in enumerate(family.earlier if family else ()):
             for name in {*before.names, *before.secrets} - {*used.names, *used.secrets}:
-                if not _SEEN_ELSEWHERE.fullmatch(name) and not _replaced(used, before, name):
+                spared = not doubled and STANDS_IN.get(name) in {*used.names, *used.secrets}
+                if not spared and not _SEEN_ELSEWHERE.fullmatch(name) and not _replaced(used, before, name):
                     found.setdefault(name, place)
         return found
 
