@@ -84,9 +84,9 @@ async def service_discovery(look: Look, definitions: TaskDefinitionsFacts) -> Se
     ours = {zone for host in hosts for zone in _holding(host, zones.values())}
     homeless = {host for host in hosts if not _holding(host, ours) and (is_ip(host) or _is_private(host))}
     asked = zones if homeless else {space: zone for space, zone in zones.items() if zone in ours}
-    hosted, *found = await asyncio.gather(
+    hosted, found = await asyncio.gather(
         _hosted(aws, {host for host in homeless if _is_private(host)}),
-        *(_zone(aws, space, zone) for space, zone in asked.items()),
+        asyncio.gather(*(_zone(aws, space, zone) for space, zone in asked.items())),
     )
     failure = next((f for f in found if isinstance(f, AwsFailure)), None)
     names = {n: ips for pairs in found if not isinstance(pairs, AwsFailure) for n, ips in pairs}
