@@ -46,13 +46,14 @@ def clock_skewed(
     failure = identity.failure if identity else None
     late = too_old_for_aws(failure)
     off = [host for host, seen in hosts.hosts.items() if _failed_by_date(seen.health.failure)]
+    certificates = tuple(_by_certificates(tls, hosts, off))
     yield Case(
         subject="clock",
         breaks=("network/clock", *(("aws",) if late else ()), *(f"tls.{host}" for host in off)),
         claims=(
-            _by_date(control, hosts),
+            _by_date(control, hosts, by_certificates=bool(certificates)),
             *((_by_aws(identity, late=late),) if identity else ()),
-            *_by_certificates(tls, hosts, off),
+            *certificates,
         ),
         remedy=Remedy(
             kind="outside-aws",
@@ -69,18 +70,18 @@ def _failed_by_date(failure: Failure | None) -> bool:
     return failure is not None and failure.kind == "tls" and failure.code in OFF_DATE
 
 
-def _by_date(control: ControlHostFacts | None, hosts: HostsFacts) -> Claim:
+def _by_date(control: ControlHostFacts | None, hosts: HostsFacts, *, by_certificates: bool) -> Claim:
+    """What servers say. One alone may be the one whose clock is wrong, if no certificate bears it out."""
     offset = least_offset(control, hosts)
     if offset is None:
         return claim("our clock differs from that of every server", None, by=ControlHostFacts)
-    # one server alone may be the one whose clock is wrong
     return claim(
         f"our clock is {ahead(offset.seconds)} that of {offset.who}, which agrees with it best",
         abs(offset.seconds) > TOLERANCE_S,
         by=offset.by,
         fact=offset.fact,
         value=offset.value,
-        telling=witnesses(control, hosts) > 1,
+        telling=by_certificates or witnesses(control, hosts) > 1,
     )
 
 

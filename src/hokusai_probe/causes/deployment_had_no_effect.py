@@ -11,7 +11,7 @@ from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.images import ImagesFacts
 from hokusai_probe.probes.revisions import Family, RevisionsFacts, number, used_name
 
-GRACE = timedelta(minutes=10)
+GRACE = timedelta(minutes=3)
 
 
 @cause(
