@@ -99,13 +99,13 @@ def _nameless(seen: Seen, service: str) -> Claim:
         holds = False
     text = f"no task of {whose(service)} service died of anything that has a name of its own"
     if task is None and one is not None:
-        place = said if said is not None else 0 if one.history else None
-        says = one.history[place].text if place is not None else None
+        event = said if said is not None else 0 if one.history else None
+        says = one.history[event].text if event is not None else None
         return claim(
             f"{text}; ECS says: {says}" if says else text,
             holds,
             by=EcsServicesFacts,
-            fact=f"services.{service}.history[{place}].text" if says else f"services.{service}.running",
+            fact=f"services.{service}.history[{event}].text" if says else f"services.{service}.running",
             value=says or one.running,
             telling=True,
             aws_cli=stopped_tasks(seen.ecs, service),

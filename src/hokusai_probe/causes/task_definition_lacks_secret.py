@@ -85,7 +85,10 @@ def _with_serving(case: Case, name: str, serving: ServingFacts | None) -> Case:
     if serving is None or not _speaks_of(name, serving.lacks):
         return case
     return case.model_copy(
-        update={"breaks": (*case.breaks, _SERVING), "claims": (*case.claims, _complaint(serving, telling=True))}
+        update={
+            "breaks": (*case.breaks, _SERVING),
+            "claims": (*case.claims, _complaint(serving, telling=True)),
+        }
     )
 
 

@@ -52,12 +52,13 @@ def built_from(report: Report) -> str:
     found = [
         f"the {name} service's, pushed {moment(one.pushed_at) if one.pushed_at else 'nobody knows when'}"
         for name, one in tagged.items()
-        if any(_names(tag.lower(), sha) for tag in one.tags)
+        if any(_is_of(tag.lower(), sha) for tag in one.tags)
     ]
     return f"Images in use that are tagged with it: {', '.join(found) or 'none'}"
 
 
-def _names(tag: str, sha: str) -> bool:
+def _is_of(tag: str, sha: str) -> bool:
+    """Whether a tag names a commit, by seven or more of its digits."""
     return any(len(part) >= 7 and sha.startswith(part) for part in re.split(r"[^0-9a-f]+", tag))
 
 
