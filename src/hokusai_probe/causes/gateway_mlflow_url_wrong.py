@@ -53,7 +53,7 @@ def gateway_mlflow_url_wrong(
     mlflow = definitions.of("mlflow") if definitions else None
     url = gateway.addresses.get(VARIABLE) if gateway else None
     words, lost = heard(paths, logs), _no_such_route(api)
-    proven = _is_well(groups) or (words is not None and words.how == "name")
+    proven = _is_well(groups, ecs) or (words is not None and words.how == "name")
     yield Case(
         subject="gateway",
         breaks=("gateway-to-mlflow",),
@@ -90,10 +90,13 @@ def _no_such_route(api: MlflowApiFacts) -> bool:
     return api.search.status == 404 and error_code(api.search) == "RESOURCE_NOT_FOUND"
 
 
-def _is_well(groups: TargetGroupsFacts | None) -> bool:
+def _is_well(groups: TargetGroupsFacts | None, ecs: EcsServicesFacts | None) -> bool:
     """MLflow answers the load balancer: then what the gateway does not reach is not MLflow."""
     found = groups.of("mlflow") if groups else ()
-    return any(target.state == "healthy" for group in found for target in group.targets)
+    one = ecs.services.get("mlflow") if ecs else None
+    return not (one and one.short) and any(
+        target.state == "healthy" for group in found for target in group.targets
+    )
 
 
 def _wrong(
