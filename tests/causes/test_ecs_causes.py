@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from _deaths import (
-    ARN,
     DENIED_SECRET,
     DOWN,
     EXITED,
@@ -344,13 +343,11 @@ def test_what_needs_no_person_is_automatic(real: Catalogue) -> None:
 
 
 def test_the_role_is_given_what_it_was_refused(real: Catalogue) -> None:
-    """The statement is read off the stopped reason, for all secrets of the account."""
+    """The statement is read off the stopped reason, for that secret alone."""
     said = remedy(real, "denied")
     put, deploy = said.aws_cli
     statement = json.loads(put.partition("--policy-document ")[2].strip("'"))["Statement"]
-    assert statement == [
-        {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": f"{ARN}:*"}
-    ]
+    assert statement == [{"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": TOKEN}]
     assert "--role-name execution " in put
     assert deploy.endswith("--force-new-deployment")
 

@@ -91,16 +91,16 @@ def _nameless(seen: Seen, service: str) -> Claim:
     """
     one, (place, task) = seen.service(service), seen.newest(service)
     known = seen.tasks is not None and one is not None and service in seen.tasks.services and one.short
-    said = _complaint(one, seen.tasks)
+    complaint = _complaint(one, seen.tasks)
     holds = None if not known or (task and task.kind == "health") else task is None or task.kind == "start"
-    if holds and task is None and said is None and one and not _lasts(one, seen.tasks, service):
+    if holds and task is None and complaint is None and one and not _lasts(one, seen.tasks, service):
         holds = None
     if one is not None and not one.short:
         holds = False
     text = f"no task of {whose(service)} service died of anything that has a name of its own"
     if task is None and one is not None:
-        event = said if said is not None else 0 if one.history else None
-        says = one.history[event].text if event is not None else None
+        event = complaint or 0
+        says = one.history[event].text if one.history else None
         return claim(
             f"{text}; ECS says: {says}" if says else text,
             holds,
