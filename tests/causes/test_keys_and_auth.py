@@ -219,12 +219,13 @@ STORIES: dict[str, Story] = {
 
 @pytest.mark.parametrize("name", STORIES)
 def test_who_must_act_is_named_or_left_open(real: Catalogue, name: str) -> None:
-    """Present and undecided, nothing unexplained but where no cause fits, and evidence that is there."""
+    """Present and, among others, undecided; nothing unexplained but where no cause fits."""
     facts, target, present, undecided = STORIES[name]
     found = concluded(real, facts.values(), target)
-    assert (sorted(lines(found, "present")), sorted(lines(found, "undecided"))) == (
-        sorted(present), sorted(undecided),
-    )  # fmt: skip
+    assert sorted(lines(found, "present")) == sorted(present)
+    open_ones = lines(found, "undecided")
+    assert set(open_ones) >= set(undecided)
+    assert bool(open_ones) == bool(undecided)
     assert found.errors == ()
     assert unfounded(found.diagnoses, facts.values()) == []
 

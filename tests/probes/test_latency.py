@@ -99,6 +99,9 @@ def test_nothing_is_judged_without_an_objective(real: Catalogue, check: str) -> 
     assert said.reason == "the target has no objective: [slo] p95_ms"
 
 
+ALIVE = {"alive": True, "uptime": 1.0}
+
+
 class Door:
     """A registry whose every answer takes so long as the list says, its constant paths none."""
 
@@ -109,14 +112,16 @@ class Door:
     async def send(self, _method: str, _host: str, path: str, **_more: Any) -> Answer:
         """The next answer."""
         self.asked.append(path)
-        return answer(path=path, elapsed_s=0.0 if path == "/live" else self._seconds.pop(0))
+        if path == "/live":
+            return answer(body=ALIVE, path=path)
+        return answer(path=path, elapsed_s=self._seconds.pop(0))
 
 
 def looked(seconds: Iterable[float], **parts: Any) -> tuple[LatencyFacts, list[str]]:
     """What the look records where later answers take so long, and what it asked."""
     door = Door(seconds)
     look: Any = SimpleNamespace(target=TARGET, http=door, key_form=lambda: "bearer")
-    live = PublicPathsFacts(public=(answer(path="/live", elapsed_s=0.01),))
+    live = PublicPathsFacts(public=(answer(body=ALIVE, path="/live", elapsed_s=0.01),))
     hosts = SimpleNamespace(bare=True, health=lambda _host: None)
     found = latency(look, hosts, live, None, parts.get("forms"), parts.get("api"))  # type: ignore[arg-type]
     return asyncio.run(found), door.asked

@@ -19,15 +19,14 @@ from hokusai_probe.probes.listener_rules import (
     NOBODY,
     Action,
     Condition,
-    Promise,
     _action,
     _condition,
     owner_of,
     owners_of,
-    promises,
     redirects_to_https,
     route,
 )
+from hokusai_probe.probes.promised_paths import Promise, promises
 
 WEIGHTED = {
     "Type": "forward",

@@ -191,7 +191,8 @@ def test_the_target_file_says_what_a_prober_needs(prober: Prober) -> None:
     """The tables of the target contract, with this sandbox's own names."""
     target, names = prober.target, prober.box.names
     assert list(target) == [
-        "name", "hosts", "paths", "key", "aws", "tls", "network", "timeouts", "allow", "accept", "owners",
+        "name", "hosts", "paths", "key", "aws", "tls", "network", "timeouts", "slo", "allow", "accept",
+        "owners",
     ]  # fmt: skip
     assert target["key"] == {"env": "HOKUSAI_API_KEY"}
     assert target["allow"] == {"classes": ["read", "write", "hostile", "disruptive"]}

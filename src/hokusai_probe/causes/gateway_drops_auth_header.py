@@ -16,7 +16,7 @@ _HEADER: Mapping[KeyForm, str] = {
     "bearer": "Authorization: Bearer",
     "apikey": "Authorization: ApiKey",
     "x-api-key": "X-API-Key",
-    "bearer-two-blanks": "Authorization: Bearer with two blanks",
+    "bearer-two-blanks": "Authorization: Bearer (two blanks)",
     "x-api-key-lower": "x-api-key",
     "x-api-key-upper": "X-API-KEY",
 }

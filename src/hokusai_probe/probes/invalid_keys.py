@@ -15,7 +15,7 @@ from hokusai_probe.probes.key_validation import PATH, PLATFORM
 
 FAKES: Mapping[str, str] = {
     "unknown": "hk_test_nobody-was-ever-given-this-key",
-    "expired": "hk_live_20200101-this-one-was-over-before-it-began",
+    "expired": "hk_test_20200101-this-one-was-over-before-it-began",
     "truncated": "hk_test_",
     "no-prefix": "nobody-was-ever-given-this-key-either",
 }
@@ -31,8 +31,8 @@ _NOT_LET_IN = frozenset({400, 401, 403, 431})
 class InvalidKeysFacts(Facts):
     """Answers to made-up keys by the name of the fake, and to a made-up key in no valid form.
 
-    ``rough``: keys that a request can hardly carry. ``query``: a made-up key as ``?api_key=``, which some
-    versions read (contract 3.2). ``direct``: what the auth service itself says of one.
+    ``rough``: keys that a request can hardly carry. ``query``: a made-up key in the query, where
+    some versions read it (contract 3.2). ``direct``: what the auth service itself says of one.
     """
 
     fakes: Mapping[str, Answer]

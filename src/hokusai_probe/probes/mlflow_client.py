@@ -239,4 +239,4 @@ def mlflow_client_is_let_in_by_header(facts: MlflowClientFacts) -> Sentence:
         return NotApplicable(reason="there is no key that the client could send")
     if facts.header_works:
         return None
-    return f"MLflow's client {facts.client} with X-API-Key: {_said(facts.header)}"
+    return f"with the key in X-API-Key, MLflow's client {facts.client} fails: {_said(facts.header)}"
