@@ -16,6 +16,7 @@ from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.security_groups import SecurityGroupsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES
 
 
@@ -38,6 +39,7 @@ def security_group_blocks_database(
     facts: SecurityGroupsFacts | None,
     ecs: EcsServicesFacts | None,
     tasks: EcsTasksFacts | None,
+    definitions: TaskDefinitionsFacts | None,
 ) -> Iterator[Case]:
     """The database's security group does not admit a service that needs it.
 
@@ -53,6 +55,11 @@ def security_group_blocks_database(
     for service, symptom in symptoms.items():
         edges = facts.between(service, "database") if facts else ()
         taken = toll(ecs, tasks, OF_DATABASE, service)
+        rules = barred(
+            facts, edges, f"the security group of the database does not admit the {NAMES[service]}"
+        )
+        if facts and not edges and definitions and definitions.of(service):
+            rules = rules.model_copy(update={"holds": False})  # its settings name no database server
         yield Case(
             subject="database",
             breaks=(
@@ -62,9 +69,7 @@ def security_group_blocks_database(
             ),
             claims=(
                 symptom,
-                barred(
-                    facts, edges, f"the security group of the database does not admit the {NAMES[service]}"
-                ),
+                rules,
             ),
             remedy=open_up(facts, edges, "security-group-blocks-database"),
             covers=taken.covers,
