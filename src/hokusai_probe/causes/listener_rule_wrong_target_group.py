@@ -25,7 +25,7 @@ from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.probes.target_groups import TargetGroupsFacts
+from hokusai_probe.probes.target_groups import TargetGroupsFacts, forsaken_for
 
 
 @cause(
@@ -57,6 +57,8 @@ def listener_rule_wrong_target_group(
     """
     for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way, groups)
+        if _stands_in(found, groups, rules, way.service):
+            continue
         seen = another_service_answers(way, heard(way, hosts, api, paths), hosts, paths, validation)
         yield Case(
             subject=f"{way.host} {way.pattern}",
@@ -67,6 +69,14 @@ def listener_rule_wrong_target_group(
             ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )
+
+
+def _stands_in(
+    found: Routed, groups: TargetGroupsFacts | None, rules: ListenerRulesFacts | None, service: str
+) -> bool:
+    """The rule leads to what took the place of the service's own group: `target-group-detached` names that."""
+    group = forsaken_for(groups, rules, service) if groups else None
+    return group is not None and found.https is not None and group.arn in found.https.action.target_groups
 
 
 def _symptoms(found: Routed, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:

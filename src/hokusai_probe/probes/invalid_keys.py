@@ -118,7 +118,11 @@ def compared(facts: InvalidKeysFacts) -> bool:
 
 @check(hop="public.registry/malformed-key")
 def malformed_forms_are_refused(facts: InvalidKeysFacts) -> Sentence:
-    """A key in no valid form is answered 401, as if there were none."""
+    """A key in no valid form is answered 401, as if there were none.
+
+    Beside ``no-key-is-refused``: a gateway that takes such forms for keys fails this one alone. No known
+    defect of the platform is one.
+    """
     for form, answer in facts.malformed.items():
         if answer.status != 401 or responder(answer) != "gateway" or "required" not in detail(answer):
             return Wrong(reason=f"a key in the form {form} gets {said(answer)}", reproduce=answer.curl())
