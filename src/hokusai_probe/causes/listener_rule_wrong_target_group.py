@@ -74,7 +74,7 @@ def listener_rule_wrong_target_group(
 def _stands_in(
     found: Routed, groups: TargetGroupsFacts | None, rules: ListenerRulesFacts | None, service: str
 ) -> bool:
-    """The rule leads to what took the place of the service's own group: `target-group-detached` names that."""
+    """It leads to what took the place of the service's own group: `target-group-detached` names that."""
     group = forsaken_for(groups, rules, service) if groups else None
     return group is not None and found.https is not None and group.arn in found.https.action.target_groups
 

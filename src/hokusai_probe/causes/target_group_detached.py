@@ -48,7 +48,7 @@ def target_group_detached(
         outside = service_claim(hosts, None, paths, service, (503,))
         yield Case(
             subject=service,
-            breaks=(f"target-group.{service}",),
+            breaks=(f"target-group.{service}", *(("listeners/rules",) if other else ())),
             claims=(
                 *((outside,) if service in HOST_OF_SERVICE else ()),
                 _unused(groups, own, other, service),
