@@ -130,10 +130,16 @@ def _complaint(one: EcsService | None, tasks: EcsTasksFacts | None) -> int | Non
 
 
 def _lasts(one: EcsService, tasks: EcsTasksFacts | None, service: str) -> bool:
-    """Nothing is on its way, and has not been for a while: no deployment began, and no task stopped."""
+    """Nothing is on its way, and has not been for a while: no deployment began, and no task stopped.
+
+    Where ECS itself has left nobody running, that is an outage already, however young; a task that a person
+    stopped is about to be replaced.
+    """
     if tasks is None or one.pending > 0:
         return False
     stopped = tasks.services[service].stopped if service in tasks.services else ()
+    if one.running == 0 and stopped and all(t.stop_code == "ServiceSchedulerInitiated" for t in stopped):
+        return True
     moments: list[datetime | None] = [*(t.stopped_at for t in stopped), *(r.created_at for r in one.rollouts)]
     return all(m is None or tasks.asked_at - m >= _A_WHILE for m in moments)
 
