@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shlex import quote
+from collections.abc import Mapping
+from json import dumps
+from shlex import quote, split
 
 from hokusai_probe.causes._words import one_line, readiness, ready, update_service, wait_for, word
 from hokusai_probe.model import Remedy
@@ -23,11 +25,13 @@ _OPEN = (
 _CLOSE = "; json.dump(new, sys.stdout)"
 # from both lists: ECS refuses a revision in which one name stands in both
 _TAKE_OUT = (
+    "pairs = dict(zip(given[::2], given[1::2])); "
     'lists = [k for k in ("environment", "secrets") if k in one]; '
-    'one.update({k: [e for e in one[k] if e["name"] != given[0]] for k in lists}); '
+    'one.update({k: [e for e in one[k] if e["name"] not in pairs] for k in lists}); '
 )
-_SET = _TAKE_OUT + 'one.setdefault("environment", []).append({"name": given[0], "value": given[1]})'
-_SET_REFERENCE = _TAKE_OUT + 'one.setdefault("secrets", []).append({"name": given[0], "valueFrom": given[1]})'
+_PUT_IN = 'one.setdefault("{list}", []).extend({{"name": n, "{value}": v}} for n, v in pairs.items())'
+_SET = _TAKE_OUT + _PUT_IN.format(list="environment", value="value")
+_SET_REFERENCE = _TAKE_OUT + _PUT_IN.format(list="secrets", value="valueFrom")
 
 
 def set_variable(
@@ -38,12 +42,46 @@ def set_variable(
     *,
     summary: str,
     verify: str,
+    shown: str = "",
+    doubt: str = "",
 ) -> Remedy:
     """Register a revision with one variable changed and deploy it. ``variable``: name and word of a command.
 
-    The present definition goes to a file, without what RegisterTaskDefinition does not take.
+    The present definition goes to a file, without what RegisterTaskDefinition does not take. ``shown``: the
+    value for Terraform. ``doubt``: as for :func:`register`.
     """
-    return register(definition, ecs, service, _SET, *variable, summary=summary, verify=verify)
+    said = register(definition, ecs, service, _SET, *variable, summary=summary, verify=verify, doubt=doubt)
+    return said.model_copy(update={"terraform": _block({variable[0]: shown})}) if shown else said
+
+
+def set_variables(
+    definition: TaskDefinition | None,
+    ecs: EcsServicesFacts | None,
+    service: str,
+    variables: Mapping[str, str],
+    *,
+    summary: str,
+    verify: str,
+) -> Remedy:
+    """One revision with several variables changed, and its deployment. Values are words of a command."""
+    words = (part for pair in variables.items() for part in pair)
+    said = register(definition, ecs, service, _SET, *words, summary=summary, verify=verify)
+    values = {name: " ".join(split(value)) for name, value in variables.items()}
+    return said.model_copy(update={"terraform": _block(values)})
+
+
+def _block(values: Mapping[str, str]) -> str:
+    """Variables as Terraform has them."""
+    shown = {
+        n: dumps(v, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{") for n, v in values.items()
+    }
+    lines = (f'{{ name = "{name}", value = {value} }}\n' for name, value in shown.items())
+    return "# environment of the container\n" + "".join(lines)
+
+
+def _string(value: str) -> str:
+    """A string of Terraform: quotes are escaped as in JSON, and ${ and %{ would begin a template."""
+    return dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
 
 
 def set_secret(
@@ -54,12 +92,15 @@ def set_secret(
     *,
     summary: str,
     verify: str,
+    doubt: str = "",
 ) -> Remedy:
     """Register a revision that fills one variable from a secret or parameter, and deploy it.
 
-    ``secret``: name and, as a word of a command, where it comes from.
+    ``secret``: name and, as a word of a command, where it comes from. ``doubt``: as for :func:`register`.
     """
-    return register(definition, ecs, service, _SET_REFERENCE, *secret, summary=summary, verify=verify)
+    return register(
+        definition, ecs, service, _SET_REFERENCE, *secret, summary=summary, verify=verify, doubt=doubt
+    )
 
 
 def _family(definition: TaskDefinition | None) -> str | None:
@@ -75,11 +116,13 @@ def register(
     *words: str,
     summary: str,
     verify: str,
+    doubt: str = "",
 ) -> Remedy:
     """Register a revision with a change, and deploy it.
 
     ``change``: Python that is given ``new``, the whole definition, ``one``, the container that serves, and
-    ``given``, the words of a command that follow.
+    ``given``, the words of a command that follow. ``doubt``: what would make it wrong, where only a person
+    knows whether it is so; nobody else may then decide to do it.
     """
     arn = word(definition.arn if definition else None, f"{service.upper()}_DEFINITION")
     container = word(definition.container if definition else None, f"{service.upper()}_CONTAINER")
@@ -92,8 +135,8 @@ def register(
         update_service(ecs, service, f"--task-definition {family}"),
     )
     return Remedy(
-        kind=readiness(*commands),
-        summary=summary,
+        kind="needs-value" if doubt else readiness(*commands),
+        summary=f"Unless {doubt}: {summary}" if doubt else summary,
         before=(one_line(describe),),
         aws_cli=ready(*commands),
         after=(wait_for(ecs, service),),

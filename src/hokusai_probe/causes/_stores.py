@@ -8,19 +8,16 @@ from datetime import timedelta
 from shlex import quote
 
 from hokusai_probe.answers import error_code, responder
-from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import describe_health, group_of, readiness
+from hokusai_probe.causes._words import describe_health, group_of
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
-from hokusai_probe.model import Facts, Frozen, Remedy
+from hokusai_probe.model import Facts, Frozen
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
-from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.gateway_stores import DatabaseTrouble, GatewayStoresFacts, database_trouble
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
-from hokusai_probe.probes.task_definitions import TaskDefinition
 
 UNREACHED: frozenset[DatabaseTrouble] = frozenset({"refused", "no-name", "silent"})
 LOGIN = r"password authentication failed|role \S+ does not exist"
@@ -161,36 +158,3 @@ def describe_instance(name: str | None) -> str:
     which = f" --db-instance-identifier {quote(name)}" if name else ""
     columns = "'DBInstances[].[DBInstanceIdentifier,DBInstanceStatus]'"
     return f"aws rds describe-db-instances{which} --query {columns}"
-
-
-def set_variables(
-    definition: TaskDefinition | None,
-    ecs: EcsServicesFacts | None,
-    service: str,
-    variables: Mapping[str, str],
-    *,
-    summary: str,
-    verify: str,
-) -> Remedy:
-    """One revision with several variables changed, and its deployment. Values are words of a command."""
-    each = [
-        set_variable(definition, ecs, service, pair, summary=summary, verify=verify)
-        for pair in variables.items()
-    ]
-    steps = [next(line for line in one.aws_cli if " | python3 " in line) for one in each]
-    filters = [step.partition(" | ")[2].rpartition(" > ")[0] for step in steps]
-    whole = " | ".join((steps[0].partition(" | ")[0], *filters)) + f" > {service}.json"
-    blanks = dict.fromkeys(line for one in each for line in one.aws_cli if not _is_command(line))
-    commands = (whole, *(line for line in each[0].aws_cli if _is_command(line) and line not in steps))
-    listed = "".join(f'{{ name = "{n}", value = "{v.strip(chr(39))}" }}\n' for n, v in variables.items())
-    return each[0].model_copy(
-        update={
-            "kind": "needs-value" if blanks else readiness(*commands),
-            "aws_cli": (*blanks, *commands),
-            "terraform": f"# environment of the container\n{listed}",
-        }
-    )
-
-
-def _is_command(line: str) -> bool:
-    return line.startswith(("aws ", "curl "))

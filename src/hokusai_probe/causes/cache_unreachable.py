@@ -16,7 +16,8 @@ from hokusai_probe.causes._cache import (
     gateway_of,
     right_url,
 )
-from hokusai_probe.causes._stores import set_variables, where_it_shows
+from hokusai_probe.causes._revision import set_variables
+from hokusai_probe.causes._stores import where_it_shows
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.cache_cluster import CacheClusterFacts

@@ -11,7 +11,7 @@ from hokusai_probe.causes._cache import (
     gateway_of,
     right_url,
 )
-from hokusai_probe.causes._stores import set_variables
+from hokusai_probe.causes._revision import set_variables
 from hokusai_probe.causes._tasks import OF_CACHE, toll
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
+from hokusai_probe.causes._revision import set_variables
 from hokusai_probe.causes._stores import (
     LOGIN,
     Complaint,
@@ -10,7 +11,6 @@ from hokusai_probe.causes._stores import (
     heard,
     instance_is_available,
     logged_lately,
-    set_variables,
     where_it_shows,
 )
 from hokusai_probe.causes._words import one_line, update_service, wait_for

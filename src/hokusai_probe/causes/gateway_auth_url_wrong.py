@@ -132,16 +132,14 @@ def _remedy(
     if gateway is None:
         return None
     name, present = variable(gateway, ADDRESS) or (ADDRESS[0], "")
-    said = set_variable(
+    return set_variable(
         gateway,
         ecs,
         "gateway",
         (name, quote(right)),
-        summary=("" if sure else f"Unless {present or name} leads to auth on another way: ")
-        + f"Register a revision of the gateway's task definition whose {name} is {right}, without "
+        summary=f"Register a revision of the gateway's task definition whose {name} is {right}, without "
         "any path, and deploy it.",
         verify="hokusai-probe verify gateway-auth-url-wrong",
+        shown=right,
+        doubt="" if sure else f"{present or name} leads to auth on another way",
     )
-    variable_block = f'# environment of the container\n{{ name = "{name}", value = "{right}" }}\n'
-    kind = said.kind if sure else "needs-value"
-    return said.model_copy(update={"terraform": variable_block, "kind": kind})

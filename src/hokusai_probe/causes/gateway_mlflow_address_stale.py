@@ -94,7 +94,7 @@ def _remedy(
     mlflow = definitions.of("mlflow") if definitions else None
     right = private_url(given.url, mlflow, discovery) if given else None
     shown = right or "MLflow's private name, port and static prefix"
-    said = set_variable(
+    return set_variable(
         definitions.of("gateway") if definitions else None,
         ecs,
         "gateway",
@@ -102,6 +102,5 @@ def _remedy(
         summary=f"Register a revision of the gateway's task definition whose {VARIABLE} is {shown}, and "
         "deploy it. Another fixed address would be stale after the next deployment of MLflow.",
         verify="hokusai-probe verify gateway-mlflow-address-stale",
+        shown=shown,
     )
-    variable = f'# environment of the container\n{{ name = "{VARIABLE}", value = "{shown}" }}\n'
-    return said.model_copy(update={"terraform": variable})

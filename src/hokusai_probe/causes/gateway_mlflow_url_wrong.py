@@ -160,7 +160,7 @@ def _remedy(
         return None
     right = _right(mlflow, discovery)
     shown = right or "the private address of MLflow with its static prefix, /mlflow"
-    said = set_variable(
+    return set_variable(
         gateway,
         ecs,
         "gateway",
@@ -168,9 +168,8 @@ def _remedy(
         summary=f"Register a revision of the gateway's task definition whose {VARIABLE} is {shown}, and "
         "deploy it.",
         verify="hokusai-probe verify gateway-mlflow-url-wrong",
+        shown=shown,
     )
-    variable = f'# environment of the container\n{{ name = "{VARIABLE}", value = "{shown}" }}\n'
-    return said.model_copy(update={"terraform": variable})
 
 
 def _right(mlflow: TaskDefinition | None, discovery: ServiceDiscoveryFacts | None) -> str | None:

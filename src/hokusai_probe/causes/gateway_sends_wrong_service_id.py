@@ -80,7 +80,7 @@ def _remedy(gateway: TaskDefinition | None, ecs: EcsServicesFacts | None) -> Rem
     if gateway is None:
         return None
     name = (variable(gateway, SERVICE_ID) or (SERVICE_ID[0], ""))[0]
-    said = set_variable(
+    return set_variable(
         gateway,
         ecs,
         "gateway",
@@ -88,6 +88,5 @@ def _remedy(gateway: TaskDefinition | None, ecs: EcsServicesFacts | None) -> Rem
         summary=f"Register a revision of the gateway's task definition whose {name} is {PLATFORM}, and "
         "deploy it.",
         verify="hokusai-probe verify gateway-sends-wrong-service-id",
+        shown=PLATFORM,
     )
-    block = f'# environment of the container\n{{ name = "{name}", value = "{PLATFORM}" }}\n'
-    return said.model_copy(update={"terraform": block})

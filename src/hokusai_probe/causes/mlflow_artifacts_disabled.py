@@ -56,16 +56,15 @@ def mlflow_artifacts_disabled(
 
 def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None, service: str) -> Remedy:
     """The refusal shows whose switch it is: the gateway has one of its own before MLflow's."""
-    said = set_variable(
+    return set_variable(
         definitions.of(service) if definitions else None,
         ecs,
         service,
         (VARIABLE, "true"),
         summary=f"Set {VARIABLE} to true for the {NAMES[service]}, and deploy it.",
         verify="hokusai-probe verify mlflow-artifacts-disabled",
+        shown="true",
     )
-    variable = f'# environment of the container\n{{ name = "{VARIABLE}", value = "true" }}\n'
-    return said.model_copy(update={"terraform": variable})
 
 
 def _refused(upload: Answer) -> bool | None:

@@ -79,7 +79,7 @@ def _no_destination(kept: MlflowStoresFacts | None) -> Claim:
 
 def _remedy(bucket: str, definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None) -> Remedy:
     place = f"s3://{bucket}/artifacts"
-    said = set_variable(
+    return set_variable(
         definitions.of("mlflow") if definitions else None,
         ecs,
         "mlflow",
@@ -87,6 +87,5 @@ def _remedy(bucket: str, definitions: TaskDefinitionsFacts | None, ecs: EcsServi
         summary=f"Set {DESTINATION[0]} to {place} for MLflow, and deploy it. First save what is on the "
         "running task's disk, through MLflow itself: it is gone with the task.",
         verify="hokusai-probe verify mlflow-artifacts-on-task-disk",
+        shown=place,
     )
-    variable = f'# environment of the container\n{{ name = "{DESTINATION[0]}", value = "{place}" }}\n'
-    return said.model_copy(update={"terraform": variable})

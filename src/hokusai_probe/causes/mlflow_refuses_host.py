@@ -128,7 +128,8 @@ def _remedy(given: Told | None, mlflow: TaskDefinition | None, ecs: EcsServicesF
     header = urlsplit(given.url).netloc if given else ""
     allowed = mlflow.addresses.get(VARIABLE) if mlflow else None
     right = ",".join(filter(None, (allowed, header))) if header and allowed else None
-    said = set_variable(
+    shown = right or "NAME,NAME:5000"
+    return set_variable(
         mlflow,
         ecs,
         "mlflow",
@@ -136,7 +137,5 @@ def _remedy(given: Told | None, mlflow: TaskDefinition | None, ecs: EcsServicesF
         summary=f"Add {header or 'the Host that MLflow is asked with, port included,'} to {VARIABLE} of "
         "MLflow (or to --allowed-hosts), and deploy it.",
         verify="hokusai-probe verify mlflow-refuses-host",
+        shown=shown,
     )
-    shown = right or "NAME,NAME:5000"
-    variable = f'# environment of the container\n{{ name = "{VARIABLE}", value = "{shown}" }}\n'
-    return said.model_copy(update={"terraform": variable})

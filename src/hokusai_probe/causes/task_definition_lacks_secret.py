@@ -142,17 +142,16 @@ def _remedy(
 ) -> Remedy:
     """Without the service's own word a person must say first whether it was dropped on purpose."""
     name, ref = secret
-    said = set_secret(
+    return set_secret(
         used,
         ecs,
         service,
         (name, word(ref, "SECRET_ARN")),
-        summary=("" if sure else f"Unless {name} was dropped on purpose: ")
-        + f"Register a revision of {whose(service)} task definition in which {name} comes from "
+        summary=f"Register a revision of {whose(service)} task definition in which {name} comes from "
         f"{ref} again, and deploy it.",
         verify="hokusai-probe verify task-definition-lacks-secret",
+        doubt="" if sure else f"{name} was dropped on purpose",
     )
-    return said if sure else said.model_copy(update={"kind": "needs-value"})
 
 
 def _lacks(service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition], place: int) -> Claim:

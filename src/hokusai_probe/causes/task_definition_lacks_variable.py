@@ -170,18 +170,17 @@ def _remedy(
 ) -> Remedy:
     """Where its loss does not show, a person must say first whether it was dropped on purpose."""
     value = before.addresses.get(name)
-    said = set_variable(
+    return set_variable(
         used,
         ecs,
         service,
         (name, word(value, "VARIABLE_VALUE")),
-        summary=("" if sure else f"Unless {name} was dropped on purpose: ")
-        + f"Register a revision of {whose(service)} task definition with {name}"
+        summary=f"Register a revision of {whose(service)} task definition with {name}"
         + (f" = {value}" if value else "")
         + ", and deploy it.",
         verify="hokusai-probe verify task-definition-lacks-variable",
+        doubt="" if sure else f"{name} was dropped on purpose",
     )
-    return said if sure else said.model_copy(update={"kind": "needs-value"})
 
 
 def _short(one: TaskDefinition) -> str:
