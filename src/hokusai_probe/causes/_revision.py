@@ -135,7 +135,7 @@ def register(
         update_service(ecs, service, f"--task-definition {family}"),
     )
     return Remedy(
-        kind="needs-value" if doubt else readiness(*commands),
+        kind=readiness(*commands) if not doubt else "needs-value",
         summary=f"Unless {doubt}: {summary}" if doubt else summary,
         before=(one_line(describe),),
         aws_cli=ready(*commands),
