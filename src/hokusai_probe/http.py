@@ -291,6 +291,13 @@ class HttpDoor:
         for _ in range(requests):
             self._spend()
 
+    def said(self, text: str, limit: int | None = None) -> str:
+        """Free text as a fact may hold it: redacted, then cleaned and cut to ``limit`` characters.
+
+        In this order: of a secret that a cut divides, what is left has no longer the shape of one.
+        """
+        return clean(self._redactor.text(text), limit)
+
     async def send(
         self,
         method: str,
@@ -333,7 +340,7 @@ class HttpDoor:
                 cap=max_bytes or LARGEST_BYTES,
             )
         except Trouble as trouble:
-            return Answer(method=method, url="", path=self._safe(path), failure=trouble.failure)
+            return Answer(method=method, url="", path=self.said(path), failure=trouble.failure)
         return await self._sent(request, path, hash_body=hash_body)
 
     async def _sent(self, request: Request, path: str, *, hash_body: bool) -> Answer:
@@ -344,24 +351,21 @@ class HttpDoor:
             failure = await self._exchange_unless_silent(request, received)
             elapsed = self._clock() - started
         answer = self._answer(request, received, failure)
-        return answer.model_copy(update={"path": self._safe(path), "elapsed_s": elapsed})
-
-    def _safe(self, text: str, limit: int | None = None) -> str:
-        return clean(self._redactor.text(text), limit)
+        return answer.model_copy(update={"path": self.said(path), "elapsed_s": elapsed})
 
     def _answer(self, request: Request, received: Received, failure: Failure | None) -> Answer:
         shown = self._redactor.text(received.text())
-        headers = {n: self._safe(v, 500) for n, v in received.headers.items() if n in HEADERS}
+        headers = {n: self.said(v, 500) for n, v in received.headers.items() if n in HEADERS}
         if failure is not None:
-            failure = failure.model_copy(update={"detail": self._safe(failure.detail, 300)})
+            failure = failure.model_copy(update={"detail": self.said(failure.detail, 300)})
         answer = Answer(
             method=request.method,
-            url=self._safe(request.url),
-            path=self._safe(request.path),
+            url=self.said(request.url),
+            path=self.said(request.path),
             status=received.status,
             failure=failure,
             headers=headers,
-            content_type=self._safe(received.content_type(), 100),
+            content_type=self.said(received.content_type(), 100),
             body=shown[:SHOWN_CHARACTERS],
             body_bytes=received.body.size,
             truncated=len(shown) > SHOWN_CHARACTERS or received.body.size > READ_FOR_SHOWING,
@@ -369,7 +373,7 @@ class HttpDoor:
             echoes=request.credential.comes_back(received.everything()) if request.credential else None,
             address=received.address,
             sha256=received.body.sha256() if received.phase == "done" else None,
-            reproduce=self._safe(command(request, self._target, received.address)),
+            reproduce=self.said(command(request, self._target, received.address)),
         )
         answer._kept, answer._redactor = bytes(received.body.kept), self._redactor  # noqa: SLF001 - our own
         return answer

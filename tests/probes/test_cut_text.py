@@ -11,14 +11,19 @@ from _facts import TARGET, ecs_facts
 from test_ecs_looks import described
 
 from hokusai_probe.aws import AwsDoor
+from hokusai_probe.http import HttpDoor
+from hokusai_probe.keys import Keys
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts
+from hokusai_probe.probes._client_job import _whole_words
+from hokusai_probe.probes._removal import Made
 from hokusai_probe.probes.alarms import alarm
 from hokusai_probe.probes.artifact_durability import _errors
 from hokusai_probe.probes.changes import change_of
 from hokusai_probe.probes.database_instance import _events
 from hokusai_probe.probes.ecs_tasks import ecs_tasks
 from hokusai_probe.probes.log_tails import troubled
+from hokusai_probe.probes.mlflow_client import _step
 from hokusai_probe.probes.webhook_log import webhook_lines
 from hokusai_probe.redact import Redactor
 
@@ -66,6 +71,13 @@ def s3_said(text: str) -> Any:
     return asyncio.run(_errors(cast("AwsDoor", door), "/ecs/mlflow"))
 
 
+def client_said(error: str) -> str | None:
+    """What is kept of an error of MLflow's own client."""
+    nothing = cast("Any", None)
+    look = Look(TARGET, HttpDoor(TARGET, Keys(), Redactor()), nothing, nothing, nothing, "run")
+    return _step(look, {"step": "search", "error": error, "requests": [], "ids": {}}, Made("x")).error
+
+
 DOOR = WrittenDoor()
 S3 = "An error occurred (AccessDenied) when calling the PutObject operation:"
 KEPT: Mapping[str, Callable[[], object]] = {
@@ -83,6 +95,10 @@ KEPT: Mapping[str, Callable[[], object]] = {
             "Resources": [{"ResourceName": cut_at(256, "name")}],
         },
         DOOR.said,
+    ),
+    "mlflow-client": lambda: client_said(cut_at(600, "MlflowException:")),
+    "mlflow-client, in its process": lambda: (
+        client_said(_whole_words("\x1b[0m" * 400 + cut_at(400, "Error of http://x"))) or ""
     ),
     "ecs-tasks, reason": lambda: dead(reason=cut_at(1_000, EXITED)),
     "ecs-tasks, container": lambda: dead(container=cut_at(1_000, "Error:")),

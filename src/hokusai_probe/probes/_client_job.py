@@ -205,8 +205,13 @@ def _tried(step: Callable[[], object]) -> str | None:
     try:
         step()
     except (MlflowException, requests.RequestException, OSError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"[:_LONGEST]
+        return _whole_words(f"{type(error).__name__}: {error}")
     return None
+
+
+def _whole_words(text: str) -> str:
+    """At most so many characters, cut between words: half a secret would no longer look like one."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0]
 
 
 def _tell(owner: TextIO, said: object) -> None:

@@ -19,7 +19,6 @@ from hokusai_probe.probes._removal import Made, Removal
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import ARTIFACT, UNDO_S, new_name, tags_for
 from hokusai_probe.probes.trained_model import WORKER, WORKER_S
-from hokusai_probe.text import clean
 
 Form = Literal["bearer", "x-api-key"]
 
@@ -181,7 +180,7 @@ def _step(look: Look, said: Mapping[str, Any], made: Made) -> ClientStep:
     error = said["error"]
     return ClientStep(
         step=said["step"],
-        error=None if error is None else clean(error, LONGEST),
+        error=None if error is None else look.http.said(error, LONGEST),
         requests=tuple(ClientRequest(method=m, path=p, status=s) for m, p, s in said["requests"]),
     )
 
