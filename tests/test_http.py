@@ -463,6 +463,28 @@ def test_an_idle_connection_that_dies_is_not_the_platforms_fault(how: str) -> No
     assert sent == 3
 
 
+def test_a_connection_that_was_idle_too_long_is_closed() -> None:
+    """What is too old to be used again is not left open: the server hears its end."""
+
+    async def run() -> list[bytes]:
+        now, ends = 0.0, asyncio.Queue[bytes]()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(http())
+            ends.put_nowait(await reader.read())
+
+        async with accepting(connected) as port:
+            target = Target(name="test", hosts=Hosts(registry=f"http://{LOCAL}:{port}"))
+            async with HttpDoor(target, Keys(), Redactor(), clock=lambda: now) as door:
+                await _get(door)
+                now = 60.0
+                await _get(door)
+                return [await asyncio.wait_for(ends.get(), 5)]
+
+    assert asyncio.run(run()) == [b""]
+
+
 # --- JSON -----------------------------------------------------------------------------------------
 
 

@@ -314,20 +314,24 @@ class HttpDoor:
         total_s: float | None = None,
         max_bytes: int | None = None,
         hash_body: bool = False,
+        plain: bool = False,
     ) -> Answer:
         """One request and what came of it. Never raises for anything that the platform does.
 
         ``key`` sends the run's key in that form (``whose`` says which), or ``key_value``, which must be
         a made-up one. ``json`` and ``content`` are the body, one of them at most. ``total_s`` seconds
-        instead of the target's, ``max_bytes`` of body instead of 1 MiB.
+        instead of the target's, ``max_bytes`` of body instead of 1 MiB. ``plain``: over http, without a key.
 
         Raises BudgetExhausted, ProbeError (a key that is not set, a CA file that cannot be read), and
-        ValueError for a real key anywhere but in a header.
+        ValueError for a real key anywhere but in a header, and for any over plain http.
         """
+        if plain and key is not None:
+            msg = "no key is sent over plain http"
+            raise ValueError(msg)
         credential = self._credential(host, key, key_value, whose)
         typed = {} if json is None else {"Content-Type": "application/json"}
         try:
-            origin = self._origin(host)
+            origin = self._origin(host, plain=plain)
             request = Request(
                 method=method,
                 origin=origin,
@@ -378,10 +382,11 @@ class HttpDoor:
         answer._kept, answer._redactor = bytes(received.body.kept), self._redactor  # noqa: SLF001 - our own
         return answer
 
-    def _origin(self, host: Host) -> Origin:
+    def _origin(self, host: Host, *, plain: bool = False) -> Origin:
         if host == "control":
             return origin_of(self._target.network.control_host, host)
-        return origin_of(self._target.hosts.present().get(host), host)
+        found = origin_of(self._target.hosts.present().get(host), host)
+        return found.plain(self._target.network.http_ports.get(host, 80)) if plain else found
 
     def _credential(
         self, host: Host, form: KeyForm | None, fake: str | None, whose: Whose
@@ -437,7 +442,7 @@ class HttpDoor:
 
         Only requests that change nothing are put on one, for nobody knows what became of the first.
         """
-        used = self._take_idle(request)
+        used = await self._take_idle(request)
         if used is not None:
             try:
                 return await self._send_over(used, request, received)
@@ -447,13 +452,14 @@ class HttpDoor:
         backend = _Backend(self._lookups, self._target.timeouts.connect_s, received)
         return await self._send_over(self._fresh(request.origin, backend), request, received)
 
-    def _take_idle(self, request: Request) -> _Connection | None:
+    async def _take_idle(self, request: Request) -> _Connection | None:
         idle = self._idle.get(request.origin, [])
         while request.method in _REPEATABLE and idle:
             connection = idle.pop()
             young = self._clock() - connection.idle_since < _IDLE_S
             if young and connection.inner.is_idle() and not connection.inner.has_expired():
                 return connection
+            await connection.aclose()
         return None
 
     def _fresh(self, origin: Origin, backend: _Backend) -> _Connection:

@@ -133,13 +133,15 @@ class Network(Frozen):
     """``resolver`` is ``address:port`` of a DNS server; ``control_host`` a URL known to be well.
 
     ``database`` and ``cache`` are ``host:port`` of the stores, for who looks from inside the VPC or through a
-    tunnel: they are greeted there, without a user or a key.
+    tunnel: they are greeted there, without a user or a key. ``http_ports``: where the hosts take plain http,
+    where that is not 80; nothing but where a path leads is asked there, without a key.
     """
 
     control_host: str | None = None
     resolver: str | None = None
     database: str | None = None
     cache: str | None = None
+    http_ports: Mapping[HostName, Annotated[int, Field(ge=1, le=65535)]] = Field(default_factory=dict)
 
     def stores(self) -> dict[StoreName, str]:
         """The stores that have an address here, by name."""
@@ -272,7 +274,8 @@ AnyFacts = Annotated[
 class Observation(Frozen):
     """One look: seen with its facts, fault (our own trouble), or skipped with the reason.
 
-    ``waited_for`` is the check that had to pass first and did not.
+    ``waited_for`` is the check that had to pass first and did not. ``to_settle``: of the second round,
+    the causes that were open and that it was taken for.
     """
 
     probe: str
@@ -284,6 +287,7 @@ class Observation(Frozen):
     reason: str | None = None
     skip_kind: SkipKind | None = None
     waited_for: str | None = None
+    to_settle: tuple[str, ...] = ()
 
 
 # --- Judging --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Literal
@@ -39,6 +39,10 @@ class Origin:
     name: str
     port: int
     prefix: str
+
+    def plain(self, port: int) -> Origin:
+        """The same host over plain http."""
+        return replace(self, scheme="http", port=port)
 
     @property
     def netloc(self) -> str:

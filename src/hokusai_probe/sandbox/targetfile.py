@@ -88,6 +88,7 @@ def target(facts: Facts) -> dict[str, object]:
             "resolver": facts.resolver,
             "database": facts.database,
             "cache": facts.cache,
+            "http_ports": {key: facts.fronts[balancer][80].port for key, balancer in hosts.items()},
         },
         "timeouts": {
             "connect_s": 2.0,
