@@ -92,7 +92,7 @@ def test_every_case_breaks_known_hops(real: Catalogue) -> None:
     cases = [
         (cause.slug, hop)
         for cause in real.causes.values()
-        if (given := arguments_of(cause, seen, TARGET)) is not None
+        if (given := arguments_of(cause, {o.probe: o for o in seen}, TARGET)) is not None
         for case in cause.function(**given)
         for hop in case.breaks
     ]

@@ -144,6 +144,7 @@ class Probe:
     cost: int
     deadline_s: float | None
     prepare: Callable[[], None] | None = None
+    round: Literal[1, 2] = 1
 
     def prior(self) -> tuple[str, ...]:
         """Slugs of the looks whose facts this one reads."""
@@ -232,6 +233,7 @@ def probe(
     cost: int = 1,
     deadline_s: float | None = None,
     prepare: Callable[[], None] | None = None,
+    round: Literal[1, 2] = 1,  # noqa: A002 - as observations call it
 ) -> Callable[[F], F]:
     """Declare a look: ``async def slug(look: Look, prior: OtherFacts) -> Facts``.
 
@@ -240,6 +242,8 @@ def probe(
     parameter comes first of itself. ``cost`` is the most requests it sends; ``deadline_s`` seconds,
     by default what the target's timeouts allow for that many. ``prepare`` is called when a run begins
     that may take the look: it must return at once and touch nothing of the platform, as loading does.
+    A look of ``round`` 2 is taken only where causes are left undecided that name it as what would settle
+    them, or where somebody names it.
     """
 
     def declare(function: F) -> F:
@@ -263,6 +267,7 @@ def probe(
                 cost,
                 deadline_s,
                 prepare,
+                round,
             ),
             function,
         )

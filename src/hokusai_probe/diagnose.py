@@ -89,11 +89,12 @@ def diagnose(
     A cause that raises becomes an entry in ``errors`` and stops nothing.
     """
     trouble = tuple(v for v in verdicts if is_trouble(v))
+    seen = {o.probe: o for o in observations}
     suspects: list[Suspect] = []
     errors: list[Error] = []
     for cause in catalogue.causes.values():
         try:
-            suspects += _suspects(cause, observations, trouble, target)
+            suspects += _suspects(cause, seen, trouble, target)
         except OurTrouble as ours:
             errors.append(Error(where=f"cause {cause.slug}", reason=str(ours)))
     return _conclude(suspects, frozenset(v.check for v in trouble), tuple(errors), verdicts)
@@ -106,9 +107,9 @@ def is_trouble(verdict: Verdict) -> bool:
 
 
 def _suspects(
-    cause: Cause, observations: Sequence[Observation], trouble: Sequence[Verdict], target: Target
+    cause: Cause, seen: Mapping[str, Observation], trouble: Sequence[Verdict], target: Target
 ) -> list[Suspect]:
-    arguments = arguments_of(cause, observations, target)
+    arguments = arguments_of(cause, seen, target)
     if arguments is None:
         return []
     with author(cause.slug):

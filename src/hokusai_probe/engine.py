@@ -110,7 +110,8 @@ def wanted_probes(
     """
     names, without = set(only), set(skip)
     direct = {slug for c in checks for slug in _looks_of(catalogue.checks[c])}
-    named = {p.slug for p in catalogue.probes.values() if not names or names & {p.slug, p.area}}
+    first = [p for p in catalogue.probes.values() if p.round == 1 or p.slug in names]
+    named = {p.slug for p in first if not names or names & {p.slug, p.area}}
     if checks and names - set(catalogue.probes):
         named |= _witnesses(catalogue)
     direct |= named - {p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}}
@@ -123,7 +124,11 @@ def _witnesses(catalogue: Catalogue) -> set[str]:
     return {
         p.slug
         for p in catalogue.probes.values()
-        if p.slug in asked and p.safety == "read" and "aws" not in p.needs and p.cost <= CHEAP
+        if p.slug in asked
+        and p.safety == "read"
+        and "aws" not in p.needs
+        and p.cost <= CHEAP
+        and p.round == 1
     }
 
 
@@ -190,6 +195,13 @@ class Observer:
         if seen.status == "seen" or not left:
             return seen
         return seen.model_copy(update={"reason": f"{seen.reason}; not removed: {left}"})
+
+    async def observe_again(
+        self, causes: Mapping[str, tuple[str, ...]], stop: asyncio.Event, run_s: float
+    ) -> tuple[Observation, ...]:
+        """Take the looks of the second round: slug -> the causes it is to settle. Ends as the first does."""
+        found = await self.observe(frozenset(causes), stop, run_s)
+        return tuple(o.model_copy(update={"round": 2, "to_settle": causes[o.probe]}) for o in found)
 
     async def _until_done(self, stop: asyncio.Event, run_s: float) -> None:
         done = asyncio.create_task(self._all())
@@ -474,8 +486,13 @@ def _without(looked: Observation | str) -> Judgement | None:
 def _given(
     parameters: Iterable[Parameter], seen: Mapping[str, Observation], target: Target
 ) -> dict[str, Any]:
-    facts = _facts_by_class(seen.values())
-    return {p.name: target if p.wants is Target else facts.get(p.wants) for p in parameters}
+    return {p.name: target if p.wants is Target else _facts_of(seen, p.wants) for p in parameters}
+
+
+def _facts_of(seen: Mapping[str, Observation], wanted: type) -> Facts | None:
+    observation = seen.get(PROBE_OF_FACTS.get(wanted, ""))
+    facts = observation.facts if observation is not None else None
+    return facts if isinstance(facts, wanted) else None
 
 
 @contextmanager
@@ -488,9 +505,9 @@ def author(slug: str) -> Iterator[None]:
         raise OurTrouble(msg) from None
 
 
-def arguments_of(cause: Cause, observations: Iterable[Observation], target: Target) -> dict[str, Any] | None:
-    """What a cause is called with; None when facts that it cannot do without were not seen."""
-    given = _given(cause.parameters, {o.probe: o for o in observations}, target)
+def arguments_of(cause: Cause, seen: Mapping[str, Observation], target: Target) -> dict[str, Any] | None:
+    """What a cause is called with, by what was seen of each look; None when facts that it needs were not."""
+    given = _given(cause.parameters, seen, target)
     lacking = any(given[p.name] is None and not p.optional for p in cause.parameters)
     return None if lacking else given
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
-from hokusai_probe import config, engine
+from hokusai_probe import config, engine, second_round
 from hokusai_probe.declare import Catalogue, catalogue
 from hokusai_probe.diagnose import blamed, diagnose
 from hokusai_probe.errors import ProbeError
@@ -149,9 +150,27 @@ async def _observe(
     allowed = engine.allowed_classes(target, options.allow)
     observer = engine.Observer(found, look, allowed, control.progress)
     observer.prepare(probes)
+    until = time.monotonic() + options.run_s
     async with cloud or nullcontext(), door:
         seen = await observer.observe(probes, control.stop, options.run_s)
-    return tuple(redactor.model(o) for o in seen), door.requests_sent
+        first = tuple(redactor.model(o) for o in seen)
+        open_yet = {} if control.stop.is_set() else _to_settle(found, target, options, first)
+        second = await observer.observe_again(open_yet, control.stop, max(0.0, until - time.monotonic()))
+    return (*first, *(redactor.model(o) for o in second)), door.requests_sent
+
+
+def _to_settle(
+    found: Catalogue, target: Target, options: Options, seen: Sequence[Observation]
+) -> dict[str, tuple[str, ...]]:
+    """The looks of the second round and the causes that each may settle; none where looks were named."""
+    if options.only and set(options.only) <= set(found.probes):
+        return {}
+    verdicts = engine.judge(found, seen, target, frozenset(found.checks))
+    concluded = diagnose(found, seen, verdicts, target)
+    taken = frozenset(o.probe for o in seen)
+    unwanted = {p.slug for p in found.probes.values() if {p.slug, p.area} & {*options.skip}}
+    planned = second_round.plan(found, concluded.diagnoses, taken)
+    return {p.probe: p.causes for p in planned if p.probe not in unwanted}
 
 
 def conclude(

@@ -5,20 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from pydantic import JsonValue
 
 _DEPTH = 100
 _DIGITS = 24
+_SHORT = 16 * 1024
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def strict_json(text: str) -> JsonValue | None:
     """The text's value, None when it is not strict JSON. Never raises.
 
     Malformed are also: NaN and infinities, duplicate names, lone surrogates, integers of more than 24
-    digits, and nesting deeper than 100.
+    digits, and nesting deeper than 100. Two calls may give the same object: do not change it.
     """
+    return _remembered(text) if len(text) <= _SHORT else _parsed(text)
+
+
+def _parsed(text: str) -> JsonValue | None:
     try:
         value: JsonValue = json.loads(
             text,
@@ -30,6 +38,10 @@ def strict_json(text: str) -> JsonValue | None:
     except (ValueError, RecursionError):
         return None
     return value if _is_sound(value) else None
+
+
+# a run's few answers are read by a hundred causes each
+_remembered = lru_cache(maxsize=512)(_parsed)
 
 
 def _refused(constant: str) -> float:
@@ -72,4 +84,4 @@ def _inside(value: JsonValue) -> Iterable[JsonValue]:
 
 
 def _encodable(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return _LONE_SURROGATE.search(text) is None

@@ -328,7 +328,7 @@ def remedy_of(real: Catalogue, slug: str, facts: dict[str, Facts]) -> Remedy:
     """The remedy of a cause's first case that has something against nothing."""
     seen = [Observation(probe=f.probe, facts=f, started_at=NOW, duration_s=0.1, status="seen")
             for f in facts.values()]  # fmt: skip
-    given = arguments_of(real.causes[slug], seen, TARGET)
+    given = arguments_of(real.causes[slug], {o.probe: o for o in seen}, TARGET)
     assert given is not None
     cases = [c for c in real.causes[slug].function(**given) if all(x.holds for x in c.claims)]
     assert cases[0].remedy is not None

@@ -389,7 +389,7 @@ def test_every_command_can_be_pasted(real: Catalogue, name: str) -> None:
     """Bash reads each line, and every variable is set before it is used."""
     facts, target, _, _ = STORIES[name]
     for cause in (real.causes[slug] for slug in sorted(MINE | {IN_BODY, "rate-limited"})):
-        given = arguments_of(cause, observed(facts), target)
+        given = arguments_of(cause, {o.probe: o for o in observed(facts)}, target)
         for case in cause.function(**given) if given is not None else ():
             assert is_good_shell(list(typed(case)))
             assert case.remedy is None or unset(case.remedy.aws_cli) == set()

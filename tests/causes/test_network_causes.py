@@ -326,7 +326,7 @@ def test_every_command_can_be_pasted(real: Catalogue, name: str) -> None:
     """Bash reads each; nothing stands between angle brackets, and a variable is set before it is used."""
     seen = [Observation(probe=f.probe, facts=f, **SEEN) for f in STORIES[name][0].values()]
     cause = real.causes[STORIES[name][1][0].split()[1]]
-    given = arguments_of(cause, seen, TARGET)
+    given = arguments_of(cause, {o.probe: o for o in seen}, TARGET)
     assert given is not None
     found = list(cause.function(**given))
     lines_typed = [line for case in found for line in typed(case)]

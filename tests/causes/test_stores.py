@@ -493,5 +493,8 @@ def cases_of(real: Catalogue, facts: dict[str, Facts], slugs: set[str]) -> list[
         Observation(probe=f.probe, started_at=NOW, duration_s=0.1, status="seen", facts=f)
         for f in facts.values()
     ]
-    given = {slug: arguments_of(real.causes[slug], observed, TARGET) for slug in sorted(slugs)}
+    given = {
+        slug: arguments_of(real.causes[slug], {o.probe: o for o in observed}, TARGET)
+        for slug in sorted(slugs)
+    }
     return [case for slug, one in given.items() if one for case in real.causes[slug].function(**one)]

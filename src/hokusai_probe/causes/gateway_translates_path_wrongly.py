@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.answers import error_code, responder, said
+from hokusai_probe.answers import error_code, said
 from hokusai_probe.causes._rules import ARTIFACT_PATH, asks_for_key, keyless
 from hokusai_probe.causes._words import answered, beside, one_line, previous_revision, word
-from hokusai_probe.declare import Case, cause
-from hokusai_probe.http import Answer
+from hokusai_probe.declare import Case, Claim, cause
 from hokusai_probe.model import Remedy, Target
+from hokusai_probe.probes.artifact_route import ArtifactRouteFacts, says_no_route
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
@@ -35,6 +35,7 @@ def gateway_translates_path_wrongly(
     definitions: TaskDefinitionsFacts | None,
     ecs: EcsServicesFacts | None,
     routes: MlflowRoutesFacts | None,
+    sought: ArtifactRouteFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """The gateway hands artifact paths, or those under one of its prefixes, on in a form unknown to MLflow.
@@ -47,7 +48,7 @@ def gateway_translates_path_wrongly(
     if "api-2.0-mount-strips-prefix" not in target.accept.behaviours:
         yield from _own_path(api, routes, _remedy(definitions, ecs))
     upload = registration.upload if registration else None
-    no_route = _says_no_route(upload) if upload and api.works else None
+    no_route = bool(says_no_route(upload)) if upload and not upload.failure and api.works else None
     first = keyless(paths, ARTIFACT_PATH)
     asks = beside(no_route, fact=asks_for_key(first.answer))
     by_gateway = upload is not None and error_code(upload) == "RESOURCE_NOT_FOUND"
@@ -77,6 +78,7 @@ def gateway_translates_path_wrongly(
                 first.place,
                 by=PublicPathsFacts,
             ),
+            *([_sought(sought)] if upload is None and api.works else []),
         ),
         remedy=_remedy(definitions, ecs),
     )
@@ -112,6 +114,18 @@ def _own_path(api: MlflowApiFacts, routes: MlflowRoutesFacts | None, remedy: Rem
     )
 
 
+def _sought(sought: ArtifactRouteFacts | None) -> Claim:
+    """What fetching shows where nothing was stored."""
+    told = sought.told if sought else None
+    return answered(
+        "fetching an artifact ends in a 404 for the route" + (f": {said(told[1])}" if told else ""),
+        says_no_route(told[1]) if told else None,
+        told[1] if told else None,
+        f"answers[{told[0]}]" if told else "",
+        by=ArtifactRouteFacts,
+    )
+
+
 def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None) -> Remedy:
     gateway = definitions.of("gateway") if definitions else None
     url = word(gateway.addresses.get("MLFLOW_SERVER_URL") if gateway else None, "MLFLOW_URL")
@@ -124,15 +138,3 @@ def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | No
         also_touches="Every artifact upload and download.",
         verify="hokusai-probe verify gateway-translates-path-wrongly",
     )
-
-
-def _says_no_route(upload: Answer) -> bool | None:
-    """A 404 that speaks of the route: the gateway's RESOURCE_NOT_FOUND, or the page of MLflow's router.
-
-    Any other error code of MLflow's speaks of an experiment, a run or a file: the route is there.
-    """
-    if upload.failure is not None:
-        return None
-    code = error_code(upload)
-    route = code == "RESOURCE_NOT_FOUND" or (responder(upload) == "mlflow" and not code)
-    return upload.status == 404 and route

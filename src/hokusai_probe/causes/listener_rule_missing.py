@@ -15,6 +15,7 @@ from hokusai_probe.causes._rules import (
     meant,
     place_of,
     routed,
+    served_on_80,
     ways,
 )
 from hokusai_probe.causes._words import readiness, ready, whose
@@ -25,6 +26,7 @@ from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import Condition, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.plain_http import PlainHttpFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
@@ -46,6 +48,7 @@ def listener_rule_missing(
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
+    plain: PlainHttpFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """No rule takes the path, so the listener's default answers it with a fixed response.
@@ -69,6 +72,7 @@ def listener_rule_missing(
                     telling=True,
                     aws_cli=describe(way, found),
                 ),
+                *served_on_80(way, found, plain, wanted=False),
             ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )

@@ -15,6 +15,7 @@ from hokusai_probe.causes._rules import (
     heard,
     place_of,
     routed,
+    served_on_80,
     ways,
 )
 from hokusai_probe.causes._words import readiness
@@ -24,6 +25,7 @@ from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.plain_http import PlainHttpFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 
 
@@ -44,6 +46,7 @@ def listener_rules_only_on_http(
     paths: PublicPathsFacts | None,
     rules: ListenerRulesFacts | None,
     ecs: EcsServicesFacts | None,
+    plain: PlainHttpFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """The path rules sit on port 80, which redirects; port 443 has only its fixed 404.
@@ -68,6 +71,7 @@ def listener_rules_only_on_http(
                     telling=True,
                     aws_cli=describe(way, found),
                 ),
+                *served_on_80(way, found, plain, wanted=True),
             ),
             remedy=_remedy(way, found),
         )

@@ -68,6 +68,7 @@ def _look(found: Catalogue, probe: Probe) -> str:
     facts = [
         f"class {probe.safety}",
         f"at most {probe.cost} {'request' if probe.cost == 1 else 'requests'}",
+        *(["second round: taken where causes that it can settle are left open"] if probe.round == 2 else []),
         *([f"needs {needs}"] if needs else []),
         *([f"reads {reads}"] if reads else []),
     ]

@@ -135,14 +135,16 @@ def body_of(answer: Answer | None) -> Mapping[str, JsonValue]:
 
 
 def views_in(answers: Mapping[str, Answer], first: Mapping[str, Answer]) -> tuple[View, ...]:
-    """What the two MLflow health paths say of reaching MLflow. Pure.
+    """What the two MLflow health paths say of reaching MLflow, and what /ready says against it. Pure.
 
-    The last word counts, but where it is the breaker's the first one is still about MLflow.
+    The last word counts, but where it is the breaker's the first one is still about MLflow. That /ready finds
+    it well says nothing: it may be a constant.
     """
     found = []
-    for path in ("/health/mlflow", "/api/health/mlflow"):
+    for path in ("/health/mlflow", "/api/health/mlflow", "/ready"):
         last, before = (_view(seen[path]) if path in seen else None for seen in (answers, first))
-        found.append(before if last is not None and last.by_breaker and before is not None else last)
+        view = before if last is not None and last.by_breaker and before is not None else last
+        found.append(None if view is not None and view.well and path == "/ready" else view)
     return tuple(view for view in found if view is not None)
 
 
@@ -151,10 +153,21 @@ def _view(answer: Answer) -> View | None:
     well, error = _flag(body, "connected"), body.get("error")
     if answer.path == "/api/health/mlflow":
         well, error = _api_check(answer, "connectivity")
-    if answer.path not in {"/health/mlflow", "/api/health/mlflow"} or well is None:
+    if answer.path == "/ready":
+        well, error = _ready_check(body, "mlflow")
+    if answer.path not in {"/health/mlflow", "/api/health/mlflow", "/ready"} or well is None:
         return None
     text = _text(error) or ""
     return View(path=answer.path, well=well, error=text, by_breaker=not well and "breaker" in text.lower())
+
+
+def _ready_check(body: Mapping[str, JsonValue], name: str) -> tuple[bool | None, JsonValue]:
+    """One of the checks of /ready: a list of names with ``passed`` and ``error`` (contract 5)."""
+    checks = body.get("checks")
+    named = (c for c in (checks if isinstance(checks, list) else ()) if isinstance(c, Mapping))
+    one = next((c for c in named if c.get("name") == name), None)
+    passed = one.get("passed") if one else None
+    return (passed, one.get("error")) if one and isinstance(passed, bool) else (None, None)
 
 
 def experiments_in(answer: Answer | None) -> bool | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hokusai_probe import text
-from hokusai_probe.model import AreaScore, Diagnosis, Report, Verdict
+from hokusai_probe.model import AreaScore, Diagnosis, DiagnosisStatus, Report, Verdict
 from hokusai_probe.reports import answer, changes, client
 from hokusai_probe.reports.layout import (
     STYLE,
@@ -238,6 +238,7 @@ def _in_family(root: answer.Root, check: str) -> bool:
 def _rest(report: Report) -> tuple[str, ...]:
     return (
         section("Accepted behaviours", _accepted(report)),
+        section("Asked in a second round", bullets(_second_round(report))),
         section("What was not looked at, and why", _not_looked_at(report)),
         section("Our own trouble", _trouble(report)),
         section("Next steps", _next_steps(report)),
@@ -251,6 +252,24 @@ def _accepted(report: Report) -> str:
     named = report.configuration.accept.behaviours
     intro = f"The target accepts {slugs(named)}; nothing of it counts as failing." if named else ""
     return blocks([intro, bullets(seen)])
+
+
+def _second_round(report: Report) -> Iterable[str]:
+    """What was asked because causes were open, and what became of them."""
+    status = {d.cause: _BECAME[d.status] for d in report.diagnoses}
+    for look in (o for o in report.observations if o.round == 2):
+        causes = look.to_settle
+        purpose = f"to tell apart {slugs(causes)}" if len(causes) > 1 else f"to settle {slugs(causes)}"
+        became = "; ".join(f"{text.code(c)} {status.get(c, 'does not fit any more')}" for c in causes)
+        outcome = f"Now {became}." if look.status == "seen" else f"Not done: {sentence(look.reason or '')}"
+        yield f"{text.code(look.probe)}, {purpose}. {outcome}"
+
+
+_BECAME: Mapping[DiagnosisStatus, str] = {
+    "present": "is present",
+    "undecided": "is still open",
+    "ruled_out": "is ruled out",
+}
 
 
 def _not_looked_at(report: Report) -> str:
