@@ -6,6 +6,10 @@ it. The last lines printed here are which cause made which check fail, and the g
 also writes docs/kill-matrix.md. What is diagnosed wrongly is looked at once more, alone: that one counts, and
 both are told.
 
+``--heal``: the remedies that can be pasted are carried out then, and the platform is looked at until it is
+well; at the end some platforms get the remedy of another cause, which must not heal them. A sweep of
+everything that heals also writes docs/accuracy.md.
+
 ``--seconds S``: some harmless scenarios and those that make each check fail once, by that page; then, in
 a new order each time, as many of the others as begin within S seconds.
 """
@@ -20,14 +24,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from hokusai_probe import sandbox
+from hokusai_probe import accuracy, sandbox
 from hokusai_probe.cli.grade import summary
 from hokusai_probe.cli.run import bare_environment
+from hokusai_probe.config import load
 from hokusai_probe.declare import catalogue
 from hokusai_probe.engine import typed
-from hokusai_probe.grading import Expectation, Grade, Swept, grade, kill_matrix, total
+from hokusai_probe.grading import Expectation, Grade, Graded, Healed, Mode, Swept, grade, kill_matrix, total
+from hokusai_probe.healing import Hands, heal, is_well
 from hokusai_probe.model import Report
 from hokusai_probe.runner import replay, run
 
@@ -42,8 +50,11 @@ WITH_SLOW = (
 )
 # on the one of them or the other every check passes
 ALWAYS = ("healthy", "stores-as-on-aws")
+CONTROLS = 12
 VARIABLE = "HOKUSAI_SWEEP_DIR"
-MATRIX = Path(__file__).parent.parent / "docs" / "kill-matrix.md"
+DOCS = Path(__file__).parent.parent / "docs"
+MATRIX = DOCS / "kill-matrix.md"
+ACCURACY = DOCS / "accuracy.md"
 _HEAD = """# Which cause makes which check fail
 
 Made by `make sweep`, which looks at every scenario of the sandbox. A check is listed beside a cause where it
@@ -55,30 +66,41 @@ that is not listed would not be one: nobody ever saw it fail for a reason.
 """
 
 
-def looked_at(name: str, box: sandbox.Box) -> Swept:
-    """One scenario's platform looked at with AWS and without.
+def looked_at(name: str, box: sandbox.Box, *, mend: bool = False) -> Swept:
+    """One scenario's platform looked at with AWS and without, and mended afterwards where that is wanted.
 
     Without AWS every third one is looked at anew, the others are judged again without what AWS said.
     """
     environment = {**bare_environment(), **box.environment}
-    aws = run(box.target_file, environment=environment, skip=() if name in WITH_SLOW else SLOW)
+    unwanted = () if name in WITH_SLOW else SLOW
+    aws = run(box.target_file, environment=environment, skip=unwanted)
     if box.seed % 3:
         outside = replay(aws, aws=False)
     else:
-        outside = run(box.target_file, environment=environment, aws=False, skip=SLOW)
+        outside = run(box.target_file, environment=environment, aws=False, skip=unwanted)
+    expect = Expectation.model_validate(box.expect)
     return Swept(
         name=name,
-        expect=Expectation.model_validate(box.expect),
+        expect=expect,
         key=environment["HOKUSAI_API_KEY"],
         aws=aws,
         no_aws=outside,
+        healed=heal(aws, hands(box), masked=expect.unseen) if mend else None,
     )
 
 
-def one(name: str) -> Swept:
+def hands(box: sandbox.Box) -> Hands:
+    """What carries remedies out on a sandbox and looks at it again."""
+    environment = {**bare_environment(), **box.environment}
+    target = load(box.target_file, environment)
+    look = partial(run, target, environment=environment, skip=SLOW)
+    return Hands((target.aws.endpoint_url if target.aws else None) or "", environment, look)
+
+
+def one(name: str, *, mend: bool = False) -> Swept:
     """One scenario by itself."""
     with sandbox.start(name) as box:
-        return looked_at(Path(name).stem, box)
+        return looked_at(Path(name).stem, box, mend=mend)
 
 
 def _up(name: str) -> tuple[ExitStack, sandbox.Box] | str:
@@ -89,7 +111,7 @@ def _up(name: str) -> tuple[ExitStack, sandbox.Box] | str:
         return f"{name}: skipped, {missing}"
 
 
-def sweep(names: Sequence[str]) -> Iterator[Swept | str]:
+def sweep(names: Sequence[str], *, mend: bool = False) -> Iterator[Swept | str]:
     """The scenarios one after the other; a sentence for one whose backend this machine does not have.
 
     Who stops listening early leaves no platform running: the one that was on its way up is ended too.
@@ -101,7 +123,7 @@ def sweep(names: Sequence[str]) -> Iterator[Swept | str]:
             now = coming.pop().result()
             if following is not None:
                 coming.append(starting.submit(_up, following))
-            yield now if isinstance(now, str) else _then_down(name, *now, ending)
+            yield now if isinstance(now, str) else _then_down(name, *now, ending, mend=mend)
 
 
 def _end(coming: Sequence[Future[tuple[ExitStack, sandbox.Box] | str]]) -> None:
@@ -111,14 +133,18 @@ def _end(coming: Sequence[Future[tuple[ExitStack, sandbox.Box] | str]]) -> None:
             up[0].close()
 
 
-def _then_down(name: str, up: ExitStack, box: sandbox.Box, ending: ThreadPoolExecutor) -> Swept:
+def _then_down(
+    name: str, up: ExitStack, box: sandbox.Box, ending: ThreadPoolExecutor, *, mend: bool
+) -> Swept:
     try:
-        return looked_at(name, box)
+        return looked_at(name, box, mend=mend)
     finally:
         ending.submit(up.close)
 
 
-def record(names: Sequence[str], directory: Path, must: int, seconds: float) -> list[Swept]:
+def record(
+    names: Sequence[str], directory: Path, must: int, seconds: float, *, mend: bool = False
+) -> list[Swept]:
     """Sweep into a directory, a line for each; returns what was seen.
 
     After so many seconds nothing begins any more but the first ``must`` names.
@@ -126,14 +152,14 @@ def record(names: Sequence[str], directory: Path, must: int, seconds: float) -> 
     directory.mkdir(parents=True, exist_ok=True)
     found: list[Swept] = []
     since = time.monotonic()
-    for number, swept in enumerate(sweep(names), 1):
+    for number, swept in enumerate(sweep(names, mend=mend), 1):
         if isinstance(swept, str):
             say(f"{number:4} {swept}")
             continue
         if not is_right(swept):
             say(f"{number:4} {swept.name}: {_outcome(swept)}; once more, with nothing beside it")
             _write(swept, directory / f"{swept.name}.first.json")
-            swept = one(swept.name)  # noqa: PLW2901 - confirmed or not, this one counts
+            swept = one(swept.name, mend=mend)  # noqa: PLW2901 - confirmed or not, this one counts
         _write(swept, directory / f"{swept.name}.json")
         found.append(swept)
         after = time.monotonic() - since
@@ -196,7 +222,40 @@ def _outcome(swept: Swept) -> str:
         ("with AWS", grade(swept.name, "aws", swept.expect, swept.aws, catalogue())),
         ("without", grade(swept.name, "no-aws", swept.expect, swept.no_aws, catalogue())),
     ]
-    return ", ".join(f"{mode} {_verdict(found)}" for mode, found in grades)
+    told = ", ".join(f"{mode} {_verdict(found)}" for mode, found in grades)
+    return told + (_mended(swept.healed) if swept.healed else "")
+
+
+def _mended(healed: Healed) -> str:
+    """What came of the remedies, and what was run where that did not help."""
+    if healed.outcome != "not":
+        return f", {healed.outcome}" + f" in {healed.seconds:.0f} s" * (healed.outcome == "healed")
+    ran = "".join(f"\n     [{r.exit_code}] {r.command} {r.said}" for r in healed.ran)
+    return f", NOT HEALED in {healed.seconds:.0f} s, left: {', '.join(healed.left) or 'unexplained'}{ran}"
+
+
+def control(pairs: Sequence[tuple[Swept, Swept]], seed: int) -> list[tuple[str, str, bool]]:
+    """Give platforms the remedies of other ones: (platform, whose remedies, whether it is well then).
+
+    One seed gives both the same names, so that the commands meet what they name.
+    """
+    return [(ill.name, other.name, _well_with_anothers(ill.name, other.name, seed)) for ill, other in pairs]
+
+
+def _well_with_anothers(ill: str, other: str, seed: int) -> bool:
+    with sandbox.start(other, seed) as box:
+        lines = [line for d in hands(box).look().roots() if d.remedy for line in d.remedy.aws_cli]
+    with sandbox.start(ill, seed) as box:
+        mine = hands(box)
+        mine.carry_out(lines)
+        return is_well(mine.look())
+
+
+def drawn_pairs(found: Sequence[Swept], seed: int) -> list[tuple[Swept, Swept]]:
+    """Platforms that their remedies heal, each with another one of other causes, drawn by a seed."""
+    healed = [s for s in found if s.healed and s.healed.outcome == "healed"]
+    pairs = [(a, b) for a in healed for b in healed if not {*a.expect.causes} & {*b.expect.causes}]
+    return random.Random(seed).sample(pairs, min(CONTROLS, len(pairs)))
 
 
 def _verdict(found: Grade) -> str:
@@ -232,6 +291,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--heal", action="store_true")
     options = parser.parse_args(arguments)
     from conftest import SEED
 
@@ -242,11 +302,43 @@ def main(arguments: Sequence[str]) -> int:
         others = [n for n in names if n not in first]
         names, must = [*first, *random.Random(SEED).sample(others, len(others))], len(first)
     with sandbox.warm(SEED):
-        found = record(names, options.directory, must, options.seconds or float("inf"))
+        found = record(names, options.directory, must, options.seconds or float("inf"), mend=options.heal)
+        strange = control(drawn_pairs(found, SEED), SEED) if options.heal else []
+    for ill, other, well in strange:
+        say(f"{ill} with the remedies of {other}: {'WELL, which is wrong' if well else 'still ill'}")
     if not options.names and options.seconds is None:
         MATRIX.write_text(page(found), encoding="utf-8")
+        if options.heal:
+            ACCURACY.write_text(accuracy_page(found, strange, options.directory, SEED), encoding="utf-8")
     report(found)
     return 0
+
+
+def graded(found: Sequence[Swept], mode: Mode) -> Graded:
+    """The grades of one mode; what was healed counts with AWS."""
+    grades = (grade(s.name, mode, s.expect, s.seen(mode), catalogue()) for s in found)
+    healed = {s.name: s.healed.outcome for s in found if s.healed and mode == "aws"}
+    return total(g.model_copy(update={"heal": healed.get(g.name)}) for g in grades)
+
+
+def accuracy_page(
+    found: Sequence[Swept], strange: Sequence[tuple[str, str, bool]], directory: Path, seed: int
+) -> str:
+    """docs/accuracy.md."""
+    twice = [f"`{s.name}`" for s in found if (directory / f"{s.name}.first.json").exists()]
+    again = f"Looked at a second time, because the first diagnosis was not as expected: {len(twice)}"
+    others = ", ".join(f"`{ill}` with those of `{other}`" for ill, other, _ in strange)
+    well = sum(well for *_, well in strange)
+    return accuracy.page(
+        {mode: graded(found, mode) for mode in ("aws", "no-aws")},
+        command="make sweep",
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
+        seed=seed,
+        more=(
+            f"{again}{': ' if twice else ''}{', '.join(twice)}. The second diagnosis counts.\n",
+            f"Given another cause's remedies instead, {well} of {len(strange)} became well: {others}.\n",
+        ),
+    )
 
 
 def report(found: Sequence[Swept]) -> None:
@@ -254,8 +346,7 @@ def report(found: Sequence[Swept]) -> None:
     for slug, by in kill_matrix(found, catalogue()).items():
         say(f"{slug}: " + ("; ".join(f"{c} ({', '.join(ns)})" for c, ns in by.items()) or "did not fail"))
     for mode in ("aws", "no-aws"):
-        grades = [grade(s.name, mode, s.expect, s.seen(mode), catalogue()) for s in found]
-        say(f"\n{mode}\n{summary(total(grades))}")
+        say(f"\n{mode}\n{summary(graded(found, mode))}")
 
 
 if __name__ == "__main__":

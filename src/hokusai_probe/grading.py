@@ -18,6 +18,7 @@ from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.topology import SERVICE_OF_HOST
 
 Mode = Literal["aws", "no-aws"]
+Heal = Literal["healed", "not", "n/a"]
 
 
 class WithoutAws(Frozen):
@@ -45,6 +46,7 @@ class Grade(Frozen):
     """How one run against one scenario compares with what was expected.
 
     ``seconds``: the run's time. ``unknown``: expected causes that this version cannot name; they are missed.
+    ``heal``: what came of carrying the remedies out; ``n/a`` where one needs a person, None: not tried.
     """
 
     name: str
@@ -59,18 +61,44 @@ class Grade(Frozen):
     unknown: tuple[str, ...] = ()
     component_right: bool
     seconds: float
-    heal: Literal["healed", "not", "n/a"] | None = None
+    heal: Heal | None = None
     baseline_present: tuple[str, ...]
 
 
+class Ran(Frozen):
+    """One command as it was printed, its exit code, and the end of what it said on standard error."""
+
+    command: str
+    exit_code: int
+    said: str = ""
+
+
+class Healed(Frozen):
+    """What became of a platform whose remedies were carried out, in this order.
+
+    ``outcome``: ``n/a`` where a remedy needs a person, ``healed`` where all is well afterwards. ``causes``:
+    whose remedies were carried out. ``left``: causes that are present at the end. ``seconds`` to the end.
+    """
+
+    outcome: Heal
+    causes: tuple[str, ...] = ()
+    ran: tuple[Ran, ...] = ()
+    left: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 class Swept(Frozen):
-    """One scenario: what is expected, the fake key that was used, and what was seen with AWS and without."""
+    """One scenario: what is expected, the fake key that was used, and what was seen with AWS and without.
+
+    ``healed``: what came of carrying the remedies out, None where that was not tried.
+    """
 
     name: str
     expect: Expectation
     key: str
     aws: Report
     no_aws: Report
+    healed: Healed | None = None
 
     def seen(self, mode: Mode) -> Report:
         """The run of one mode."""

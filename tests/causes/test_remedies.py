@@ -3,9 +3,11 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +69,7 @@ STORIES: dict[str, tuple[dict[str, Facts], Target]] = {
     "a plain server": ({"hosts": bare_facts(PLAIN["silent"][0])}, OUTSIDE),
 }
 COMMANDS = ("aws ", "curl ")
+MOST_COMMON_BLOCKS = 10  # fewer, and the stories do not show what is told
 
 
 def cases(real: Catalogue, name: str) -> Iterator[Case]:
@@ -74,7 +77,7 @@ def cases(real: Catalogue, name: str) -> Iterator[Case]:
     facts, target = STORIES[name]
     seen = [Observation(probe=f.probe, facts=f, **SEEN) for f in facts.values()]
     for cause in real.causes.values():
-        given = arguments_of(cause, seen, target)
+        given = arguments_of(cause, {o.probe: o for o in seen}, target)
         yield from cause.function(**given) if given is not None else ()
 
 
@@ -106,6 +109,25 @@ def test_every_command_can_be_pasted(real: Catalogue, name: str) -> None:
     assert found
     assert is_good_shell(found)
     assert [line for line in dict.fromkeys(found) if bare_brackets(line)] == []
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed here")
+def test_every_block_of_terraform_is_formatted(real: Catalogue, tmp_path: Path) -> None:
+    """``terraform fmt`` reads each and has nothing to change."""
+    remedies = (case.remedy for name in STORIES for case in cases(real, name))
+    blocks = sorted({remedy.terraform for remedy in remedies if remedy and remedy.terraform})
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.tf").write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-diff", "-no-color", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert len(blocks) > MOST_COMMON_BLOCKS
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr
 
 
 def test_every_single_command_can_be_pasted(real: Catalogue) -> None:

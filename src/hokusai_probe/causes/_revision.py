@@ -72,11 +72,8 @@ def set_variables(
 
 def _block(values: Mapping[str, str]) -> str:
     """Variables as Terraform has them."""
-    shown = {
-        n: dumps(v, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{") for n, v in values.items()
-    }
-    lines = (f'{{ name = "{name}", value = {value} }}\n' for name, value in shown.items())
-    return "# environment of the container\n" + "".join(lines)
+    lines = (f'  {{ name = "{name}", value = {_string(value)} }},\n' for name, value in values.items())
+    return f"# in the container's definition\nenvironment = [\n{''.join(lines)}]\n"
 
 
 def _string(value: str) -> str:

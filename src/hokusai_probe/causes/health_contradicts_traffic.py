@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hokusai_probe.answers import said
 from hokusai_probe.causes._words import answered, previous_revision
-from hokusai_probe.declare import Case, cause, claim
+from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.health_against_traffic import HealthAgainstTrafficFacts
@@ -37,14 +37,14 @@ def health_contradicts_traffic(
     """
     remedy = _remedy(ecs)
     if both is not None and not (both.unwell and "health-uses-other-tls" in target.accept.behaviours):
-        yield _disagreeing(both, remedy)
+        yield _disagreeing(both, bodies, remedy)
     if "ready-200-when-not" not in target.accept.behaviours:
         yield _ready(bodies, remedy)
     if "health-status-500" not in target.accept.behaviours:
         yield _status(bodies, remedy)
 
 
-def _disagreeing(both: HealthAgainstTrafficFacts, remedy: Remedy) -> Case:
+def _disagreeing(both: HealthAgainstTrafficFacts, bodies: HealthBodiesFacts, remedy: Remedy) -> Case:
     """The gateway reaches MLflow in one way and not in the other, both tried twice."""
     good_news = bool(both.well)
     seen = (*both.unwell, *both.well)
@@ -64,9 +64,22 @@ def _disagreeing(both: HealthAgainstTrafficFacts, remedy: Remedy) -> Case:
                 value=seen[0].path if seen else None,
                 telling=True,
             ),
+            *_behind_breaker(both, bodies),
         ),
         remedy=remedy,
     )
+
+
+def _behind_breaker(both: HealthAgainstTrafficFacts, bodies: HealthBodiesFacts) -> Iterator[Claim]:
+    """An open breaker says nothing of MLflow: what opens it again and again may be the health check alone."""
+    if not both.well and not both.unwell and bodies.breaker_open() and bodies.experiments:
+        yield claim(
+            "the gateway's own search works while its circuit breaker is open",
+            holds=True,
+            by=HealthBodiesFacts,
+            fact="experiments",
+            value=bodies.experiments,
+        )
 
 
 def _holds(both: HealthAgainstTrafficFacts) -> bool | None:

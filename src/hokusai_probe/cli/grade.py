@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
+from hokusai_probe.accuracy import figures, rows
 from hokusai_probe.cli.output import columns, say, try_writing, write
-from hokusai_probe.cli.run import boxed, in_box, looked
+from hokusai_probe.cli.run import Place, boxed, in_box, looked
 from hokusai_probe.declare import catalogue
-from hokusai_probe.grading import Expectation, Grade, Graded, Mode, total
+from hokusai_probe.grading import Expectation, Grade, Graded, Heal, Mode, total
 from hokusai_probe.grading import grade as compare
-from hokusai_probe.model import SAFETY_CLASSES
+from hokusai_probe.healing import Hands, heal
+from hokusai_probe.model import SAFETY_CLASSES, Report
 from hokusai_probe.runner import Options
+
+_OUTCOMES: Mapping[Heal | None, str] = {
+    None: "",
+    "healed": ", healed",
+    "not": ", NOT HEALED",
+    "n/a": ", no remedy to paste",
+}
 
 
 @click.command(
@@ -22,22 +33,44 @@ from hokusai_probe.runner import Options
 )
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO|FILE ...]")
 @click.option("--no-aws", is_flag=True, help="Grade runs that look from outside only.")
+@click.option(
+    "--heal", is_flag=True, help="Carry the remedies out, where they can be pasted, and look again."
+)
 @click.option("--seed", type=int, help="Names and addresses; printed when it is chosen here.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the grades as JSON.")
 @click.pass_context
 def grade(
-    ctx: click.Context, scenarios: tuple[str, ...], no_aws: bool, seed: int | None, json_file: str | None
+    ctx: click.Context,
+    scenarios: tuple[str, ...],
+    no_aws: bool,
+    heal: bool,
+    seed: int | None,
+    json_file: str | None,
 ) -> None:
     """Run SCENARIOs (all that ship, by default) in the sandbox and grade the diagnosis.
 
-    Exit code 0 when every one is right, 1 otherwise.
+    With --heal the AWS CLI commands of the remedies are carried out as they are printed, on the sandbox
+    alone. A remedy that needs a value or a person is not; its scenario counts as n/a.
+
+    Exit code 0 when every one is right and none stayed ill, 1 otherwise.
     """
     try_writing(json_file)
-    graded = total(_grades(scenarios or _shipped(), "no-aws" if no_aws else "aws", seed))
+    how = How("no-aws" if no_aws else "aws", seed, heal=heal)
+    graded = total(_grades(scenarios or _shipped(), how))
     if json_file is not None:
         write(json_file, graded.model_dump_json(indent=2) + "\n")
     say(summary(graded), err=json_file == "-")
-    ctx.exit(0 if graded.totals.right == graded.totals.scenarios else 1)
+    t = graded.totals
+    ctx.exit(0 if t.right == t.scenarios and t.healed == t.healable else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How scenarios are graded."""
+
+    mode: Mode
+    seed: int | None
+    heal: bool = False
 
 
 def _shipped() -> tuple[str, ...]:
@@ -46,41 +79,50 @@ def _shipped() -> tuple[str, ...]:
     return tuple(sandbox.scenario_names())
 
 
-def _grades(scenarios: tuple[str, ...], mode: Mode, seed: int | None) -> Iterator[Grade]:
+def _grades(scenarios: tuple[str, ...], how: How) -> Iterator[Grade]:
     from hokusai_probe import sandbox
 
     with sandbox.warm() if len(scenarios) > 1 else nullcontext():
         for name in scenarios:
-            found = _one(name, mode, seed)
+            found = _one(name, how)
             say(_line(found), err=True)
             yield found
 
 
-def _one(name: str, mode: Mode, seed: int | None) -> Grade:
-    with boxed(name, seed) as box:
-        report = looked(in_box(box), Options(aws=mode == "aws", allow=SAFETY_CLASSES), quiet=True)
+def _one(name: str, how: How) -> Grade:
+    with boxed(name, how.seed) as box:
+        place = in_box(box)
+        look = partial(looked, place, Options(aws=how.mode == "aws", allow=SAFETY_CLASSES), quiet=True)
+        report = look()
         expected = Expectation.model_validate(box.expect)
-    return compare(Path(name).stem, mode, expected, report, catalogue())
+        found = compare(Path(name).stem, how.mode, expected, report, catalogue())
+        if not how.heal:
+            return found
+        return found.model_copy(update={"heal": _healed(place, report, look, expected)})
+
+
+def _healed(place: Place, report: Report, look: Callable[[], Report], expected: Expectation) -> Heal:
+    """Carry the remedies out, and say what was carried out where that did not help."""
+    endpoint = place.target.aws.endpoint_url if place.target.aws else None
+    outcome = heal(report, Hands(endpoint or "", place.environment, look), masked=expected.unseen)
+    if outcome.outcome == "not":
+        for ran in outcome.ran:
+            say(f"       {ran.exit_code:3} {ran.command} {ran.said}", err=True)
+        say(f"       left: {', '.join(outcome.left) or 'what nothing explains'}", err=True)
+    return outcome.outcome
 
 
 def _line(found: Grade) -> str:
     wrong = [f"false {c}" for c in found.false_causes]
     wrong += [f"missed {c}{', unknown to this version' * (c in found.unknown)}" for c in found.missed]
     rest = ", ".join(wrong) or ("as expected" if found.right else "not as expected")
-    return (
-        f"{'right' if found.right else 'WRONG':6}{found.name} [{found.mode}] {rest} ({found.seconds:.1f} s)"
+    healed = {"healed": ", healed", "not": ", NOT HEALED", "n/a": ", no remedy to paste"}.get(
+        found.heal or "", ""
     )
+    word = "right" if found.right else "WRONG"
+    return f"{word:6}{found.name} [{found.mode}] {rest}{healed} ({found.seconds:.1f} s)"
 
 
 def summary(graded: Graded) -> str:
     """What the grades come to, for people."""
-    t = graded.totals
-    return columns([
-        ("scenarios right", f"{t.right} of {t.scenarios}"),
-        ("false causes", str(t.false_causes)),
-        ("missed causes", str(t.missed)),
-        ("left undecided", str(t.abstained)),
-        ("component right", f"{t.component_right} of {t.scenarios}"),
-        ("baseline (status codes only) right", f"{t.baseline_right} of {t.scenarios}"),
-        ("baseline false causes", str(t.baseline_false)),
-    ])  # fmt: skip
+    return columns(list(rows(figures(graded))))

@@ -1,0 +1,213 @@
+"""Carry out what remedies print, on a platform on this machine, and see whether it heals.
+
+A command is split as a shell splits it and run without one. All that is added is where AWS is, by
+``AWS_ENDPOINT_URL``; an address off this machine is refused. ``grade --heal`` proves remedies with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from hokusai_probe.errors import ProbeError
+from hokusai_probe.grading import Healed, Ran
+from hokusai_probe.model import Diagnosis, Frozen, Report
+
+PROGRAMS = ("aws", "python3")
+COMMAND_S = 60.0
+PATIENCE_S = 60.0
+_SAID = 300
+_OPERATORS = frozenset("|>&;<()$`")
+
+
+class HealingError(ProbeError):
+    """A command that is not carried out: another program, a file elsewhere, AWS off this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What carries commands out: where AWS is, the environment beside it, and how to look again."""
+
+    endpoint_url: str
+    environment: Mapping[str, str]
+    look: Callable[[], Report]
+
+    def carry_out(self, lines: Sequence[str]) -> tuple[Ran, ...]:
+        """Run command lines in a directory of their own, up to the first that fails.
+
+        Raises HealingError, before anything runs, for a line that is none of ours.
+        """
+        planned = [(line, pipeline(line)) for line in lines]
+        environment = {**self.environment, "AWS_ENDPOINT_URL": _on_this_machine(self.endpoint_url)}
+        with TemporaryDirectory(prefix="hokusai-heal-") as name:
+            return tuple(_until_one_fails(planned, Path(name), environment))
+
+
+# --- judging ------------------------------------------------------------------------------------------
+
+
+def is_well(report: Report) -> bool:
+    """Whether nothing fails, nothing is blocked, and nothing is diagnosed."""
+    wrong = any(v.status in {"fail", "error"} or v.skip_kind == "blocked" for v in report.verdicts)
+    return not wrong and not report.roots() and not report.unexplained
+
+
+def is_healable(report: Report) -> bool:
+    """Whether everything that is wrong has a remedy that can be pasted as it is."""
+    return bool(report.roots()) and all(_lines(d) for d in report.roots())
+
+
+def _lines(diagnosis: Diagnosis) -> tuple[str, ...]:
+    remedy = diagnosis.remedy
+    return remedy.aws_cli if remedy is not None and remedy.kind == "automatic" else ()
+
+
+# --- carrying out -------------------------------------------------------------------------------------
+
+
+def heal(report: Report, hands: Hands, *, masked: Sequence[str] = ()) -> Healed:
+    """Carry out the remedies of what is wrong, one cause after the other, looking again between them.
+
+    Two remedies may start from the same revision of a task definition, so that the second would undo the
+    first. ``masked``: causes that may show only afterwards; they need not be healable.
+    """
+    if not is_healable(report):
+        return Healed(outcome="n/a")
+    began, ran, causes = time.monotonic(), list[Ran](), list[str]()
+    while (following := _following(report, causes)) is not None:
+        causes.append(following.cause)
+        ran.extend(hands.carry_out(_lines(following)))
+        report = _until_gone(following.cause, hands.look)
+    left = tuple(d.cause for d in report.roots())
+    return Healed(
+        outcome="healed" if is_well(report) else "n/a" if left and {*left} <= {*masked} else "not",
+        causes=tuple(causes),
+        ran=tuple(ran),
+        left=left,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _following(report: Report, done: Sequence[str]) -> Diagnosis | None:
+    """The next cause whose remedy was not tried yet."""
+    return next((d for d in report.roots() if d.cause not in done and _lines(d)), None)
+
+
+def _until_gone(cause: str, look: Callable[[], Report]) -> Report:
+    """Look until all is well, or another cause alone is left, or patience ends."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        report = look()
+        others = report.roots() and cause not in {d.cause for d in report.roots()}
+        if is_well(report) or (others and not report.unexplained) or time.monotonic() > until:
+            return report
+
+
+def _until_one_fails(
+    planned: Sequence[tuple[str, Pipeline]], directory: Path, environment: Mapping[str, str]
+) -> Iterator[Ran]:
+    for line, parts in planned:
+        ran = _run(line, parts, directory, environment)
+        yield ran
+        if ran.exit_code:
+            return
+
+
+def _run(line: str, parts: Pipeline, directory: Path, environment: Mapping[str, str]) -> Ran:
+    """One line: each program is given what the one before it wrote."""
+    given = b""
+    for words in parts.programs:
+        done = subprocess.run(
+            [_program(words[0]), *words[1:]],
+            input=given,
+            capture_output=True,
+            cwd=directory,
+            env=environment,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        given = done.stdout
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()[-_SAID:]
+            return Ran(command=line, exit_code=done.returncode, said=said)
+    if parts.into:
+        (directory / parts.into).write_bytes(given)
+    return Ran(command=line, exit_code=0)
+
+
+def _program(name: str) -> str:
+    """Where a program is: beside this Python first. Raises HealingError where it is not installed."""
+    if name == "python3":
+        return sys.executable
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    found = shutil.which(name, path=beside)
+    if found is None:
+        msg = f"{name} is not installed here; remedies are carried out with the AWS CLI (pip install awscli)"
+        raise HealingError(msg)
+    return found
+
+
+def _on_this_machine(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    try:
+        loopback = ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        msg = f"remedies are carried out on a sandbox alone: {url or 'no endpoint'} is not on this machine"
+        raise HealingError(msg)
+    return url
+
+
+# --- splitting ----------------------------------------------------------------------------------------
+
+
+class Pipeline(Frozen):
+    """The programs of a line with their words, and the file that what the last one writes goes to."""
+
+    programs: tuple[tuple[str, ...], ...]
+    into: str = ""
+
+
+def pipeline(line: str) -> Pipeline:
+    """Split a line as a shell does, at white space, ``|`` and ``>``, quotes respected.
+
+    Raises HealingError for what a remedy never is: another program, another operator, a path.
+    """
+    words = shlex.shlex(line, posix=True, punctuation_chars="|>&;<()`")
+    words.whitespace_split = True
+    try:
+        left, into = _taken_apart(list(words))
+    except ValueError as trouble:
+        msg = f"cannot be split as a shell would ({trouble}): {line}"
+        raise HealingError(msg) from None
+    programs = tuple(tuple(part) for part in left)
+    if not all(part and part[0] in PROGRAMS for part in programs) or Path(into).name != into:
+        msg = f"not a command of a remedy: {line}"
+        raise HealingError(msg)
+    return Pipeline(programs=programs, into=into)
+
+
+def _taken_apart(words: Sequence[str]) -> tuple[list[list[str]], str]:
+    """The programs and the file. Raises ValueError for an operator that no remedy has."""
+    into = words[-1] if ">" in words[-2:-1] else ""
+    programs: list[list[str]] = [[]]
+    for word in words[: len(words) - 2 * bool(into)]:
+        if word == "|":
+            programs.append([])
+        elif word and set(word) <= _OPERATORS:
+            msg = f"{word} means something to a shell"
+            raise ValueError(msg)
+        else:
+            programs[-1].append(word)
+    return programs, into

@@ -1,0 +1,54 @@
+"""Two shipped scenarios as one, for what must hold whatever is broken together."""
+
+import random
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hokusai_probe import sandbox
+
+SCENARIOS = Path(sandbox.__file__).parent / "scenarios"
+_MERGED = {"name", "summary", "expect", "step", "behaviours", "backends"}
+
+
+def single_faults(names: Sequence[str]) -> list[str]:
+    """The scenarios that put in one cause, and nothing that cannot be joined with another."""
+    return [name for name in names if _joins(_content(name))]
+
+
+def _joins(content: dict[str, Any]) -> bool:
+    return content.keys() <= _MERGED and len(content["expect"]["causes"]) == 1
+
+
+def pairs(names: Sequence[str], seed: int) -> Iterator[tuple[str, str]]:
+    """Pairs of different scenarios in an order that the seed gives, without end."""
+    drawn, single = random.Random(seed), single_faults(names)
+    while len(single) > 1:
+        one, other = drawn.sample(single, 2)
+        yield one, other
+
+
+def combined(one: str, other: str) -> str:
+    """Both scenarios' switches, stores and steps as one scenario that expects nothing."""
+    contents = [_content(name) for name in (one, other)]
+    behaviours = [b for content in contents for b in content.get("behaviours", ())]
+    backends = {k: v for content in contents for k, v in content.get("backends", {}).items()}
+    head = [
+        f'name = "{one}--{other}"',
+        'summary = "Two faults at once"',
+        f"behaviours = {list(dict.fromkeys(behaviours))}",
+        f"backends = {{ {', '.join(f'{k} = {v!r}' for k, v in backends.items())} }}",
+    ]
+    return "\n".join([*head, *(_steps(name) for name in (one, other))])
+
+
+def _content(name: str) -> dict[str, Any]:
+    return tomllib.loads((SCENARIOS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _steps(name: str) -> str:
+    """The steps of a shipped scenario, as they are written."""
+    text = (SCENARIOS / f"{name}.toml").read_text(encoding="utf-8")
+    _, found, rest = text.partition("[[step]]")
+    return (found + rest).partition("[expect]")[0]
