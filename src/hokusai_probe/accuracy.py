@@ -69,7 +69,7 @@ def figures(graded: Graded) -> Figures:
         open_rightly=sum(g.right and bool(g.unexplained) for g in grades),
         component_right=t.component_right,
         median_s=round(median(times), 1) if times else None,
-        p95_s=round(quantiles(times, n=20)[-1], 1) if len(times) > 1 else None,
+        p95_s=round(quantiles(times, n=20, method="inclusive")[-1], 1) if len(times) > 1 else None,
         baseline_right=t.baseline_right,
         baseline_false=t.baseline_false,
         healed=t.healed,
