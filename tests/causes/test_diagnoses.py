@@ -1,7 +1,9 @@
 """The real causes on facts made by hand: named where proven, open where possible, never denied unseen."""
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -785,3 +787,17 @@ def test_the_made_facts_are_what_they_say() -> None:
     assert NO_MODEL["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     assert NOT_FOUND.type == "fixed-response"
     assert discovery_facts().leads("http://mlflow.hokusai.local:5000") == "somewhere"
+
+
+def test_ten_thousand_observations_are_diagnosed_within_a_second(real: Catalogue) -> None:
+    """However much other packages' looks record, what is known of the platform is judged as quickly."""
+    facts, _, _ = next(iter(WITH_AWS.values()))
+    seen, verdicts = judged(real, facts.values())
+    fillers = (o.model_copy(update={"probe": f"{o.probe}-{n}"}) for n in count() for o in seen)
+    many = (*seen, *islice(fillers, 10_000 - len(seen)))
+
+    began = time.process_time()
+    again = diagnose(real, many, judge(real, many, TARGET, frozenset(real.checks)), TARGET)
+
+    assert time.process_time() - began < 1.0
+    assert again == diagnose(real, seen, verdicts, TARGET)
