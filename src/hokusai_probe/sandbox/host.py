@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
             return _serve(_Run(options.scenario, seed, started, own, directory, out))
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-            remover.let_go()
+            if not directory.exists():  # else somebody who is being ended still writes, and it tries again
+                remover.let_go()
 
 
 def _own_nursery() -> nursery.Nursery:
