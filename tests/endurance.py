@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 _START = """
 import contextlib, sys, time
 from hokusai_probe import sandbox

@@ -183,7 +183,7 @@ def test_nothing_is_left_when_the_parent_is_killed(place: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    assert endurance.left_after(place, 20.0) == []
+    assert endurance.left_after(place, endurance.PATIENCE_S) == []
 
 
 def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:
     finally:
         _end(process)
     assert (spoken, code) == (b"", 0)
-    assert endurance.left_after(place, 20.0) == []
+    assert endurance.left_after(place, endurance.PATIENCE_S) == []
 
 
 def test_a_name_that_no_scenario_has_is_one_sentence_and_exit_2(place: Path) -> None:

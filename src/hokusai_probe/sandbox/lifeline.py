@@ -17,7 +17,8 @@ import time
 from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-REMOVE_TRIES = 100
+# half a minute: on a busy machine what is being ended may take that long to die
+REMOVE_TRIES = 300
 REMOVE_PAUSE_S = 0.1
 
 
