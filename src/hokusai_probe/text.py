@@ -164,5 +164,5 @@ def mermaid(text: str) -> str:
 
 
 def prometheus(text: str) -> str:
-    """The text for the value of a Prometheus label, without the quotes: clean, backslashes before specials."""
+    """The text for a Prometheus label's value, without its quotes: clean, backslashes before specials."""
     return clean(text).translate(_PROMETHEUS)
