@@ -100,12 +100,13 @@ def _foot(report: Report) -> str:
 def _answer(report: Report) -> Iterable[str]:
     said = answer.clear_line if answer.all_clear(report) else answer.paragraph
     yield paragraph(said(report, STYLE))
-    yield paragraph(f"{answer.failing(report)}; {percent(report.score.overall.percent)} pass.")
+    if not answer.all_clear(report):
+        yield paragraph(f"{answer.failing(report)}; {percent(report.score.overall.percent)} pass.")
 
 
 def _way(report: Report) -> str:
     said = text.html(picture.describe(way.parts(report)))
-    legend = "".join(f"<li>{picture.MARK[s]}{words}</li>" for s, words in way.MEANING.items())
+    legend = "".join(f'<li class="{s}">{picture.MARK[s]}{words}</li>' for s, words in way.MEANING.items())
     return (
         f'<p>{said}</p>\n<div class="scroll" role="region" aria-label="The way of a request" tabindex="0">\n'
         f'{picture.svg(report)}\n</div>\n<ul class="legend">{legend}</ul>'
@@ -174,10 +175,10 @@ def _remedy(report: Report, found: Diagnosis) -> Iterable[str]:
 
 def _typing(said: Remedy, name: str) -> Iterable[str]:
     yield paragraph(sentence(said.summary))
-    yield from (_instruction(step, f"before mending {name}") for step in said.before)
+    yield from _steps("First:", said.before, f"before mending {name}")
     yield paragraph("Fill in what only you know:") if said.kind == "needs-value" and said.aws_cli else ""
     yield copied(said.aws_cli, f"mend {name}")
-    yield from (_instruction(step, f"after mending {name}") for step in said.after)
+    yield from _steps("After that:", said.after, f"after mending {name}")
     if said.terraform:
         yield paragraph("The same in Terraform:")
         yield copied([said.terraform], f"Terraform for {name}")
@@ -186,6 +187,11 @@ def _typing(said: Remedy, name: str) -> Iterable[str]:
         yield _instruction(said.rollback, f"undo mending {name}")
     if said.also_touches:
         yield paragraph(f"It also touches: {sentence(said.also_touches)}")
+
+
+def _steps(label: str, steps: Iterable[str], name: str) -> Iterable[str]:
+    found = [_instruction(step, name) for step in steps]
+    return [paragraph(label), *found] if found else []
 
 
 def _instruction(said: str, name: str) -> str:

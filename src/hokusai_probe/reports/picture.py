@@ -23,7 +23,7 @@ _STROKE: Mapping[State, str] = {
     "unseen": "stroke:#9ca3af,stroke-width:1px,stroke-dasharray:1 4",
 }
 
-# column and row of each box; links run through the gaps between rows
+# column and row of each box, so that no link runs through another box
 _GRID: Mapping[str, tuple[int, int]] = {
     "client": (0, 1),
     "dns": (1, 1),
@@ -31,10 +31,10 @@ _GRID: Mapping[str, tuple[int, int]] = {
     "gateway": (3, 1),
     "auth": (4, 0),
     "mlflow": (4, 1),
-    "cache": (4, 2),
-    "site": (4, 3),
+    "database": (4, 2),
+    "cache": (4, 3),
+    "site": (4, 4),
     "storage": (5, 1),
-    "database": (5, 2),
 }
 _WIDE, _HIGH, _COLUMN, _ROW, _EDGE = 124, 46, 168, 92, 12
 
@@ -128,11 +128,22 @@ def _box(part: Part) -> str:
 
 
 def _line(part: Part) -> str:
-    near, far = part.place
-    (x1, y1), (x2, y2) = _corner(near), _corner(far)
-    x1, y1, y2 = x1 + _WIDE, y1 + _HIGH // 2, y2 + _HIGH // 2
+    spots = _bends(*map(_corner, part.place))
+    (x1, y1), (x2, y2) = spots[-2:]
     mark = _cross((x1 + x2) // 2, (y1 + y2) // 2) if part.state == "broken" else ""
-    return f'<g class="{part.state}"><line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>{mark}</g>'
+    way_there = " ".join(f"{x},{y}" for x, y in spots)
+    return f'<g class="{part.state}"><polyline points="{way_there}"/>{mark}</g>'
+
+
+def _bends(near: tuple[int, int], far: tuple[int, int]) -> list[tuple[int, int]]:
+    """From box to box: down in the same column, straight to the next one, by a corner past others."""
+    (x1, y1), (x2, y2) = near, far
+    middle, left = x1 + _WIDE // 2, y2 + _HIGH // 2
+    if x1 == x2:
+        return [(middle, y1 + _HIGH), (middle, y2)]
+    if x2 - x1 > _COLUMN and y1 != y2:
+        return [(middle, y1), (middle, left), (x2, left)]
+    return [(x1 + _WIDE, y1 + _HIGH // 2), (x2, left)]
 
 
 def _cross(x: int, y: int) -> str:
