@@ -88,10 +88,13 @@ class Browser:
         """Light or dark."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
-    def press(self, key: str, code: int) -> None:
-        """One key, down and up."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def press(self, key: str, code: int, types: str = "") -> None:
+        """One key, down and up; ``types`` is the character that it types."""
+        for kind in ("keyDown", "keyUp"):
+            said = {"text": types} if types and kind == "keyDown" else {}
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **said
+            )
 
     def picture(self, path: Path) -> None:
         """The whole page as a PNG file."""
@@ -105,10 +108,18 @@ class Browser:
 
     def requests(self) -> list[str]:
         """Every address that the page asked for."""
-        sent = [
-            e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"
-        ]
+        sent = [e["request"]["url"] for e in self._happened("Network.requestWillBeSent")]
         return [url for url in sent if not url.startswith("data:")]
+
+    def stopped(self) -> list[str]:
+        """The addresses that the page asked for and its own policy did not let it have."""
+        failed = self._happened("Network.loadingFailed")
+        refused = {e["requestId"] for e in failed if e.get("blockedReason") == "csp"}
+        sent = self._happened("Network.requestWillBeSent")
+        return [e["request"]["url"] for e in sent if e["requestId"] in refused]
+
+    def _happened(self, method: str) -> list[dict[str, Any]]:
+        return [e["params"] for e in self.events if e["method"] == method]
 
 
 @contextmanager

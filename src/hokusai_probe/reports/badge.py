@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hokusai_probe import text
 from hokusai_probe.model import Report
 from hokusai_probe.reports import answer
-from hokusai_probe.reports.layout import moment
+from hokusai_probe.reports.layout import moment, plural
 
 _NAME_CHARACTERS = 40
 _CHARACTER, _PAD, _HIGH = 7, 8, 22  # pixels; textLength fits the text to them whatever the font is
@@ -40,7 +40,8 @@ def render(report: Report) -> str:
 def _state(report: Report) -> tuple[str, str]:
     found = answer.registration(report)
     if found in {"yes", "not-tried"} and answer.outcome(report) == 1:
-        return f"{report.score.overall.failed} checks fail", _WORDS["cannot-tell"][1]
+        failed = report.score.overall.failed
+        return plural(failed, "check fails", "checks fail"), _WORDS["cannot-tell"][1]
     return _WORDS[found]
 
 

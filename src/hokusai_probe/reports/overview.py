@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from hokusai_probe import text
 from hokusai_probe.model import Report
@@ -24,8 +24,11 @@ def folders(reports: Iterable[Report]) -> dict[str, Report]:
     for report in sorted(reports, key=lambda r: r.started_at):
         newest[report.target] = report
     found: dict[str, Report] = {}
+    taken = {"index.html"}
     for target in sorted(newest):
-        found[_free(_safe(target), found)] = newest[target]
+        name = _free(_safe(target), taken)
+        taken.add(name)
+        found[name] = newest[target]
     return found
 
 
@@ -33,7 +36,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip(".-")[:_FOLDER_CHARACTERS].strip(".-") or "target"
 
 
-def _free(name: str, taken: Mapping[str, object]) -> str:
+def _free(name: str, taken: Container[str]) -> str:
     number = 2
     free = name
     while free in taken:
