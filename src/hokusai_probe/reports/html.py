@@ -119,7 +119,7 @@ def _way(report: Report) -> str:
 def _root(report: Report, root: answer.Root, trend: Trend) -> str:
     found = root.diagnosis
     return _article(
-        found,
+        _TONE[found.priority],
         f"{_name(found)}: {answer.must_act(found.component)}",
         paragraph(sentence(found.because)),
         facts(_about(report, found)),
@@ -132,9 +132,9 @@ def _root(report: Report, root: answer.Root, trend: Trend) -> str:
     )
 
 
-def _article(found: Diagnosis, title: str, *parts: str) -> str:
+def _article(tone: str, title: str, *parts: str) -> str:
     said = "\n".join(p for p in parts if p)
-    return f'<article class="{_TONE[found.priority]}"><h3>{title}</h3>\n{said}\n</article>'
+    return f'<article class="{tone}"><h3>{title}</h3>\n{said}\n</article>'
 
 
 def _name(found: Diagnosis) -> str:
@@ -227,7 +227,7 @@ def _undecided(report: Report, trend: Trend) -> Iterable[str]:
         looks = ", ".join(STYLE.slug(s) for s in dict.fromkeys(s.look for s in one.settled_by))
         commands = dict.fromkeys(s.aws_cli for s in one.settled_by if s.aws_cli)
         yield _article(
-            one,
+            "warn",
             f"{_name(one)}: {one.component} would have to act",
             paragraph(sentence(one.because)),
             _history(report, one, trend) if one.cause in trend.causes else "",
@@ -280,26 +280,37 @@ def _figure(series: Series, number: int) -> str:
 def _scores(report: Report) -> str:
     named = [(a, report.score.areas[a]) for a in answer.areas_in_order(report) if a in report.score.areas]
     rows = [_score_row(report, *pair) for pair in (*named, ("all areas", report.score.overall))]
-    header = ["Area", "Percent", "Needed", "Passed", "Failed", "Errors", "Blocked", "Skipped"]
+    needed = ["Needed"] if report.configuration.criteria else []
+    header = ["Area", "Percent", *needed, "Passed", "Failed", "Errors", "Blocked", "Skipped"]
     return table("Checks by area", header, rows) if named else ""
 
 
 def _score_row(report: Report, area: str, count: AreaScore) -> list[str]:
+    counts = (count.passed, count.failed, count.errors, count.blocked, count.skipped)
+    return [area, percent(count.percent), *_needed(report, area, count), *map(str, counts)]
+
+
+def _needed(report: Report, area: str, count: AreaScore) -> list[str]:
+    """What the target asks of the area and whether it has it; no cell where it asks nothing of any."""
+    if not report.configuration.criteria:
+        return []
     wanted = report.configuration.criteria.get(area)
     met = count.percent is not None and wanted is not None and count.percent >= wanted
-    needed = "" if wanted is None else f"{'✓' if met else '✗'} {percent(wanted)}"
-    counts = (count.passed, count.failed, count.errors, count.blocked, count.skipped)
-    return [area, percent(count.percent), needed, *map(str, counts)]
+    return ["" if wanted is None else f"{'✓' if met else '✗'} {percent(wanted)}"]
 
 
 def _areas(report: Report) -> Iterable[str]:
     for area in answer.areas_in_order(report):
-        found = [v for v in report.verdicts if v.area == area]
+        found = sorted((v for v in report.verdicts if v.area == area), key=_urgency)
         failing = sum(v.status == "fail" for v in found)
         summary = f"{area.capitalize()}: {plural(len(found), 'check')}, {failing} failing"
         lines = "".join(_result(v) for v in found)
         opened = " open" if failing else ""
         yield f'<details{opened}><summary>{summary}</summary>\n<ul class="checks">{lines}</ul></details>'
+
+
+def _urgency(verdict: Verdict) -> int:
+    return ("fail", "error", "blocked", "skip", "pass").index(_state(verdict))
 
 
 def _result(verdict: Verdict) -> str:
