@@ -60,12 +60,9 @@ def test_the_most_urgent_stands_first() -> None:
 
 
 def test_every_quoted_text_leads_to_its_causes(real: Catalogue) -> None:
-    """Whoever searches for what was read finds each cause whose description quotes it, in exactly one table."""
-    rows = {
-        line.split(" | ")[0][2:]: line
-        for line in below("troubleshooting.md").splitlines()
-        if line.startswith("| `")
-    }
+    """Whoever searches for what was read finds each cause whose description quotes it."""
+    lines = [line for line in below("troubleshooting.md").splitlines() if line.startswith("| `")]
+    rows = {line.split(" | ")[0][2:]: line for line in lines}
     quoted = [(t, c.slug) for c in real.causes.values() for t in LITERAL.findall(c.doc)]
     assert quoted
     assert [
