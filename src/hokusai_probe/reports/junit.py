@@ -67,7 +67,7 @@ def _case(report: Report, verdict: Verdict) -> ElementTree.Element:
         kind = verdict.skip_kind or verdict.blame or verdict.status
         reason = _line(verdict.reason)
         said = ElementTree.SubElement(case, _OUTCOME[verdict.status], type=kind, message=reason)
-        said.text = text.clean("\n".join(_details(report, verdict)))
+        said.text = "\n".join(_details(report, verdict))
     return case
 
 
