@@ -266,9 +266,9 @@ def test_a_gap_is_no_line_and_no_zero() -> None:
     lines = [e.get("points") for e in found.iter(f"{SVG}polyline")]
     dots = [(e.get("cx"), e.get("cy")) for e in found.iter(f"{SVG}circle")]
     gaps = [(e.get("x"), e.get("width")) for e in found.iter(f"{SVG}rect")]
-    assert lines == ["64.0,12.0 144.6,82.0", "547.4,12.0 628.0,12.0"]
-    assert dots == [("305.7", "152.0")]
-    assert gaps == [("144.6", "161.1"), ("305.7", "241.7")]
+    assert lines == ["84.0,12.0 161.7,82.0", "550.3,12.0 628.0,12.0"]
+    assert dots == [("317.1", "152.0")]
+    assert gaps == [("161.7", "155.4"), ("317.1", "233.2")]
 
 
 def test_points_may_come_in_any_order() -> None:
@@ -320,7 +320,7 @@ def test_no_point_is_drawn_outside_the_frame(values: list[float | None]) -> None
     spots = [p.split(",") for e in found.iter(f"{SVG}polyline") for p in str(e.get("points")).split()]
     spots += [[str(e.get("cx")), str(e.get("cy"))] for e in found.iter(f"{SVG}circle")]
     assert len(spots) == sum(value is not None for value in values)
-    assert all(64 <= float(x) <= 628 and 12 <= float(y) <= 152 for x, y in spots)
+    assert all(84 <= float(x) <= 628 and 12 <= float(y) <= 152 for x, y in spots)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])

@@ -14,7 +14,7 @@ from hokusai_probe import text
 from hokusai_probe.reports.layout import moment
 from hokusai_probe.reports.trend import Point, Series
 
-_WIDE, _HIGH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 180, 64, 12, 12, 28
+_WIDE, _HIGH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 180, 84, 12, 12, 28
 _MOST = (1, 2, 5)  # a scale ends at one of these times a power of ten
 
 Spot = tuple[float, float]
