@@ -124,7 +124,7 @@ class Browser:
 
 @contextmanager
 def browser(home: Path) -> Iterator[Browser]:
-    """A browser with a home of its own, ended with the block."""
+    """A browser with a home of its own, where all that it writes stays, ended with the block."""
     their_in, our_out = os.pipe()
     our_in, their_out = os.pipe()
     words = [str(chromium()), *SETTINGS, f"--user-data-dir={home}"]
@@ -133,7 +133,7 @@ def browser(home: Path) -> Iterator[Browser]:
     process = subprocess.Popen(
         ["bash", "-c", script, "bash", *words],
         pass_fds=(their_in, their_out),
-        env={**os.environ, "IN": str(their_in), "OUT": str(their_out)},
+        env={**os.environ, "IN": str(their_in), "OUT": str(their_out), "TMPDIR": str(home)},
         stderr=subprocess.DEVNULL,
     )
     os.close(their_in)
