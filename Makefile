@@ -8,7 +8,7 @@ SWEEPING = rm -rf $(SWEEP) && $(BIN)/python tests/sweep.py $(SWEEP)
 JUDGING = HOKUSAI_SWEEP_DIR=$(SWEEP) $(BIN)/pytest tests/test_promises.py
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: setup demo test sweep lint types docs lock endurance bench clean
+.PHONY: setup demo test sweep lint types docs reports lock endurance bench clean
 
 setup: $(READY)
 
@@ -49,6 +49,11 @@ types: setup
 # The manual pages that are made from docstrings.
 docs: setup
 	$(BIN)/python -m hokusai_probe.cli.manual docs
+	$(BIN)/python -m hokusai_probe.cli.handbook docs
+
+# The documents of the recorded 2025-08-05, judged and written anew after a check, a cause or a format has changed.
+reports: setup
+	$(BIN)/hokusai-probe replay reports/test_execution_summary.json --reports reports || test $$? -eq 1
 
 lock: setup
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock

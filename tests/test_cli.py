@@ -20,6 +20,7 @@ from hokusai_probe.cli.run import standing
 from hokusai_probe.declare import catalogue
 from hokusai_probe.model import Hosts, Observation, Report, Target, Verdict, VerdictStatus
 from hokusai_probe.redact import Redactor
+from hokusai_probe.reports import junit, step_summary
 from hokusai_probe.reports.answer import exit_code
 from hokusai_probe.runner import conclude
 
@@ -377,3 +378,44 @@ def test_checks_and_causes_have_a_page_each() -> None:
         for entry in json.loads(call([listing, "--json"]).output):
             slug = entry.get("check") or entry.get("cause")
             assert call([listing, slug]).exit_code == 0
+
+
+def test_junit_is_written(tmp_path: Path) -> None:
+    """`run --junit` writes the verdicts of the run that `--json` holds, to a file or to standard output."""
+    data, xml = tmp_path / "run.json", tmp_path / "run.xml"
+    ran = call(
+        ["run", "http://127.0.0.1:9", "--quiet", "--json", str(data), "--junit", str(xml)],
+    )
+    assert (ran.exit_code, xml.read_text("utf-8")) == (1, junit.render(Report.read(data.read_text("utf-8"))))
+    shown = call(["run", "http://127.0.0.1:9", "--quiet", "--junit", "-"])
+    assert shown.stdout.startswith("<?xml")
+    assert shown.stdout.endswith("</testsuites>\n")
+    assert "Exit 1" in shown.stderr
+
+
+def test_standard_output_takes_one_document() -> None:
+    """Two in one stream would be neither."""
+    ran = call(["run", "http://127.0.0.1:9", "--json", "-", "--junit", "-"])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "give --json or --junit a file" in ran.stderr
+
+
+def test_a_job_of_github_gets_its_summary(tmp_path: Path) -> None:
+    """Added to what the step has said so far, within the limit; without the variable nothing is written."""
+    summary, data = tmp_path / "summary.md", tmp_path / "run.json"
+    summary.write_text("# Mine\n")
+    call(["run", "http://127.0.0.1:9", "--quiet", "--json", str(data)], {"GITHUB_STEP_SUMMARY": str(summary)})
+    report = Report.read(data.read_text("utf-8"))
+    assert summary.read_text("utf-8") == f"# Mine\n{step_summary.render(report)}"
+    summary.write_text("x" * step_summary.LIMIT)
+    ran = call(["run", "http://127.0.0.1:9", "--quiet"], {"GITHUB_STEP_SUMMARY": str(summary)})
+    assert (ran.exit_code, summary.stat().st_size) == (1, step_summary.LIMIT)
+    call(["replay", str(data)], {"GITHUB_STEP_SUMMARY": str(tmp_path / "other.md")})
+    assert not (tmp_path / "other.md").exists()
+
+
+def test_a_summary_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
+    """One sentence and exit code 2, before anybody is asked anything."""
+    ran = call(["run", "http://127.0.0.1:9", "--quiet"], {"GITHUB_STEP_SUMMARY": str(tmp_path)})
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr.startswith(f"error: cannot write {tmp_path}: ")

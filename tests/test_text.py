@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given
@@ -178,3 +180,69 @@ def test_terminal_lines_are_inert(hostile: str) -> None:
     assert not any(obeyed(line) for line in shown.split("\n"))
     assert "\x1b" not in shown
     assert shown.replace("\u200b", "") == text.clean(hostile)
+
+
+class Elements(HTMLParser):
+    """What a page is made of: tags with their attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, tuple[tuple[str, str | None], ...]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.tags.append((f"!--{data}", ()))
+
+
+MARKUP = (
+    ANY
+    | st.text("<>\"'&;=/!-- \n\tscriptonx:#")
+    | st.sampled_from(
+        ("</p><script>alert(1)</script>", '" onclick="alert(1)', "' autofocus='", "<!-- -->", "]]>", "&#60;b")
+    )
+)
+
+
+@given(MARKUP)
+@example("\x00\x08\ufffe\uffff\x0b")
+def test_html_is_one_text_and_one_attribute(hostile: str) -> None:
+    """Between tags and in an attribute, double-quoted or single, a parser reads the clean text."""
+    said = text.html(hostile)
+    page = Elements(f"<p title=\"{said}\" class='{said}'>{said}</p>")
+    wanted = text.clean(hostile)
+    assert page.tags == [("p", (("title", wanted), ("class", wanted)))]
+    assert "".join(page.words) == wanted
+
+
+@given(MARKUP)
+@example("\x00\x08\ufffe\uffff\x0b")
+def test_xml_is_one_text_and_one_attribute(hostile: str) -> None:
+    """XML parses, whatever the text, and holds the clean text, line feeds and tabs also in an attribute."""
+    said = text.xml(hostile)
+    found = ElementTree.fromstring(f'<p title="{said}">{said}</p>')
+    assert (found.get("title"), found.text or "", len(found)) == (text.clean(hostile), text.clean(hostile), 0)
+
+
+@given(MARKUP)
+def test_a_mermaid_label_stays_in_its_quotes(hostile: str) -> None:
+    """Only letters, digits, plain punctuation and entities; the entities read back give the line."""
+    said = text.mermaid(hostile)
+    assert re.fullmatch(r"(?:[\w .,:/()-]|#\d+;)*", said)
+    assert re.sub(r"#(\d+);", lambda m: chr(int(m[1])), said) == text.one_line(hostile)
+
+
+@given(MARKUP)
+def test_a_prometheus_label_stays_in_its_quotes(hostile: str) -> None:
+    """One line without a bare quote, and the three escapes read back give the clean text."""
+    said = text.prometheus(hostile)
+    assert re.fullmatch(r'(?:[^"\\\n]|\\[\\"n])*', said)
+    known = {"\\": "\\", '"': '"', "n": "\n"}
+    assert re.sub(r"\\(.)", lambda m: known[m[1]], said) == text.clean(hostile)

@@ -2,7 +2,8 @@
 
 What a platform answers may be written by whoever broke into it. Redact first
 (:mod:`hokusai_probe.redact`), then clean and cut, then escape for the place: a line of Markdown, a table
-cell, a code span, a fenced block, a terminal, or the log of a GitHub Actions job.
+cell, a code span, a fenced block, a terminal, the log of a GitHub Actions job, HTML, XML (SVG too), a label
+of a Mermaid picture, or a label of a Prometheus metric.
 
 Escaping works by entities, backslashes and U+200B (zero-width space). The last is what breaks what
 GitHub finds before or after it reads Markdown: mentions, issue references, bare links, and ``<!--``, by
@@ -11,6 +12,7 @@ which our own markers are found.
 
 from __future__ import annotations
 
+import html as _standard
 import re
 
 from hokusai_probe.redact import ANSI
@@ -46,6 +48,8 @@ _REFERENCE = re.compile(r"@(?=\w)|#(?=\d)")
 _COMMAND = re.compile(r":(?=:)|#(?=#\[)")
 _TICKS = re.compile(r"`+")
 _NOT_INFO = re.compile(r"[^A-Za-z0-9_+-]")
+_PROMETHEUS = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+_NOT_PLAIN = re.compile(r"[^\w .,:/()-]")
 
 
 def clean(text: str, limit: int | None = None) -> str:
@@ -132,3 +136,33 @@ def log_line(text: str) -> str:
     GitHub's runner obeys ``##[`` anywhere in a line and ``::`` at its start.
     """
     return terminal(text).replace("\n", "\\n")
+
+
+def html(text: str) -> str:
+    """The text for an element of HTML or a quoted attribute: clean, lines kept, and no markup in it.
+
+    Not for a URL, a script or a style, where an escaped text is still live.
+    """
+    return _standard.escape(clean(text))
+
+
+def xml(text: str) -> str:
+    """The text for an element of XML or SVG or a quoted attribute; line feeds and tabs survive both.
+
+    :func:`clean` has dropped what XML 1.0 forbids.
+    """
+    return html(text).replace("\n", "&#10;").replace("\t", "&#9;")
+
+
+def mermaid(text: str) -> str:
+    """The text for a label of a Mermaid picture that stands in double quotes: one line, the rest entities.
+
+    Mermaid writes an entity as ``#34;``, and reads Markdown and HTML in a label, so whatever is neither a
+    letter nor plain punctuation is one.
+    """
+    return _NOT_PLAIN.sub(lambda found: f"#{ord(found[0])};", one_line(text))
+
+
+def prometheus(text: str) -> str:
+    """The text for a Prometheus label's value, without its quotes: clean, backslashes before specials."""
+    return clean(text).translate(_PROMETHEUS)

@@ -1,11 +1,11 @@
 """Whole documents, compared with what tests/said holds. UPDATE_SAID=1 writes them anew, to be read."""
 
-import json
 import os
 from pathlib import Path
 
 import made
 import pytest
+from expected import HOSTILE, expect, with_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -14,16 +14,7 @@ from hokusai_probe import config, issues
 from hokusai_probe.model import Hosts, Report, Target, Verdict
 from hokusai_probe.reports import DOCUMENTS, answer, console, files, index, layout, markdown, write
 
-SAID = Path(__file__).parents[1] / "said"
 PARSER = MarkdownIt("commonmark").enable("table")
-
-
-def expect(name: str, said: str) -> None:
-    """The document is exactly the one in tests/said."""
-    path = SAID / name
-    if os.environ.get("UPDATE_SAID"):
-        path.write_text(said, "utf-8")
-    assert said == path.read_text("utf-8")
 
 
 def skeleton(said: str) -> list[tuple[str, str]]:
@@ -196,20 +187,11 @@ def test_every_failure_and_cause_is_named(situation: str) -> None:
     assert [name for name in names if name not in said] == []
 
 
-def with_text(said: str) -> Report:
-    """A report in which the platform's text stands wherever such text can stand."""
-    report = made.hostile().model_dump_json().replace(json.dumps(made.EVIL)[1:-1], json.dumps(said)[1:-1])
-    return Report.read(report)
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(str.isalnum))
 def test_plain_words_keep_the_skeleton(said: str) -> None:
     """Words of any script give the same document as any other words."""
     assert skeleton(markdown.render(with_text(said))) == skeleton(markdown.render(with_text("word")))
-
-
-HOSTILE = st.text(st.sampled_from("`*_[]()<>!|#@&\\~-=+1.:/ \nax$\x1b\u202e"), min_size=1, max_size=40)
 
 
 @settings(max_examples=50, deadline=None)

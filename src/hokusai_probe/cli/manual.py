@@ -16,7 +16,7 @@ from hokusai_probe.declare import Catalogue, Cause, Check, Probe, catalogue
 from hokusai_probe.model import Area
 
 _MADE = "<!-- Made by `make docs` from the docstrings. Change those. -->"
-_LITERAL = re.compile(r"``([^`]+)``")
+LITERAL = re.compile(r"``([^`]+)``")
 _KIND = re.compile(r'kind="(automatic|needs-value|outside-aws)"|kind=(readiness)\(')
 _REMEDY = {
     "automatic": "commands that can be pasted",
@@ -31,7 +31,8 @@ def pages(found: Catalogue) -> dict[str, str]:
     return {"looks.md": looks_page(found), "causes.md": causes_page(found)}
 
 
-def _ours(function: Callable[..., object]) -> bool:
+def ours(function: Callable[..., object]) -> bool:
+    """Whether a look, a check or a cause is one that ships."""
     return function.__module__.startswith("hokusai_probe.")
 
 
@@ -40,7 +41,7 @@ def _ours(function: Callable[..., object]) -> bool:
 
 def looks_page(found: Catalogue) -> str:
     """Every look by area, with its class, its cost in requests, what it needs, and its checks."""
-    probes = sorted((p for p in found.probes.values() if _ours(p.function)), key=lambda p: p.slug)
+    probes = sorted((p for p in found.probes.values() if ours(p.function)), key=lambda p: p.slug)
     areas = [area for area in get_args(Area) if any(p.area == area for p in probes)]
     intro = (
         "What is looked at, and what is judged. A look only records; its checks judge what it recorded. "
@@ -72,13 +73,13 @@ def _look(found: Catalogue, probe: Probe) -> str:
         *([f"needs {needs}"] if needs else []),
         *([f"reads {reads}"] if reads else []),
     ]
-    parts = [f"### {probe.slug}", _prose(probe.doc), f"*{'; '.join(facts)}*"]
-    checks = [c for c in found.checks_of(probe.slug) if _ours(c.function)]
+    parts = [f"### {probe.slug}", prose(probe.doc), f"*{'; '.join(facts)}*"]
+    checks = [c for c in found.checks_of(probe.slug) if ours(c.function)]
     return "\n\n".join([*parts, *([_checks(checks)] if checks else [])])
 
 
 def _checks(checks: Iterable[Check]) -> str:
-    rows = [f"| `{c.slug}` | {_cell(_first(c.doc))} | {c.component} | `{c.hop}` |" for c in checks]
+    rows = [f"| `{c.slug}` | {cell(first(c.doc))} | {c.component} | `{c.hop}` |" for c in checks]
     return "\n".join(["| check | passes when | who must act | hop |", "|---|---|---|---|", *rows])
 
 
@@ -87,7 +88,7 @@ def _checks(checks: Iterable[Check]) -> str:
 
 def causes_page(found: Catalogue) -> str:
     """Every cause with what it shows, what it is mistaken for, its remedy's kind and its source."""
-    causes = [c for c in found.causes.values() if _ours(c.function)]
+    causes = [c for c in found.causes.values() if ours(c.function)]
     intro = (
         "What can be named. `hokusai-probe causes SLUG` shows one of them, `hokusai-probe verify SLUG` looks "
         "whether it is there. The first table leads from what was read somewhere to the causes that show it."
@@ -100,15 +101,15 @@ def _texts(causes: Iterable[Cause]) -> str:
     """From a text, a status or a name in a docstring to the causes."""
     where: dict[str, list[str]] = {}
     for one in causes:
-        for text in dict.fromkeys(" ".join(t.split()) for t in _LITERAL.findall(one.doc)):
+        for text in dict.fromkeys(" ".join(t.split()) for t in LITERAL.findall(one.doc)):
             where.setdefault(text, []).append(f"[{one.slug}](#{one.slug})")
-    rows = [f"| `{_cell(text)}` | {', '.join(where[text])} |" for text in sorted(where, key=str.lower)]
+    rows = [f"| `{cell(text)}` | {', '.join(where[text])} |" for text in sorted(where, key=str.lower)]
     return "\n".join(["## What was read, and what it may be", "", "| text | causes |", "|---|---|", *rows])
 
 
 def _overview(causes: Iterable[Cause]) -> str:
     rows = [
-        f"| [`{c.slug}`](#{c.slug}) | {c.component} | {c.priority} | {_cell(_first(c.doc))} |" for c in causes
+        f"| [`{c.slug}`](#{c.slug}) | {c.component} | {c.priority} | {cell(first(c.doc))} |" for c in causes
     ]
     head = ["## All causes", "", "| cause | who must act | priority | the defect |", "|---|---|---|---|"]
     return "\n".join([*head, *rows])
@@ -128,7 +129,7 @@ def _cause(found: Catalogue, one: Cause) -> str:
     return "\n\n".join(
         [
             f"## {one.slug}",
-            _prose(one.doc),
+            prose(one.doc),
             "\n".join(f"- {f}" for f in facts),
             "Mistaken for:",
             "\n".join(alike),
@@ -139,7 +140,7 @@ def _cause(found: Catalogue, one: Cause) -> str:
 def _link(found: Catalogue, slug: str) -> str:
     """A cause by name, with a link where it has a page."""
     known = found.causes.get(slug)
-    return f"[{slug}](#{slug})" if known is not None and _ours(known.function) else slug
+    return f"[{slug}](#{slug})" if known is not None and ours(known.function) else slug
 
 
 def remedy_kind(one: Cause) -> str:
@@ -166,17 +167,19 @@ def _shared(function: object, seen: set[str]) -> str:
 # --- text ---------------------------------------------------------------------------------------------
 
 
-def _first(doc: str) -> str:
+def first(doc: str) -> str:
+    """The first line of a docstring, without its full stop."""
     return doc.splitlines()[0].rstrip(".")
 
 
-def _prose(doc: str) -> str:
+def prose(doc: str) -> str:
     """A docstring as Markdown: literals in single backticks."""
-    return _LITERAL.sub(lambda found: f"`{' '.join(found[1].split())}`", doc)
+    return LITERAL.sub(lambda found: f"`{' '.join(found[1].split())}`", doc)
 
 
-def _cell(text: str) -> str:
-    return _prose(text).replace("|", "\\|")
+def cell(text: str) -> str:
+    """A docstring's line for a cell of a table."""
+    return prose(text).replace("|", "\\|")
 
 
 def main(folder: str) -> None:

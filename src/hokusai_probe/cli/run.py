@@ -29,25 +29,30 @@ from hokusai_probe.model import (
     Target,
     Trigger,
 )
-from hokusai_probe.reports import answer, console, files
+from hokusai_probe.reports import answer, console, files, junit, step_summary
 from hokusai_probe.reports import write as write_documents
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
 from hokusai_probe.text import terminal
 
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """Where a report goes beside the terminal."""
+    """Where a report goes beside the terminal. ``step_summary``: the file that GitHub shows under a job."""
 
     reports: str | None = None
     json: str | None = None
+    junit: str | None = None
+    step_summary: str | None = None
 
     def try_writing(self) -> None:
         """Find out before looking whether the report can go there. Raises OutputError."""
         if self.reports is not None:
             writing(self.reports, files.try_folder)
-        try_writing(self.json)
+        for where in (self.json, self.junit, self.step_summary):
+            try_writing(where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ def bare_environment() -> dict[str, str]:
 )
 @click.option("--reports", metavar="DIR", help="Write the report's documents here.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
+@click.option("--junit", "junit_file", metavar="FILE|-", help="Write the verdicts as JUnit XML.")
 @click.option(
     "--settle",
     type=click.FloatRange(min=0, max=3600),
@@ -161,6 +167,7 @@ def run(
     allow: tuple[SafetyClass, ...],
     reports: str | None,
     json_file: str | None,
+    junit_file: str | None,
     settle: float,
     trigger: Trigger,
     fail_on: answer.FailOn,
@@ -170,10 +177,14 @@ def run(
     """Look at TARGET, judge, name the causes, and report.
 
     TARGET is a TOML file, a URL, or the name of a target that ships; without it ./hokusai-probe.toml.
-    The key comes from the environment variable that the target names (HOKUSAI_API_KEY).
+    The key comes from the environment variable that the target names (HOKUSAI_API_KEY). In a job of GitHub
+    Actions a summary is added to the file that GITHUB_STEP_SUMMARY names.
     """
     options = Options(only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger)
-    sinks = Sinks(reports, json_file)
+    sinks = Sinks(reports, json_file, junit_file, os.environ.get(STEP_SUMMARY) or None)
+    if (json_file, junit_file) == ("-", "-"):
+        msg = "standard output takes one document: give --json or --junit a file"
+        raise UsageError(msg)
     sinks.try_writing()
     with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:
         report = looked(where, options, quiet=quiet, settle_s=settle)
@@ -229,10 +240,21 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
         writing(sinks.reports, partial(write_documents, report))
     if sinks.json is not None:
         write(sinks.json, report.to_json())
-    on_error = sinks.json == "-"
+    if sinks.junit is not None:
+        write(sinks.junit, junit.render(report))
+    if sinks.step_summary is not None:
+        writing(sinks.step_summary, partial(_add_summary, report))
+    on_error = "-" in {sinks.json, sinks.junit}
     stream = sys.stderr if on_error else sys.stdout
     say(console.render(report, colour=is_terminal(stream), fail_on=fail_on), err=on_error)
     return answer.exit_code(report, fail_on)
+
+
+def _add_summary(report: Report, file: Path) -> None:
+    """Append the summary to what the step has said so far, within what GitHub takes for one step."""
+    taken = file.stat().st_size if file.exists() else 0
+    with file.open("a", encoding="utf-8") as summary:
+        summary.write(step_summary.render(report, step_summary.LIMIT - taken))
 
 
 def read_report(path: str) -> Report:

@@ -1,26 +1,44 @@
 """Documents made from a report. A format is a function ``Report -> str`` and one line of ``DOCUMENTS``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from hokusai_probe.model import Report
-from hokusai_probe.reports import files, index, markdown
+from hokusai_probe.reports import badge, files, html, index, junit, markdown, overview, prometheus
+from hokusai_probe.reports.trend import Trend
 
 Document = Callable[[Report], str]
 
 DOCUMENTS: Mapping[str, Document] = {
     "MODEL_REGISTRATION_TEST_REPORT.md": markdown.render,
+    "report.html": html.render,
     "test_execution_summary.json": Report.to_json,
+    "junit.xml": junit.render,
+    "metrics.prom": prometheus.render,
+    "badge.svg": badge.render,
     "README.md": index.render,
 }
 
 
-def write(report: Report, directory: Path) -> tuple[Path, ...]:
+def write(report: Report, directory: Path, trend: Trend | None = None) -> tuple[Path, ...]:
     """Write every document into ``directory``, made if missing; returns the paths written.
 
     All are rendered before the first is written, and each replaces its predecessor at once, so a
-    reader never sees half a document. Raises OSError.
+    reader never sees half a document. ``trend`` is what the page shows over time. Raises OSError.
     """
     rendered = {name: document(report) for name, document in DOCUMENTS.items()}
+    if trend is not None:
+        rendered["report.html"] = html.render(report, trend)
     directory.mkdir(parents=True, exist_ok=True)
     return tuple(files.replace(directory / name, said) for name, said in rendered.items())
+
+
+def write_overview(reports: Iterable[Report], directory: Path) -> tuple[Path, ...]:
+    """Write ``index.html`` over several targets, and the documents of each in a folder of its own.
+
+    The newest report of each target counts. Returns the paths written, the page last. Raises OSError.
+    """
+    found = overview.folders(reports)
+    written = [path for folder, report in found.items() for path in write(report, directory / folder)]
+    page = files.replace(directory / "index.html", overview.render(tuple(found.values())))
+    return (*written, page)

@@ -18,10 +18,15 @@ _WORD = re.compile(rf"[^\s'\"`,;=()\[\]{{}}]{{{SHORTEST},}}")
 
 def beside(report: Report, found: Diagnosis) -> str:
     """The newest changes of what a diagnosis speaks of, as a list; empty where there is none."""
+    return bullets(_line(change) for change in near(report, found))
+
+
+def near(report: Report, found: Diagnosis) -> tuple[Change, ...]:
+    """The newest changes of what a diagnosis speaks of, at most :data:`MOST`."""
     known = recorded(report)
-    near = _words(found) - set(_everywhere(report))
-    lately = [change for change in (known.changes if known else ()) if _ids(change) & near]
-    return bullets(_line(change) for change in lately[:MOST])
+    spoken = _words(found) - set(_everywhere(report))
+    lately = [change for change in (known.changes if known else ()) if _ids(change) & spoken]
+    return tuple(lately[:MOST])
 
 
 def known(report: Report) -> str:

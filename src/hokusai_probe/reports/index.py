@@ -11,10 +11,18 @@ _ANSWERS = (
         "can a model be registered, what is broken, why, what to type",
     ),
     (
+        "report.html",
+        "everybody with a browser",
+        "the same as a page, with a picture of the way and buttons that copy commands",
+    ),
+    (
         "test_execution_summary.json",
         "programs",
         "the whole run as data; `hokusai-probe replay` judges it again",
     ),
+    ("junit.xml", "continuous integration", "which checks pass, fail or were skipped"),
+    ("metrics.prom", "Prometheus", "the checks, causes and scores as gauges"),
+    ("badge.svg", "other pages", "the state in a few words"),
 )
 
 

@@ -16,7 +16,7 @@ from hokusai_probe.reports import answer
 
 _VALUE_CHARACTERS = 160
 _SENTENCE_CHARACTERS = 1_000
-_COMMANDS = ("aws ", "curl ", "hokusai-probe ", "terraform ", "dig ", "openssl ")
+COMMANDS = ("aws ", "curl ", "hokusai-probe ", "terraform ", "dig ", "openssl ")
 _KIND = {
     "automatic": "Paste as it is:",
     "needs-value": "Fill in what only you know, then paste:",
@@ -85,7 +85,7 @@ def instruction(said: str) -> str:
     """A command in a fence, or prose as a paragraph, whichever it is."""
     if not said:
         return ""
-    return shell([said]) if said.startswith(_COMMANDS) else sentence(said)
+    return shell([said]) if said.startswith(COMMANDS) else sentence(said)
 
 
 def slugs(names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hokusai_probe import text
 from hokusai_probe.model import AreaScore, Diagnosis, DiagnosisStatus, Report, Verdict
-from hokusai_probe.reports import answer, changes, client
+from hokusai_probe.reports import answer, changes, client, picture
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -77,6 +77,7 @@ def _why(report: Report) -> tuple[str, ...]:
     found = answer.roots(report)
     causes = [_root(report, number, root) for number, root in enumerate(found, 1)]
     return (
+        section("Where it breaks", picture.fenced(report)),
         section("Root causes, and how to mend them", *causes),
         section("Undecided", _undecided_intro(report), undecided(report.undecided())),
         section("Failures that no known cause explains", _unexplained(report)),
