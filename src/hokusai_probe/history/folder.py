@@ -17,8 +17,8 @@ from hokusai_probe.history.index import Index
 from hokusai_probe.history.runs import (
     RESERVED,
     HistoryError,
-    Run,
     NewerVersionError,
+    Run,
     folder_of,
     place,
     read,

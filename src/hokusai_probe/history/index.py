@@ -18,7 +18,7 @@ from pydantic import Field
 from hokusai_probe.history.runs import Run, State
 from hokusai_probe.model import Frozen, Trigger, Utc
 
-INDEX_VERSION = 1
+INDEX_VERSION: Literal[1] = 1
 
 
 class Seen(Protocol):
