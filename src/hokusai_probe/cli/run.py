@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ from hokusai_probe import config, sandbox
 from hokusai_probe.cli.output import hide, is_terminal, progress, redactor, say, try_writing, write, writing
 from hokusai_probe.declare import Catalogue, catalogue
 from hokusai_probe.diagnose import is_trouble
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import (
     PROBE_OF_FACTS,
     SAFETY_CLASSES,
@@ -42,11 +42,13 @@ class Sinks:
 
     reports: str | None = None
     json: str | None = None
+    history: str | None = None
 
     def try_writing(self) -> None:
         """Find out before looking whether the report can go there. Raises OutputError."""
-        if self.reports is not None:
-            writing(self.reports, files.try_folder)
+        for folder in (self.reports, self.history):
+            if folder is not None:
+                writing(folder, files.try_folder)
         try_writing(self.json)
 
 
@@ -136,6 +138,7 @@ def bare_environment() -> dict[str, str]:
     "--allow", callback=classes, metavar="CLASS,...", help="Allow write, hostile, disruptive looks."
 )
 @click.option("--reports", metavar="DIR", help="Write the report's documents here.")
+@click.option("--history", metavar="DIR", help="Keep what matters of the run here, and say what changed.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
 @click.option(
     "--settle",
@@ -160,6 +163,7 @@ def run(
     no_aws: bool,
     allow: tuple[SafetyClass, ...],
     reports: str | None,
+    history: str | None,
     json_file: str | None,
     settle: float,
     trigger: Trigger,
@@ -173,7 +177,7 @@ def run(
     The key comes from the environment variable that the target names (HOKUSAI_API_KEY).
     """
     options = Options(only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger)
-    sinks = Sinks(reports, json_file)
+    sinks = Sinks(reports, json_file, history)
     sinks.try_writing()
     with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:
         report = looked(where, options, quiet=quiet, settle_s=settle)
@@ -225,14 +229,29 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     Raises OutputError.
     """
     report = redactor().model(report)
+    past = _remembered(report, sinks.history)
     if sinks.reports is not None:
-        writing(sinks.reports, partial(write_documents, report))
+        writing(sinks.reports, lambda folder: write_documents(report, folder, past))
     if sinks.json is not None:
         write(sinks.json, report.to_json())
     on_error = sinks.json == "-"
     stream = sys.stderr if on_error else sys.stdout
-    say(console.render(report, colour=is_terminal(stream), fail_on=fail_on), err=on_error)
+    said = console.render(report, colour=is_terminal(stream), fail_on=fail_on, past=past)
+    say(said, err=on_error)
     return answer.exit_code(report, fail_on)
+
+
+def _remembered(report: Report, where: str | None) -> Past | None:
+    """What the history knows of the time before, once this run is in it. Raises OutputError."""
+    if where is None:
+        return None
+    from hokusai_probe.history import folder
+    from hokusai_probe.history.condense import run_of
+
+    past, notes = writing(where, lambda path: folder.remember(path, run_of(report)))
+    for note in notes:
+        say(terminal(f"note: history: {note}"), err=True)
+    return past
 
 
 def read_report(path: str) -> Report:

@@ -25,7 +25,8 @@ class Comparison(Frozen):
 
     ``newly_failing`` did not fail before, and ``mended`` failed before and passes. ``no_longer_judged``
     failed before and neither fails nor passes; ``failing_unseen_before`` fails and was not judged before.
-    ``old_count``: the scores of an earlier run of the former scripts, by area.
+    ``old_count``: the scores of the earlier run, by area, if it was the former scripts';
+    ``old_count_now``: of the later.
     """
 
     before: datetime
@@ -43,6 +44,7 @@ class Comparison(Frozen):
     still_present: tuple[str, ...] = ()
     score: ScoreChange
     old_count: Mapping[str, OldCount] = {}
+    old_count_now: Mapping[str, OldCount] = {}
     areas_now: Mapping[str, float | None] = {}
 
     @property
@@ -50,7 +52,12 @@ class Comparison(Frozen):
         """Whether both found the same checks failing and the same causes present."""
         checks = (self.newly_failing, self.failing_unseen_before, self.mended, self.no_longer_judged)
         causes = (self.new_causes, self.gone_causes, self.open_causes)
-        return not any((*checks, self.only_before, self.only_now, *causes, tuple(self.old_count)))
+        return not any((*checks, self.only_before, self.only_now, *causes, self.is_old))
+
+    @property
+    def is_old(self) -> bool:
+        """Whether one of them is of the former scripts, so that there are only scores to be set side by side."""
+        return bool(self.old_count or self.old_count_now)
 
     @property
     def is_worse(self) -> bool:
@@ -66,9 +73,10 @@ def compare(before: Run, now: Run) -> Comparison:
         now=now.started_at,
         score=_score(before, now),
         old_count=before.old_count,
+        old_count_now=now.old_count,
         areas_now=percents if before.old_count else {},
     )
-    if before.old_count or now.old_count:
+    if found.is_old:
         return found
     checks = _checks(before.state.outcomes(), now.state.outcomes())
     return found.model_copy(update={**checks, **_causes(before.state, now.state)})

@@ -7,13 +7,14 @@ what cannot be read. ``DIR/TARGET/index.json`` is derived, and may be deleted at
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from hokusai_probe.history.index import Index
+from hokusai_probe.history.index import Index, Point
+from hokusai_probe.history.past import Past, past_of
 from hokusai_probe.history.runs import (
     RESERVED,
     HistoryError,
@@ -168,6 +169,24 @@ def index(folder: Path, target: str, *, anew: bool = False) -> tuple[Index, tupl
     if after != before or not path.exists():
         _keep(path, after)
     return after, tuple(reader.notes)
+
+
+def remember(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
+    """Write a run, and say what the runs before it tell, with notes on files that cannot be read.
+
+    Raises OSError when it cannot be written.
+    """
+    write(folder, run)
+    found, notes = index(folder, run.target)
+    reader = Reader(folder)
+    earlier = [point for point in found.points() if point.started_at < run.started_at]
+    before = latest(reader, earlier)
+    return past_of(earlier, run, before), (*notes, *reader.notes)
+
+
+def latest(reader: Reader, points: Sequence[Point]) -> Run | None:
+    """The last of these runs whose file can be read."""
+    return next((run for p in reversed(points) if (run := reader.run(p.place)) is not None), None)
 
 
 def _known(path: Path, target: str) -> Index:

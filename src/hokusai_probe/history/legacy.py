@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hokusai_probe.history.runs import HistoryError, LegacyRun, OldCount, Run
+from hokusai_probe.history.runs import SUITE, HistoryError, LegacyRun, OldCount, Run
 from hokusai_probe.redact import REDACTED
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-SUITE = "suite"
 LARGEST_CHARACTERS = 1024 * 1024
 _AREAS = (("infrastructure", "infrastructure"), ("auth", "authentication"), ("registration", "registration"))
 _DATE = re.compile(r"(?m)^\s*Date:\s*(\d{4}-\d{2}-\d{2})\b")

@@ -25,12 +25,6 @@ class Past(Frozen):
     checks: Mapping[str, Outage] = Field(default_factory=dict)
 
 
-def previous(points: Sequence[Point], run: Run) -> Point | None:
-    """The last run that started before this one, None where there is none."""
-    earlier = [p for p in points if p.started_at < run.started_at]
-    return earlier[-1] if earlier else None
-
-
 def past_of(points: Sequence[Point], run: Run, before: Run | None) -> Past:
     """What is known of the time before a run, from the runs of its target; ``before`` is the previous one."""
     runs: tuple[Seen, ...] = (*(p for p in points if p.started_at < run.started_at), run)

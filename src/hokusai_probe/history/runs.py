@@ -21,6 +21,8 @@ from hokusai_probe.model import Certainty, Component, Frozen, Priority, Score, T
 
 VERSION = 1
 LEGACY_VERSION = 0
+SUITE = "suite"
+"""The area of an old count that is of all scripts together."""
 _LARGEST_NAME = 80
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

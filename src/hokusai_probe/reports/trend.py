@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hokusai_probe.history.compare import Comparison
 from hokusai_probe.history.past import Past
 from hokusai_probe.history.questions import Outage
-from hokusai_probe.history.runs import OldCount
+from hokusai_probe.history.runs import SUITE, OldCount
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.layout import moment, percent, plural
 
@@ -17,15 +17,15 @@ _MOST = 5
 
 def since(found: Outage) -> str:
     """Since when something is bad, with how exactly that is known."""
-    runs, first = plural(found.bad_runs, "bad run"), moment(found.first_bad)
+    first, bad = moment(found.first_bad), plural(found.bad_runs, "bad run")
     if found.good_before is None:
-        return f"{first} or earlier (never seen well before; {runs})"
-    return f"between {moment(found.good_before)} (last good run) and {first} (first of {runs})"
+        return f"{first} or earlier ({bad}, none known before)"
+    return f"between {moment(found.good_before)} (last good run) and {first} (first bad one; {bad} so far)"
 
 
 def compared(found: Comparison, style: answer.Style) -> tuple[str, ...]:
     """What changed, a line for each kind of change; one line where nothing did."""
-    if found.old_count:
+    if found.is_old:
         return tuple(_old_counts(found))
     lines = tuple(_changes(found, style))
     if found.is_same:
@@ -71,10 +71,17 @@ def _score(found: Comparison) -> str:
 
 def _old_counts(found: Comparison) -> Iterator[str]:
     """The scores of the former scripts beside ours, which count something else: they are not subtracted."""
-    for area, count in found.old_count.items():
-        now = found.score.now if area == "suite" else found.areas_now.get(area)
-        name = "all areas" if area == "suite" else area
-        yield f"{name}: {percent(now)} now; {old_count(count)}"
+    for area in dict.fromkeys((*found.old_count, *found.old_count_now)):
+        name = "all areas" if area == SUITE else area
+        before = found.old_count.get(area)
+        then = f"; before, {old_count(before)}" if before is not None else ""
+        yield f"{name}: now {_now(found, area)}{then}"
+
+
+def _now(found: Comparison, area: str) -> str:
+    if area in found.old_count_now:
+        return old_count(found.old_count_now[area])
+    return percent(found.score.now if area == SUITE else found.areas_now.get(area))
 
 
 def old_count(count: OldCount) -> str:
@@ -94,5 +101,5 @@ def heading(found: Comparison) -> str:
 
 def cause_since(past: Past | None, slug: str) -> str:
     """Since when a cause is present, empty where no earlier run is known."""
-    found = past.causes.get(slug) if past else None
-    return since(found) if found is not None and past is not None and past.compared is not None else ""
+    known = past is not None and past.compared is not None
+    return since(past.causes[slug]) if past is not None and known and slug in past.causes else ""
