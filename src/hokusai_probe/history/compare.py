@@ -56,7 +56,7 @@ class Comparison(Frozen):
 
     @property
     def is_old(self) -> bool:
-        """Whether one of them is of the former scripts, so that there are only scores to be set side by side."""
+        """Whether one of them is of the former scripts, so that there are scores to set side by side."""
         return bool(self.old_count or self.old_count_now)
 
     @property

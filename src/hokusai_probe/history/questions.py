@@ -121,8 +121,6 @@ def outages(runs: Sequence[Seen], subject: Subject) -> tuple[Outage, ...]:
     known = [(run.started_at, subject(run.state), n) for n, run in enumerate(runs)]
     known = [one for one in known if one[1] != "unknown"]
     spells = [list(group) for _, group in groupby(known, key=lambda one: one[1])]
-    before: list[list[tuple[datetime, Standing, int]] | None] = [None, *spells[:-1]]
-    after: list[list[tuple[datetime, Standing, int]] | None] = [*spells[1:], None]
     return tuple(
         Outage(
             good_before=earlier[-1][0] if earlier else None,
@@ -132,7 +130,7 @@ def outages(runs: Sequence[Seen], subject: Subject) -> tuple[Outage, ...]:
             bad_runs=len(spell),
             unknown_runs=spell[-1][2] - spell[0][2] + 1 - len(spell),
         )
-        for earlier, spell, later in zip(before, spells, after, strict=True)
+        for earlier, spell, later in zip([None, *spells], spells, [*spells[1:], None], strict=False)
         if spell[0][1] == "bad"
     )
 
