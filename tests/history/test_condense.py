@@ -154,6 +154,7 @@ def test_latency_is_kept_by_endpoint() -> None:
         refused=answer("/health", 0.1, status=401),
         foreign=answer("/health", 0.1, url="https://elsewhere.example/health"),
         odd={"elapsed_s": "soon", "url": 7},
+        broken={"elapsed_s": 1.0, "url": "http://[x"},
         run=answer("/api/runs/0123456789abcdef/12/hkprobe-1", 0.1),
         artifact=answer("/api/2.0/mlflow-artifacts/artifacts/1/x/model.json", 0.1),
     )

@@ -123,7 +123,7 @@ def _latency(report: Report) -> dict[str, Histogram]:
     for answer in _answers(report):
         name = hosts.get(_origin(str(answer.get("url", ""))))
         elapsed = answer.get("elapsed_s")
-        if name is not None and isinstance(elapsed, float) and _is_whole(answer):
+        if name is not None and isinstance(elapsed, int | float) and _is_whole(answer):
             taken[_endpoint(name, answer)].add(elapsed)
     return {endpoint: Histogram.of(taken[endpoint]) for endpoint in sorted(taken)}
 
@@ -152,7 +152,10 @@ def _within(value: JsonValue) -> Iterator[dict[str, JsonValue]]:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""  # no host of ours: a recorded report may hold anything
     return parts.scheme, parts.netloc.lower()
 
 
