@@ -127,17 +127,21 @@ FAILING, BLOCKED, DENIED, EXPLAINED = 21, 11, 84, 25
 _REASON = "GET https://auth.hokus.ai/health: 502 from the load balancer (text/html), {} times in {:.2f} s"
 
 
-def realistic(hours: float, *, broken: bool = False, seed: int = 0) -> Run:
-    """A run with every check that ships, as large as real ones are: healthy, or broken as on 2025-08-05."""
+def realistic(hours: float, *, broken: bool = False, flaky: bool = False, seed: int = 0) -> Run:
+    """A run with every check that ships, as large as real ones are: healthy, or broken as on 2025-08-05.
+
+    Flaky: any one check fails.
+    """
     draw = random.Random(f"{seed} {hours}")
     checks, denied = sorted(catalogue().checks), sorted(catalogue().causes)[:DENIED]
     bad = checks[::4][: FAILING + BLOCKED] if broken else []
-    failing, blocked = bad[:FAILING], bad[FAILING:]
+    bad += draw.sample(sorted({*checks} - {*bad}), 1) if flaky else []
+    failing, blocked = [*bad[:FAILING], *bad[FAILING + BLOCKED :]], bad[FAILING : FAILING + BLOCKED]
     reasons = {slug: _REASON.format(draw.randrange(40), draw.random()) for slug in failing}
     names = ("target-port-mismatch", "listener-rule-wrong-target-group", "listener-rules-only-on-http")
-    found = tuple(cause(name, *bad[:EXPLAINED]) for name in names) if broken else ()
+    named = tuple(cause(name, *bad[:EXPLAINED]) for name in names) if broken else ()
     passing = tuple(slug for slug in checks if slug not in bad)
-    checked = {"pass": passing} | ({"fail": tuple(failing), "blocked": tuple(blocked)} if broken else {})
+    found = {"pass": passing, "fail": tuple(failing), "blocked": tuple(blocked)}
     count = AreaScore(passed=len(passing), failed=len(failing), blocked=len(blocked))
     return run(
         hours,
@@ -146,7 +150,10 @@ def realistic(hours: float, *, broken: bool = False, seed: int = 0) -> Run:
         tool_version="0.1.0",
         requests_sent=draw.randrange(160, 175),
         state=State(
-            checks=checked, causes=found, denied=tuple(denied[len(found) :]), components=_components(broken)
+            checks={outcome: slugs for outcome, slugs in found.items() if slugs},
+            causes=named,
+            denied=tuple(denied[len(named) :]),
+            components=_components(broken),
         ),
         reasons=reasons | dict.fromkeys(blocked, f"{checks[0]} did not pass"),
         score=Score(overall=count, areas=dict.fromkeys(_AREAS, count)),
@@ -173,8 +180,8 @@ def _latency(draw: random.Random) -> dict[str, Histogram]:
 def year(count: int = YEAR, seed: int = 0) -> Iterable[Run]:
     """Hourly runs with one flake in a hundred and a day's outage every month."""
     for hour in range(count):
-        broken = hour % 730 >= 706 or random.Random(f"{seed} flake {hour}").random() < 0.01
-        yield realistic(hour, broken=broken, seed=seed)
+        flaky = random.Random(f"{seed} flake {hour}").random() < 0.01
+        yield realistic(hour, broken=hour % 730 >= 706, flaky=flaky, seed=seed)
 
 
 def git_bytes(repository: Path, kept: Iterable[Run]) -> int:

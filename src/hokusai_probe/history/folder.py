@@ -7,6 +7,8 @@ what cannot be read. ``DIR/TARGET/index.json`` is derived, and may be deleted at
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +31,7 @@ from hokusai_probe.reports import files
 
 INDEX = "index.json"
 LARGEST_BYTES = 1024 * 1024
-_DAYS = "[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]/*.json"
+_PLACE = re.compile(r"[^/]+/\d{4}/\d{2}/\d{2}/[^/]+\.json")
 _IGNORED = f"# derived from the runs, at any time\n/*/{INDEX}\n"
 
 
@@ -128,9 +130,15 @@ def listing(folder: Path, target: str | None = None) -> tuple[str, ...]:
         msg = f"{folder}: there is no such folder of runs"
         raise HistoryError(msg)
     homes = [folder_of(target)] if target is not None else [p.name for p in folder.iterdir() if p.is_dir()]
-    cut = len(folder.as_posix().rstrip("/")) + 1 if folder != Path() else 0
-    found = (path for home in homes if home != RESERVED for path in (folder / home).glob(_DAYS))
-    return tuple(sorted(path.as_posix()[cut:] for path in found))
+    found = (where for home in homes if home != RESERVED for where in _below(folder, home))
+    return tuple(sorted(where for where in found if _PLACE.fullmatch(where)))
+
+
+def _below(folder: Path, home: str) -> Iterator[str]:
+    """Every file in a target's folder, relative to the history's."""
+    for where, _, names in os.walk(folder / home):
+        day = Path(where).relative_to(folder).as_posix()
+        yield from (f"{day}/{name}" for name in names)
 
 
 def targets(folder: Path) -> tuple[str, ...]:
