@@ -51,9 +51,11 @@ def test_a_run_s_place_is_in_the_folder_whatever_its_target_is_called(one: Run) 
 
 def test_targets_with_names_alike_have_folders_of_their_own() -> None:
     """What had to be made safe is told apart by a digest."""
-    names = ["a/b", "a-b", "a b", "..", "", "corrupt", "A" * 200, "A" * 201]
+    names = ["a/b", "a-b", "A-b", "a b", "..", ".git", "-a", "", "corrupt", "a" * 200, "a" * 201]
+    folders = {runs.folder_of(name) for name in names}
 
-    assert len({runs.folder_of(name) for name in names}) == len(names)
+    assert len({name.lower() for name in folders}) == len(names)
+    assert [name for name in folders if name[0] in ".-" or name == "corrupt" or len(name) > 90] == []
     assert runs.folder_of("hokusai-development") == "hokusai-development"
 
 

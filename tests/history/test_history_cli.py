@@ -367,3 +367,14 @@ def test_the_commands_need_no_environment() -> None:
         found = call("history", command, "--help")
         assert (found.exit_code, "Example:" in found.output) == (0, True)
     assert "Examples:" in call("diff", "--help").output
+
+
+def test_a_run_keeps_when_the_next_is_due(tmp_path: Path) -> None:
+    """As ``--every`` says, so that missed runs can be counted; that nothing listens there is kept, too."""
+    where = ("http://127.0.0.1:9", "--only", "infrastructure", "--quiet", "--fail-on", "never")
+
+    done = call("run", *where, "--history", tmp_path, "--every", "1800", "--trigger", "schedule")
+
+    (kept,) = History.read(tmp_path).runs()
+    assert (done.exit_code, kept.trigger, kept.expected_interval_s) == (0, "schedule", 1800.0)
+    assert kept.state.checks["fail"]

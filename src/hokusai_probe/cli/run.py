@@ -148,6 +148,12 @@ def bare_environment() -> dict[str, str]:
     help="First wait until no rollout is under way.",
 )
 @click.option("--trigger", type=click.Choice(["schedule", "deploy", "manual"]), default="manual")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="When the next run is due, so that a history can tell which were missed.",
+)
 @click.option("--fail-on", type=click.Choice(["failure", "trouble", "never"]), default="failure",
               help="What makes the exit code other than 0.")  # fmt: skip
 @click.option("--seed", type=int, help="Names and addresses of the sandbox.")
@@ -167,6 +173,7 @@ def run(
     json_file: str | None,
     settle: float,
     trigger: Trigger,
+    every: float | None,
     fail_on: answer.FailOn,
     seed: int | None,
     quiet: bool,
@@ -176,7 +183,9 @@ def run(
     TARGET is a TOML file, a URL, or the name of a target that ships; without it ./hokusai-probe.toml.
     The key comes from the environment variable that the target names (HOKUSAI_API_KEY).
     """
-    options = Options(only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger)
+    options = Options(
+        only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger, expected_interval_s=every
+    )
     sinks = Sinks(reports, json_file, history)
     sinks.try_writing()
     with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:

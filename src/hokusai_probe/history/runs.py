@@ -24,7 +24,7 @@ LEGACY_VERSION = 0
 SUITE = "suite"
 """The area of an old count that is of all scripts together."""
 _LARGEST_NAME = 80
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSAFE = re.compile(r"[^a-z0-9._-]+")
 
 Outcome = Literal[
     "pass", "fail", "error", "blocked", "not-configured", "not-applicable", "cannot-tell", "skip",
@@ -196,8 +196,8 @@ def place(run: Run, text: str | None = None) -> str:
 
 
 def folder_of(target: str) -> str:
-    """The folder of a target: its name where a file system takes that, else made safe, with a digest."""
-    safe = _UNSAFE.sub("-", target).lstrip(".-")[:_LARGEST_NAME]
+    """The folder of a target: its name where any file system takes that, else made safe, with a digest."""
+    safe = _UNSAFE.sub("-", target.lower()).lstrip(".-")[:_LARGEST_NAME]
     if safe == target and safe not in {"", RESERVED}:
         return safe
     return f"{safe or 'target'}-{hashlib.sha256(target.encode(errors='backslashreplace')).hexdigest()[:8]}"
