@@ -145,6 +145,20 @@ def test_what_is_spared_changes_no_answer_on_since_when(found: tuple[Run, ...], 
     assert to_spare(kept, at(before)) == ()
 
 
+@given(found=ORDERED, before=st.integers(0, 40))
+def test_what_is_spared_makes_nothing_known(found: tuple[Run, ...], before: int) -> None:
+    """Time that was thinned out is unknown: neither up nor down grows."""
+    everything = points(found)
+    gone = to_spare(everything, at(before))
+    kept = tuple(p for p in everything if p not in gone)
+    full, thin = (
+        questions.availability(p, questions.served("auth"), at(0), at(40)) for p in (everything, kept)
+    )
+
+    assert thin.up_s <= full.up_s
+    assert thin.down_s <= full.down_s
+
+
 def times(runs: tuple[Point, ...], subject: questions.Subject) -> list[tuple[datetime | None, ...]]:
     """When each outage began and ended."""
     return [(o.good_before, o.first_bad, o.last_bad, o.good_after) for o in questions.outages(runs, subject)]

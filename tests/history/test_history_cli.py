@@ -133,7 +133,8 @@ OLD_COUNT = "45.5 % by the old count, of which two points were the fault itself 
 SHOWN = f"""hokusai-development: 7 runs, 2025-08-05 00:00 UTC to 2026-01-01 05:00 UTC
 
 Failing checks:
-  a  between 2026-01-01 02:00 UTC (last good run) and 2026-01-01 03:00 UTC (first bad one; 3 bad runs so far)
+  between 2026-01-01 02:00 UTC (last good run) and 2026-01-01 03:00 UTC (first bad one; 3 bad runs so far)
+    a
 
 Served from 2025-12-31 05:00 UTC:
   auth  50 % of the time that is known (up 2.0 h, down 2.0 h, unknown 20.0 h)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from hokusai_probe.runner import UsageError
 from hokusai_probe.text import clean, terminal
 
 _SLOWEST = 10
+_WIDTH = 100
 _HISTORY = click.option(
     "--history", "where", metavar="DIR", required=True, help="The folder that `run --history` writes to."
 )
@@ -116,8 +118,8 @@ def described(found: Summary) -> str:
     window = f"from {moment(found.start)}"
     parts = (
         head,
-        _listed("Present causes:", ((slug, trend.since(o)) for slug, o in found.present.items())),
-        _listed("Failing checks:", ((slug, trend.since(o)) for slug, o in found.failing.items())),
+        _since("Present causes:", found.present),
+        _since("Failing checks:", found.failing),
         _listed("Flapping:", ((slug, "turned bad three times within a day") for slug in found.flapping)),
         _listed("Recovered:", ((slug, _recoveries(outages)) for slug, outages in found.recovered.items())),
         _listed(f"Served {window}:", ((name, _served(a)) for name, a in found.components.items())),
@@ -131,6 +133,22 @@ def described(found: Summary) -> str:
 def _listed(title: str, rows: Iterable[tuple[str, ...]]) -> str:
     found = [(f"  {name}", *rest) for name, *rest in rows]
     return f"{title}\n{columns(found)}" if found else ""
+
+
+def _since(title: str, found: Mapping[str, Outage]) -> str:
+    """Slugs under the time since when they are bad, those of one time together."""
+    together: dict[str, list[str]] = {}
+    for slug, outage in found.items():
+        together.setdefault(trend.since(outage), []).append(clean(slug))
+    lines = (f"  {when}\n{_indented(', '.join(slugs))}" for when, slugs in together.items())
+    return terminal("\n".join([title, *lines])) if found else ""
+
+
+def _indented(said: str) -> str:
+    margin = "    "
+    return textwrap.fill(
+        said, _WIDTH, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+    )
 
 
 def _recoveries(outages: Sequence[Outage]) -> str:

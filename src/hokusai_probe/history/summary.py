@@ -48,11 +48,12 @@ class Summary(Frozen):
 def summary(target: str, points: Sequence[Point], recent: Iterable[Run], window: timedelta) -> Summary:
     """The summary of all runs of a target, given in order and at least one.
 
-    ``recent``: the runs of the window, which ends with the last run; their latencies are read. Whatever of
+    ``recent``: the runs of the window, which ends with the last run and begins no sooner than the first;
+    their latencies are read. Whatever of
     them is a report of the former scripts is not: :func:`with_old_scores` adds those.
     """
     end = points[-1].started_at
-    start = end - window
+    start = max(end - window, points[0].started_at)
     windowed = [p for p in points if p.started_at >= start]
     checks = {slug for p in windowed for slug in p.state.checks.get("fail", ())}
     causes = {c.cause for p in windowed for c in p.state.present()}
