@@ -2,7 +2,7 @@
 
 One warm sandbox, one warm process, every class of looks; a first run to warm up, then as many as asked for.
 Prints the median, the critical path of the median run (the longest chain of looks, each with its own time)
-and the slowest looks.
+and the slowest looks. What the history costs follows; ``python tests/bench.py history`` measures that alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import statistics
 import sys
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+import bench_history
 
 from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
@@ -89,4 +91,6 @@ def _lines(middle: Report, times: list[float]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
+    if sys.argv[1:] != ["history"]:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
+    sys.stdout.write("\n".join(bench_history.measured()) + "\n")

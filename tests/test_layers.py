@@ -143,6 +143,16 @@ def test_a_cause_is_pure(path: Path) -> None:
     assert not imports(path) & declared
 
 
+HISTORY_READS = {"folder"}
+
+
+@pytest.mark.parametrize("path", modules("history"), ids=lambda p: p.name)
+def test_history_is_pure_but_for_its_files(path: Path) -> None:
+    """What is asked of many runs reaches neither the outside nor a file, and knows no look and no cause."""
+    assert not ours(path) & {"probes", "causes", "engine", "http", "aws", "runner", "cli"}
+    assert path.stem in HISTORY_READS or not outsiders(path) & {*IO, "pathlib", "tempfile", "shutil"}
+
+
 def test_only_the_command_line_opens_the_sandbox() -> None:
     """Nothing that looks at a real platform depends on the miniature one."""
     users = [str(p.relative_to(SOURCE)) for p in modules() if "sandbox" in ours(p)]

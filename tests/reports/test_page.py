@@ -369,7 +369,7 @@ def test_the_overview_is_written_with_all_that_it_links_to(tmp_path: Path) -> No
 
 def test_a_trend_is_written_into_the_page_alone(tmp_path: Path) -> None:
     """The other documents are about one run."""
-    write(made.two_causes(), tmp_path, trend())
+    write(made.two_causes(), tmp_path, trend=trend())
     assert (tmp_path / "report.html").read_text("utf-8") == html.render(made.two_causes(), trend())
     assert (tmp_path / "badge.svg").read_text("utf-8") == badge.render(made.two_causes())
 

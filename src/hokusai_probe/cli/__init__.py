@@ -13,6 +13,7 @@ import click
 from hokusai_probe.cli.catalogue import causes, checks, schema
 from hokusai_probe.cli.doctor import doctor
 from hokusai_probe.cli.grade import grade
+from hokusai_probe.cli.history import diff, history
 from hokusai_probe.cli.issues import issues
 from hokusai_probe.cli.output import say_error
 from hokusai_probe.cli.run import replay, run, verify
@@ -50,6 +51,8 @@ for command in (
     run,
     replay,
     verify,
+    diff,
+    history,
     doctor,
     checks,
     causes,

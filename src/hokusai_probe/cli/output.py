@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import click
 
@@ -25,6 +25,7 @@ class OutputError(ProbeError):
     """A file that was asked for could not be written; the text names it."""
 
 
+T = TypeVar("T")
 _HIDDEN = f"{__name__}.hidden"
 
 
@@ -77,10 +78,10 @@ def try_writing(where: str | None) -> None:
         writing(where, files.try_file)
 
 
-def writing(where: str, act: Callable[[Path], object]) -> None:
+def writing(where: str, act: Callable[[Path], T]) -> T:
     """Do something to a path that the user named; what keeps it from being done becomes an OutputError."""
     try:
-        act(Path(where))
+        return act(Path(where))
     except OSError as error:
         msg = f"cannot write {where}: {error.strerror}"
         raise OutputError(msg) from None

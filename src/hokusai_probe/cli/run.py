@@ -19,6 +19,7 @@ from hokusai_probe import config, sandbox
 from hokusai_probe.cli.output import hide, is_terminal, progress, redactor, say, try_writing, write, writing
 from hokusai_probe.declare import Catalogue, catalogue
 from hokusai_probe.diagnose import is_trouble
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import (
     PROBE_OF_FACTS,
     SAFETY_CLASSES,
@@ -46,11 +47,13 @@ class Sinks:
     json: str | None = None
     junit: str | None = None
     step_summary: str | None = None
+    history: str | None = None
 
     def try_writing(self) -> None:
         """Find out before looking whether the report can go there. Raises OutputError."""
-        if self.reports is not None:
-            writing(self.reports, files.try_folder)
+        for folder in (self.reports, self.history):
+            if folder is not None:
+                writing(folder, files.try_folder)
         for where in (self.json, self.junit, self.step_summary):
             try_writing(where)
 
@@ -141,6 +144,7 @@ def bare_environment() -> dict[str, str]:
     "--allow", callback=classes, metavar="CLASS,...", help="Allow write, hostile, disruptive looks."
 )
 @click.option("--reports", metavar="DIR", help="Write the report's documents here.")
+@click.option("--history", metavar="DIR", help="Keep what matters of the run here, and say what changed.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
 @click.option("--junit", "junit_file", metavar="FILE|-", help="Write the verdicts as JUnit XML.")
 @click.option(
@@ -151,6 +155,12 @@ def bare_environment() -> dict[str, str]:
     help="First wait until no rollout is under way.",
 )
 @click.option("--trigger", type=click.Choice(["schedule", "deploy", "manual"]), default="manual")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="When the next run is due, so that a history can tell which were missed.",
+)
 @click.option("--fail-on", type=click.Choice(["failure", "trouble", "never"]), default="failure",
               help="What makes the exit code other than 0.")  # fmt: skip
 @click.option("--seed", type=int, help="Names and addresses of the sandbox.")
@@ -166,10 +176,12 @@ def run(
     no_aws: bool,
     allow: tuple[SafetyClass, ...],
     reports: str | None,
+    history: str | None,
     json_file: str | None,
     junit_file: str | None,
     settle: float,
     trigger: Trigger,
+    every: float | None,
     fail_on: answer.FailOn,
     seed: int | None,
     quiet: bool,
@@ -180,8 +192,10 @@ def run(
     The key comes from the environment variable that the target names (HOKUSAI_API_KEY). In a job of GitHub
     Actions a summary is added to the file that GITHUB_STEP_SUMMARY names.
     """
-    options = Options(only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger)
-    sinks = Sinks(reports, json_file, junit_file, os.environ.get(STEP_SUMMARY) or None)
+    options = Options(
+        only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger, expected_interval_s=every
+    )
+    sinks = Sinks(reports, json_file, junit_file, os.environ.get(STEP_SUMMARY) or None, history)
     if (json_file, junit_file) == ("-", "-"):
         msg = "standard output takes one document: give --json or --junit a file"
         raise UsageError(msg)
@@ -236,8 +250,9 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     Raises OutputError.
     """
     report = redactor().model(report)
+    past = _remembered(report, sinks.history)
     if sinks.reports is not None:
-        writing(sinks.reports, partial(write_documents, report))
+        writing(sinks.reports, lambda folder: write_documents(report, folder, past))
     if sinks.json is not None:
         write(sinks.json, report.to_json())
     if sinks.junit is not None:
@@ -246,7 +261,8 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
         writing(sinks.step_summary, partial(_add_summary, report))
     on_error = "-" in {sinks.json, sinks.junit}
     stream = sys.stderr if on_error else sys.stdout
-    say(console.render(report, colour=is_terminal(stream), fail_on=fail_on), err=on_error)
+    said = console.render(report, colour=is_terminal(stream), fail_on=fail_on, past=past)
+    say(said, err=on_error)
     return answer.exit_code(report, fail_on)
 
 
@@ -255,6 +271,19 @@ def _add_summary(report: Report, file: Path) -> None:
     taken = file.stat().st_size if file.exists() else 0
     with file.open("a", encoding="utf-8") as summary:
         summary.write(step_summary.render(report, step_summary.LIMIT - taken))
+
+
+def _remembered(report: Report, where: str | None) -> Past | None:
+    """What the history knows of the time before, once this run is in it. Raises OutputError."""
+    if where is None:
+        return None
+    from hokusai_probe.history import folder
+    from hokusai_probe.history.condense import run_of
+
+    past, notes = writing(where, lambda path: folder.remember(path, run_of(report)))
+    for note in notes:
+        say(terminal(f"note: history: {note}"), err=True)
+    return past
 
 
 def read_report(path: str) -> Report:

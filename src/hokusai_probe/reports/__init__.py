@@ -1,8 +1,10 @@
 """Documents made from a report. A format is a function ``Report -> str`` and one line of ``DOCUMENTS``."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import Report
 from hokusai_probe.reports import badge, files, html, index, junit, markdown, overview, prometheus
 from hokusai_probe.reports.trend import Trend
@@ -20,15 +22,26 @@ DOCUMENTS: Mapping[str, Document] = {
 }
 
 
-def write(report: Report, directory: Path, trend: Trend | None = None) -> tuple[Path, ...]:
+def documents(past: Past | None = None, trend: Trend | None = None) -> Mapping[str, Document]:
+    """The documents, those that speak of the time before knowing it; ``trend``: what the page shows."""
+    known = dict(DOCUMENTS)
+    if past is not None:
+        known["MODEL_REGISTRATION_TEST_REPORT.md"] = partial(markdown.render, past=past)
+    if trend is not None:
+        known["report.html"] = partial(html.render, trend=trend)
+    return known
+
+
+def write(
+    report: Report, directory: Path, past: Past | None = None, trend: Trend | None = None
+) -> tuple[Path, ...]:
     """Write every document into ``directory``, made if missing; returns the paths written.
 
-    All are rendered before the first is written, and each replaces its predecessor at once, so a
-    reader never sees half a document. ``trend`` is what the page shows over time. Raises OSError.
+    ``past``: what the history knows of the time before, where there is one; ``trend``: what the page shows
+    over time. All are rendered before the first is written, and each replaces its predecessor at once, so a
+    reader never sees half a document. Raises OSError.
     """
-    rendered = {name: document(report) for name, document in DOCUMENTS.items()}
-    if trend is not None:
-        rendered["report.html"] = html.render(report, trend)
+    rendered = {name: document(report) for name, document in documents(past, trend).items()}
     directory.mkdir(parents=True, exist_ok=True)
     return tuple(files.replace(directory / name, said) for name, said in rendered.items())
 

@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterable
 
 from hokusai_probe import text
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import Diagnosis, Report, Verdict
-from hokusai_probe.reports import answer, client
+from hokusai_probe.reports import answer, client, since
 
 _WIDTH = 100
 _CHECKS_PER_AREA = 4
@@ -56,10 +57,13 @@ class Coloured(Plain):
         return f"{_BOLD}{text_}{_PLAIN}"
 
 
-def render(report: Report, *, colour: bool, fail_on: answer.FailOn = "failure") -> str:
+def render(
+    report: Report, *, colour: bool, fail_on: answer.FailOn = "failure", past: Past | None = None
+) -> str:
     """The run in a few lines, ending in a newline; all clear is exactly one line.
 
-    The last line tells the exit code that ``fail_on`` makes of the run.
+    The last line tells the exit code that ``fail_on`` makes of the run. ``past``: what the history knows of
+    the time before, where there is one.
     """
     style = Coloured() if colour else Plain()
     if answer.all_clear(report):
@@ -67,13 +71,14 @@ def render(report: Report, *, colour: bool, fail_on: answer.FailOn = "failure") 
     verdict = _tinted(_verdict(report, style), _verdict_colour(report), colour=colour)
     parts = (
         verdict,
-        *_causes(report, style),
+        *_causes(report, past, style),
         _undecided(report, style),
         _unexplained(report),
         _failing(report),
         _commands(report),
         _client(report),
         _trouble(report),
+        _compared(past, style),
         _ending(report, fail_on),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -96,11 +101,14 @@ def _verdict(report: Report, style: answer.Style) -> str:
     return f"{head} {answer.whose(report)}".rstrip()
 
 
-def _causes(report: Report, style: answer.Style) -> Iterable[str]:
+def _causes(report: Report, past: Past | None, style: answer.Style) -> Iterable[str]:
     for number, root in enumerate(answer.roots(report), 1):
         found = root.diagnosis
         head = f"{number}. {style.strong(_line(found.cause))} {_brackets(found)}"
-        yield "\n".join([head, _indented(answer.sentence(_line(found.because))), *_to_do(report, found)])
+        because = _indented(answer.sentence(_line(found.because)))
+        seen = since.cause_since(past, found.cause)
+        known = [_indented(f"Seen since: {seen}.")] if seen else []
+        yield "\n".join([head, because, *known, *_to_do(report, found)])
 
 
 def _brackets(found: Diagnosis) -> str:
@@ -201,6 +209,13 @@ def _trouble(report: Report) -> str:
     found = answer.troubles(report)
     lines = [_indented(f"{_line(t.where)}: {_line(t.reason)}{_unjudged(t)}") for t in found]
     return "\n".join(["Our own trouble:", *lines]) if lines else ""
+
+
+def _compared(past: Past | None, style: answer.Style) -> str:
+    if past is None or past.compared is None:
+        return ""
+    lines = (_indented(line) for line in since.compared(past.compared, style))
+    return "\n".join([f"{since.heading(past.compared)}:", *lines])
 
 
 def _unjudged(found: answer.Trouble) -> str:

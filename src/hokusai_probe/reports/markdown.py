@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hokusai_probe import text
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import AreaScore, Diagnosis, DiagnosisStatus, Report, Verdict
-from hokusai_probe.reports import answer, changes, client, picture
+from hokusai_probe.reports import answer, changes, client, picture, since
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -32,13 +33,17 @@ from hokusai_probe.reports.layout import (
 _STAGE = {"pass": "✅", "fail": "❌", "error": "⚠️", "skip": "⏭️", "blocked": "⛔"}
 
 
-def render(report: Report) -> str:
-    """The full report as Markdown, ending in a newline. All clear is one line and the score table."""
+def render(report: Report, past: Past | None = None) -> str:
+    """The full report as Markdown, ending in a newline. All clear is one line and the score table.
+
+    ``past``: what the history knows of the time before, where there is one.
+    """
     title = "# Model Registration Test Report"
     if answer.all_clear(report):
         facts = f"{_when(report)}, hokusai-probe {text.code(report.tool_version)}."
         return blocks([title, answer.clear_line(report, STYLE), _scores(report), facts]) + "\n"
-    return blocks([title, _summary(report), *_why(report), *_results(report), *_rest(report)]) + "\n"
+    parts = (*_why(report, past), *_results(report), *_rest(report))
+    return blocks([title, _summary(report, past), *parts]) + "\n"
 
 
 def _when(report: Report) -> str:
@@ -48,8 +53,16 @@ def _when(report: Report) -> str:
 # --- the answer ---------------------------------------------------------------------------------------
 
 
-def _summary(report: Report) -> str:
-    return section("Executive summary", answer.paragraph(report, STYLE), _status(report))
+def _summary(report: Report, past: Past | None) -> str:
+    said = (answer.paragraph(report, STYLE), _status(report), *_compared(past))
+    return section("Executive summary", *said)
+
+
+def _compared(past: Past | None) -> tuple[str, ...]:
+    """What changed since the previous run, where there was one."""
+    if past is None or past.compared is None:
+        return ()
+    return (f"{since.heading(past.compared)}:", bullets(since.compared(past.compared, STYLE)))
 
 
 def _status(report: Report) -> str:
@@ -73,9 +86,9 @@ def _ratio(count: AreaScore) -> str:
 # --- why ----------------------------------------------------------------------------------------------
 
 
-def _why(report: Report) -> tuple[str, ...]:
+def _why(report: Report, past: Past | None) -> tuple[str, ...]:
     found = answer.roots(report)
-    causes = [_root(report, number, root) for number, root in enumerate(found, 1)]
+    causes = [_root(report, past, number, root) for number, root in enumerate(found, 1)]
     return (
         section("Where it breaks", picture.fenced(report)),
         section("Root causes, and how to mend them", *causes),
@@ -84,12 +97,12 @@ def _why(report: Report) -> tuple[str, ...]:
     )
 
 
-def _root(report: Report, number: int, root: answer.Root) -> str:
+def _root(report: Report, past: Past | None, number: int, root: answer.Root) -> str:
     found = root.diagnosis
     return section(
         f"{number}. {diagnosis_title(found)}",
         sentence(found.because),
-        bullets(_facts(report, found)),
+        bullets(_facts(report, past, found)),
         section("Evidence", evidence(found.evidence), level=4),
         remedy(found.remedy, answer.verify_command(report, found.cause), 4),
         section("What it explains", _explained(report, found.explains), level=4),
@@ -99,13 +112,14 @@ def _root(report: Report, number: int, root: answer.Root) -> str:
     )
 
 
-def _facts(report: Report, found: Diagnosis) -> Iterable[str]:
+def _facts(report: Report, past: Past | None, found: Diagnosis) -> Iterable[str]:
     certainty = found.certainty or "nothing deeper is visible"
     yield f"Priority: **{found.priority}** ({certainty}); effort: {found.effort}"
     who = answer.named_owner(report, found.component)
     if who:
         yield f"Owner: {text.markdown(who)}"
-    yield f"Seen since: {moment(report.started_at)} (this run; it knows of no earlier one)"
+    this_run = f"{moment(report.started_at)} (this run; it knows of no earlier one)"
+    yield f"Seen since: {since.cause_since(past, found.cause) or this_run}"
     if found.affected:
         yield f"Affects also: {', '.join(text.markdown(a) for a in found.affected)}"
 
