@@ -32,6 +32,7 @@ from hokusai_probe.model import (
 )
 from hokusai_probe.reports import answer, console, files, junit, step_summary
 from hokusai_probe.reports import write as write_documents
+from hokusai_probe.reports.trend import Trend
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
 from hokusai_probe.text import terminal
@@ -252,7 +253,8 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     report = redactor().model(report)
     past = _remembered(report, sinks.history)
     if sinks.reports is not None:
-        writing(sinks.reports, lambda folder: write_documents(report, folder, past))
+        trend = _over_time(report, sinks.history)
+        writing(sinks.reports, lambda folder: write_documents(report, folder, past, trend))
     if sinks.json is not None:
         write(sinks.json, report.to_json())
     if sinks.junit is not None:
@@ -284,6 +286,15 @@ def _remembered(report: Report, where: str | None) -> Past | None:
     for note in notes:
         say(terminal(f"note: history: {note}"), err=True)
     return past
+
+
+def _over_time(report: Report, where: str | None) -> Trend | None:
+    """What the history shows over time, once this run is in it. Raises OutputError."""
+    if where is None:
+        return None
+    from hokusai_probe.history import folder
+
+    return writing(where, lambda path: folder.over_time(path, report.target))
 
 
 def read_report(path: str) -> Report:

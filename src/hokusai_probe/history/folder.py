@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hokusai_probe.history.index import Index, Point
+from hokusai_probe.history.over_time import LATEST, trend_of
 from hokusai_probe.history.past import Past, past_of
 from hokusai_probe.history.runs import (
     RESERVED,
@@ -28,6 +29,7 @@ from hokusai_probe.history.runs import (
     text_of,
 )
 from hokusai_probe.reports import files
+from hokusai_probe.reports.trend import Trend
 
 INDEX = "index.json"
 LARGEST_BYTES = 1024 * 1024
@@ -190,6 +192,13 @@ def remember(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
     earlier = [point for point in found.points() if point.started_at < run.started_at]
     before = latest(reader, earlier)
     return past_of(earlier, run, before), (*notes, *reader.notes)
+
+
+def over_time(folder: Path, target: str) -> Trend:
+    """What a page shows of the time until now. Raises HistoryError when there is no such folder."""
+    points = index(folder, target)[0].points()
+    found = Reader(folder).runs(p.place for p in points[-LATEST:])
+    return trend_of(points, [run for _, run in found])
 
 
 def latest(reader: Reader, points: Sequence[Point]) -> Run | None:
