@@ -1,20 +1,23 @@
 """``grade`` at the command line."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from test_accuracy import graded
 
-from hokusai_probe.cli import grade as command
 from hokusai_probe.grading import Grade
+
+# the package has the command under the same name
+command = import_module("hokusai_probe.cli.grade")
 
 
 def test_an_interrupted_grade_tells_what_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The signal ends the whole of it, not one scenario; what was graded is written and counted."""
 
-    def one(name: str, how: command.How) -> Grade:
+    def one(name: str, _: object) -> Grade:
         if name == "healthy":
             raise command._InterruptedError(143)
         return graded(name)
