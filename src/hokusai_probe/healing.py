@@ -1,7 +1,8 @@
 """Carry out what remedies print, on a platform on this machine, and see whether it heals.
 
-A command is split as a shell splits it and run without one. All that is added is where AWS is, by
-``AWS_ENDPOINT_URL``; an address off this machine is refused. ``grade --heal`` proves remedies with it.
+A command is split as a shell splits it and run without one. All that is added is where AWS is; an address off
+this machine is refused. By ``--endpoint-url``: the AWS CLI (1.46) puts ``rds.amazonaws.com`` in the place of
+what the environment says for RDS in us-east-1. ``grade --heal`` proves remedies with it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -47,10 +48,10 @@ class Hands:
 
         Raises HealingError, before anything runs, for a line that is none of ours.
         """
-        planned = [(line, pipeline(line)) for line in lines]
-        environment = {**self.environment, "AWS_ENDPOINT_URL": _on_this_machine(self.endpoint_url)}
+        where = _on_this_machine(self.endpoint_url)
+        planned = [(line, pipeline(line).at(where)) for line in lines]
         with TemporaryDirectory(prefix="hokusai-heal-") as name:
-            return tuple(_until_one_fails(planned, Path(name), environment))
+            return tuple(_until_one_fails(planned, Path(name), {**self.environment, **_closed_in(where)}))
 
 
 # --- judging ------------------------------------------------------------------------------------------
@@ -84,10 +85,11 @@ def heal(report: Report, hands: Hands, *, masked: Sequence[str] = ()) -> Healed:
     if not is_healable(report):
         return Healed(outcome="n/a")
     began, ran, causes = time.monotonic(), list[Ran](), list[str]()
+    known = {d.cause for d in report.roots()} | {*masked}
     while (following := _following(report, causes)) is not None:
         causes.append(following.cause)
         ran.extend(hands.carry_out(_lines(following)))
-        report = _until_gone(following.cause, hands.look)
+        report = _until_mended(known - {*causes}, hands.look)
     left = tuple(d.cause for d in report.roots())
     return Healed(
         outcome="healed" if is_well(report) else "n/a" if left and {*left} <= {*masked} else "not",
@@ -103,13 +105,16 @@ def _following(report: Report, done: Sequence[str]) -> Diagnosis | None:
     return next((d for d in report.roots() if d.cause not in done and _lines(d)), None)
 
 
-def _until_gone(cause: str, look: Callable[[], Report]) -> Report:
-    """Look until all is well, or another cause alone is left, or patience ends."""
+def _until_mended(others: Collection[str], look: Callable[[], Report]) -> Report:
+    """Look until all is well, or nothing but other causes is left, or patience ends.
+
+    What shows for a moment only, as that a service is down while its task starts, is waited out.
+    """
     until = time.monotonic() + PATIENCE_S
     while True:
         report = look()
-        others = report.roots() and cause not in {d.cause for d in report.roots()}
-        if is_well(report) or (others and not report.unexplained) or time.monotonic() > until:
+        left = {d.cause for d in report.roots()}
+        if is_well(report) or (left and left <= {*others}) or time.monotonic() > until:
             return report
 
 
@@ -157,6 +162,15 @@ def _program(name: str) -> str:
     return found
 
 
+def _closed_in(url: str) -> dict[str, str]:
+    """Variables by which all that would go elsewhere goes to a port of this machine where nobody is."""
+    return {
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), urlsplit(url).hostname or ""),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
 def _on_this_machine(url: str) -> str:
     host = urlsplit(url).hostname or ""
     try:
@@ -177,6 +191,12 @@ class Pipeline(Frozen):
 
     programs: tuple[tuple[str, ...], ...]
     into: str = ""
+
+    def at(self, endpoint_url: str) -> Pipeline:
+        """The same with the AWS CLI told where AWS is."""
+        told = ("--endpoint-url", endpoint_url)
+        programs = (p[:1] + (told if p[0] == "aws" else ()) + p[1:] for p in self.programs)
+        return self.model_copy(update={"programs": tuple(programs)})
 
 
 def pipeline(line: str) -> Pipeline:

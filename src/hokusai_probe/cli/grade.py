@@ -18,6 +18,7 @@ from hokusai_probe.grading import Expectation, Grade, Graded, Heal, Mode, total
 from hokusai_probe.grading import grade as compare
 from hokusai_probe.healing import Hands, heal
 from hokusai_probe.model import SAFETY_CLASSES, Report
+from hokusai_probe.reports import answer
 from hokusai_probe.runner import Options
 
 _OUTCOMES: Mapping[Heal | None, str] = {
@@ -52,16 +53,22 @@ def grade(
     With --heal the AWS CLI commands of the remedies are carried out as they are printed, on the sandbox
     alone. A remedy that needs a value or a person is not; its scenario counts as n/a.
 
-    Exit code 0 when every one is right and none stayed ill, 1 otherwise.
+    Exit code 0 when every one is right and none stayed ill, 1 otherwise. Interrupted, it grades what it has.
     """
     try_writing(json_file)
     how = How("no-aws" if no_aws else "aws", seed, heal=heal)
-    graded = total(_grades(scenarios or _shipped(), how))
+    found: list[Grade] = []
+    interrupted = None
+    try:
+        found.extend(_grades(scenarios or _shipped(), how))
+    except _InterruptedError as stop:
+        interrupted = stop.exit_code
+    graded = total(found)
     if json_file is not None:
         write(json_file, graded.model_dump_json(indent=2) + "\n")
     say(summary(graded), err=json_file == "-")
     t = graded.totals
-    ctx.exit(0 if t.right == t.scenarios and t.healed == t.healable else 1)
+    ctx.exit(interrupted or (0 if t.right == t.scenarios and t.healed == t.healable else 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,14 @@ class How:
     mode: Mode
     seed: int | None
     heal: bool = False
+
+
+class _InterruptedError(Exception):
+    """A signal ended the run that was under way; ``exit_code`` says which."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 def _shipped() -> tuple[str, ...]:
@@ -92,13 +107,20 @@ def _grades(scenarios: tuple[str, ...], how: How) -> Iterator[Grade]:
 def _one(name: str, how: How) -> Grade:
     with boxed(name, how.seed) as box:
         place = in_box(box)
-        look = partial(looked, place, Options(aws=how.mode == "aws", allow=SAFETY_CLASSES), quiet=True)
+        look = partial(_uninterrupted, place, Options(aws=how.mode == "aws", allow=SAFETY_CLASSES))
         report = look()
         expected = Expectation.model_validate(box.expect)
         found = compare(Path(name).stem, how.mode, expected, report, catalogue())
         if not how.heal:
             return found
         return found.model_copy(update={"heal": _healed(place, report, look, expected)})
+
+
+def _uninterrupted(place: Place, options: Options) -> Report:
+    report = looked(place, options, quiet=True)
+    if report.interrupted is not None:
+        raise _InterruptedError(answer.exit_code(report))
+    return report
 
 
 def _healed(place: Place, report: Report, look: Callable[[], Report], expected: Expectation) -> Heal:
