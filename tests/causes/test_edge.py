@@ -31,6 +31,7 @@ from _facts import (
     answer,
     api_facts,
     balancer,
+    definition_facts,
     ecs_facts,
     forward,
     group,
@@ -46,7 +47,7 @@ from _facts import (
     silence,
     unavailable,
 )
-from test_diagnoses import concluded, lines
+from test_diagnoses import concluded, lines, registration
 
 from hokusai_probe.aws import AwsFailure
 from hokusai_probe.declare import Catalogue
@@ -57,8 +58,10 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, Observation, Remedy, Target
 from hokusai_probe.probes.aws_identity import AwsIdentityFacts
 from hokusai_probe.probes.certificates import CertificatesFacts
+from hokusai_probe.probes.dns_records import DnsRecordsFacts, Record
 from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.listener_rules import Action, Balancer, Listener
+from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 FAR = timedelta(days=3)
 Story = tuple[dict[str, Facts], Target, list[str], list[str]]
@@ -363,6 +366,36 @@ def test_a_record_is_made_again_where_its_zone_is_known(real: Catalogue) -> None
     assert (blank.kind, ready.kind) == ("needs-value", "automatic")
     assert "main-1.elb" in ready.aws_cli[0]
     assert blank.aws_cli[0].startswith("ALIAS_ZONE=")
+
+
+def test_a_record_that_is_right_is_not_made_again(real: Catalogue) -> None:
+    """Where Route 53 leads to the load balancer already, what is asked remembers another: no command helps."""
+    facts = STORIES["elsewhere, by Route 53 and by addresses"][0]
+    known = facts["dns"]
+    assert isinstance(known, DnsRecordsFacts)
+    alias = Record(type="A", alias="main-1.elb")
+    right = known.hosts["api"].model_copy(update={"balancer": "Main-1.elb.", "records": (alias,)})
+    found = remedy_of(
+        real, "host-resolves-to-wrong-place", facts | {"dns": DnsRecordsFacts(hosts={"api": right})}
+    )
+
+    assert (found.kind, found.aws_cli) == ("outside-aws", ())
+
+
+@pytest.mark.parametrize(
+    ("switch", "kind"), [("false", "automatic"), ("true", "needs-value"), ("", "needs-value")]
+)
+def test_a_switch_is_turned_where_it_is_seen_to_be_off(real: Catalogue, switch: str, kind: str) -> None:
+    """An option of the container's command goes before the variable: then a person must find it."""
+    used = definition_facts().definitions["mlflow"]
+    told = used.model_copy(update={"addresses": {"MLFLOW_SERVE_ARTIFACTS": switch} if switch else {}})
+    facts = {
+        "r": registration(upload=refusal(503, {"detail": "started with --no-serve-artifacts"})),
+        "d": TaskDefinitionsFacts(definitions={"mlflow": told}),
+        "e": ecs_facts(),
+    }
+
+    assert remedy_of(real, "mlflow-artifacts-disabled", facts).kind == kind
 
 
 def test_port_80_is_turned_into_a_redirect(real: Catalogue) -> None:

@@ -26,6 +26,12 @@ def fronted(one: HostRecords) -> bool:
     return any(r.alias.endswith(IN_FRONT) for r in one.records)
 
 
+def leads_there(one: HostRecords) -> bool:
+    """Whether all records of a name are aliases of its load balancer."""
+    wanted = one.balancer.lower().rstrip(".")
+    return bool(one.records and wanted) and all(r.alias == wanted for r in one.records)
+
+
 def list_records(name: str, records: HostRecords | None) -> str:
     """The AWS CLI call that shows the records of a name. ``name`` has no dot at its end."""
     zone = word(records.zone if records else None, "HOSTED_ZONE")

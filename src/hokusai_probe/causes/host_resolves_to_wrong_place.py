@@ -7,7 +7,14 @@ from shlex import quote
 from pydantic import JsonValue
 
 from hokusai_probe.answers import responder, said
-from hokusai_probe.causes._records import change_record, describe_balancer, fronted, list_records, placed
+from hokusai_probe.causes._records import (
+    change_record,
+    describe_balancer,
+    fronted,
+    leads_there,
+    list_records,
+    placed,
+)
 from hokusai_probe.causes._words import answered, one_line, readiness, ready
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.http import Answer, Resolution
@@ -100,11 +107,12 @@ def _remedy(
     one: HostRecords | None,
     target: Target,
 ) -> Remedy:
+    if one is not None and leads_there(one):
+        return _resolver(host, resolution, rules, one, target)
     change = change_record("UPSERT", host, resolution.name, rules, one)
     return Remedy(
         kind=readiness(change),
-        summary=f"Have {resolution.name} lead to its load balancer again. If its record is right already, "
-        "wait for its time to live, and look at the resolver that this run asks.",
+        summary=f"Have {resolution.name} lead to its load balancer again.",
         before=(one_line(list_records(resolution.name, one)), describe_balancer(host, rules, target)),
         aws_cli=ready(change),
         terraform="# in the aws_route53_record of this name\nalias {\n"
@@ -113,6 +121,24 @@ def _remedy(
         "  evaluate_target_health = false\n}\n",
         rollback=_back(resolution.name, one),
         also_touches="Every client of this name, once its time to live is over.",
+        verify="hokusai-probe verify host-resolves-to-wrong-place",
+    )
+
+
+def _resolver(
+    host: HostName,
+    resolution: Resolution,
+    rules: ListenerRulesFacts | None,
+    one: HostRecords,
+    target: Target,
+) -> Remedy:
+    """The record is right: whoever was asked remembers another, or has one of its own."""
+    return Remedy(
+        kind="outside-aws",
+        summary=f"The record of {resolution.name} leads to its load balancer already. Wait for its time to "
+        "live; then look at the resolver that this run asked, and at hosts files where it ran.",
+        before=(one_line(list_records(resolution.name, one)), describe_balancer(host, rules, target)),
+        also_touches="Everybody who asks the same resolver.",
         verify="hokusai-probe verify host-resolves-to-wrong-place",
     )
 

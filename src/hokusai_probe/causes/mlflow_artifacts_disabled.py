@@ -14,6 +14,7 @@ from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES
 
 VARIABLE = "MLFLOW_SERVE_ARTIFACTS"
+_NO = frozenset({"false", "0", "no", "off"})
 
 
 @cause(
@@ -55,15 +56,21 @@ def mlflow_artifacts_disabled(
 
 
 def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None, service: str) -> Remedy:
-    """The refusal shows whose switch it is: the gateway has one of its own before MLflow's."""
+    """The refusal shows whose switch it is: the gateway has one of its own before MLflow's.
+
+    An option goes before a variable, so the variable mends it for certain only where it says no.
+    """
+    used = definitions.of(service) if definitions else None
+    says_no = used is not None and used.addresses.get(VARIABLE, "").lower() in _NO
     return set_variable(
-        definitions.of(service) if definitions else None,
+        used,
         ecs,
         service,
         (VARIABLE, "true"),
         summary=f"Set {VARIABLE} to true for the {NAMES[service]}, and deploy it.",
         verify="hokusai-probe verify mlflow-artifacts-disabled",
         shown="true",
+        doubt="" if says_no else "an option of its command or its image's own switches it off",
     )
 
 
