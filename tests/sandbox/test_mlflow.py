@@ -450,3 +450,14 @@ async def plainly(session: aiohttp.ClientSession, where: str, host: str) -> tupl
     """Status and body of a GET under a Host of one's choice."""
     async with session.get(where, headers={"Host": host}) as answer:
         return answer.status, await answer.text()
+
+
+def test_a_server_that_comes_too_late_makes_no_directory_anew(tmp_path: Path) -> None:
+    """Its sandbox is gone, with all its files: whatever it made would be nobody's to remove."""
+    gone = tmp_path / "sandbox" / "state" / "mlflow"
+
+    with pytest.raises(FileNotFoundError):
+        mlflow.prepare_database(f"sqlite:///{gone}/mlflow.db", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        mlflow._enter_disk(gone)
+    assert list(tmp_path.iterdir()) == []

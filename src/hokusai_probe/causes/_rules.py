@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shlex import quote
 
 from hokusai_probe.answers import detail, responder, said
-from hokusai_probe.causes._words import answered, one_line, whose, word
+from hokusai_probe.causes._words import answered, beside, one_line, whose, word
 from hokusai_probe.declare import Claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, HostName, Target
@@ -29,7 +29,6 @@ from hokusai_probe.probes.listener_rules import (
     route,
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.near_paths import BESIDE, NearPathsFacts
 from hokusai_probe.probes.plain_http import ASKED, PlainHttpFacts
 from hokusai_probe.probes.promised_paths import Promise, promises
 from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
@@ -366,8 +365,14 @@ def _no_target(way: Way, seen: Heard, hosts: HostsFacts) -> Iterator[Claim]:
         )
 
 
-def served_on_80(way: Way, found: Routed, plain: PlainHttpFacts | None, *, wanted: bool) -> Iterator[Claim]:
-    """That a service answers a path on port 80, or that none does; nothing where the rules were read."""
+def served_on_80(
+    way: Way, found: Routed, plain: PlainHttpFacts | None, refused: Claim, *, wanted: bool
+) -> Iterator[Claim]:
+    """That a service answers a path on port 80, or that none does; nothing where the rules were read.
+
+    It counts only beside ``refused``: port 443 was seen to answer the path itself. Then a rule on port 80,
+    and no default there that takes everything, is what no other defect shows.
+    """
     if found.https is not None or ASKED[way.host] != way.path:
         return
     serves = plain.serves(way.host, way.path) if plain else None
@@ -375,33 +380,12 @@ def served_on_80(way: Way, found: Routed, plain: PlainHttpFacts | None, *, wante
     yield answered(
         f"port 80 of the {way.host} host {'leads' if wanted else 'does not lead'} {way.path} to a service"
         + (f": {said(answer)}" if answer else ""),
-        None if serves is None else serves == wanted,
+        beside(refused.holds, fact=None if serves is None else serves == wanted),
         answer,
         f"answers.{way.host}",
         by=PlainHttpFacts,
         telling=wanted,
     )
-
-
-def greedy(way: Way, found: Routed, near: NearPathsFacts | None, *, wanted: bool) -> Iterator[Claim]:
-    """That a path beside the rules goes astray, too; or that none does. Nothing where the rules were read.
-
-    That it does not says nothing: a rule for the same paths, or for fewer, may stand before the right one.
-    """
-    if found.https is not None or way.host not in BESIDE or not way.is_main:
-        return
-    astray = near.goes_astray(way.host) if near else None
-    answer = near.beside.get(way.host) if near else None
-    if near is None or astray:
-        yield answered(
-            f"what goes astray is more than {way.pattern}"
-            if wanted
-            else f"no more than {way.pattern} goes astray",
-            wanted if astray else None,
-            answer,
-            f"beside.{way.host}",
-            by=NearPathsFacts,
-        )
 
 
 def meant(found: Routed, way: Way, ecs: EcsServicesFacts | None, target: Target) -> Rule | None:

@@ -57,12 +57,13 @@ def listener_rule_missing(
     """
     for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way, groups)
+        refused = balancer_answers_404(way, heard(way, hosts, api, paths))
         place = place_of(way, found, 443, found.https)
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=way.breaks,
             claims=(
-                balancer_answers_404(way, heard(way, hosts, api, paths)),
+                refused,
                 claim(
                     f"no rule on port 443 takes {way.path}, and none on port 80",
                     _missing(found, meant(found, way, ecs, target)),
@@ -72,7 +73,7 @@ def listener_rule_missing(
                     telling=True,
                     aws_cli=describe(way, found),
                 ),
-                *served_on_80(way, found, plain, wanted=False),
+                *served_on_80(way, found, plain, refused, wanted=False),
             ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )

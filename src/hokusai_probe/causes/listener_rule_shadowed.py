@@ -10,7 +10,6 @@ from hokusai_probe.causes._rules import (
     belonging,
     describe,
     free_priority,
-    greedy,
     heard,
     meant,
     place_of,
@@ -25,7 +24,6 @@ from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.near_paths import NearPathsFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
@@ -49,8 +47,6 @@ def listener_rule_shadowed(
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
     target: Target,
-    *,
-    near: NearPathsFacts | None,
 ) -> Iterator[Case]:
     """A broader rule has a smaller priority number, so the right rule is never reached.
 
@@ -66,7 +62,6 @@ def listener_rule_shadowed(
             claims=(
                 *another_service_answers(way, heard(way, hosts, api, paths), hosts, paths, validation),
                 _comes_first(way, found, right),
-                *greedy(way, found, near, wanted=True),
             ),
             remedy=_remedy(way, found, right),
         )

@@ -9,7 +9,6 @@ from hokusai_probe.causes._rules import (
     another_service_answers,
     belonging,
     describe,
-    greedy,
     group_for,
     heard,
     meant,
@@ -25,7 +24,6 @@ from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.listener_rules import Listener, ListenerRulesFacts, Rule
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.near_paths import NearPathsFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts, forsaken_for
 
@@ -51,8 +49,6 @@ def listener_rule_wrong_target_group(
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
     target: Target,
-    *,
-    near: NearPathsFacts | None,
 ) -> Iterator[Case]:
     """A listener rule sends the path to another service's target group.
 
@@ -70,7 +66,6 @@ def listener_rule_wrong_target_group(
             claims=(
                 *_symptoms(found, seen),
                 _leads_elsewhere(way, found, meant(found, way, ecs, target)),
-                *greedy(way, found, near, wanted=False),
             ),
             remedy=_remedy(way, found, group_for(way, found, rules, ecs)),
         )

@@ -56,12 +56,13 @@ def listener_rules_only_on_http(
     """
     for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way)
+        refused = balancer_answers_404(way, heard(way, hosts, api, paths))
         place = place_of(way, found, 80, found.http)
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=(f"rule.{way.host}", *way.breaks),
             claims=(
-                balancer_answers_404(way, heard(way, hosts, api, paths)),
+                refused,
                 claim(
                     f"port 443 has no rule for {way.path} and port 80 has one",
                     only_on_http(found),
@@ -71,7 +72,7 @@ def listener_rules_only_on_http(
                     telling=True,
                     aws_cli=describe(way, found),
                 ),
-                *served_on_80(way, found, plain, wanted=True),
+                *served_on_80(way, found, plain, refused, wanted=True),
             ),
             remedy=_remedy(way, found),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -134,16 +135,25 @@ def body_of(answer: Answer | None) -> Mapping[str, JsonValue]:
     return body if isinstance(body, Mapping) else {}
 
 
+_ANSWERED = re.compile(r"\bHTTP 4\d\d\b|\b4\d\d (Client Error|Not Found|Forbidden|Unauthorized)")
+
+
 def views_in(answers: Mapping[str, Answer], first: Mapping[str, Answer]) -> tuple[View, ...]:
     """What the two MLflow health paths say of reaching MLflow, and what /ready says against it. Pure.
 
-    The last word counts, but where it is the breaker's the first one is still about MLflow. That /ready finds
-    it well says nothing: it may be a constant.
+    The last word counts. Where it is the breaker's, the first one is still about MLflow, unless MLflow may
+    have come or gone in between: a complaint that was made once counts where two paths make it, or where it
+    is of an answer (4xx), which nobody gives who is down. That /ready finds it well says nothing: it may be a
+    constant.
     """
+    paths = ("/health/mlflow", "/api/health/mlflow", "/ready")
+    last, before = ({p: _view(seen[p]) for p in paths if p in seen} for seen in (answers, first))
+    once = [v for v in before.values() if v is not None and not v.well and not v.by_breaker]
     found = []
-    for path in ("/health/mlflow", "/api/health/mlflow", "/ready"):
-        last, before = (_view(seen[path]) if path in seen else None for seen in (answers, first))
-        view = before if last is not None and last.by_breaker and before is not None else last
+    for path in paths:
+        view, earlier = last.get(path), before.get(path)
+        if view is not None and view.by_breaker and earlier is not None and not earlier.by_breaker:
+            view = earlier if earlier.well or len(once) > 1 or _ANSWERED.search(earlier.error) else view
         found.append(None if view is not None and view.well and path == "/ready" else view)
     return tuple(view for view in found if view is not None)
 
@@ -158,7 +168,13 @@ def _view(answer: Answer) -> View | None:
     if answer.path not in {"/health/mlflow", "/api/health/mlflow", "/ready"} or well is None:
         return None
     text = _text(error) or ""
-    return View(path=answer.path, well=well, error=text, by_breaker=not well and "breaker" in text.lower())
+    by_breaker = not well and ("breaker" in text.lower() or _state_unwritten(answer, body))
+    return View(path=answer.path, well=well, error=text, by_breaker=by_breaker)
+
+
+def _state_unwritten(answer: Answer, body: Mapping[str, JsonValue]) -> bool:
+    """Whether it is the 500 in which an open breaker ends whose state cannot be written (L-05)."""
+    return answer.status == 500 and body.get("circuit_breaker_state") == "UNKNOWN"
 
 
 def _ready_check(body: Mapping[str, JsonValue], name: str) -> tuple[bool | None, JsonValue]:

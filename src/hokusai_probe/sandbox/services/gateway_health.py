@@ -200,6 +200,7 @@ class Health:
             unknown = {
                 "circuit_breaker_state": "UNKNOWN",
                 "error": "Object of type datetime is not JSON serializable",
+                "connected": False,
             }
             return as_json(unknown, status=500)
         status = 503 if self._breaker.state == "OPEN" else 200

@@ -159,11 +159,15 @@ def migrate(uri: str) -> None:
 
 
 def prepare_database(store: str, directory: Path) -> None:
-    """Put a migrated database where a sqlite URI says, unless one is there."""
+    """Put a migrated database where a sqlite URI says, unless one is there.
+
+    Raises FileNotFoundError where the directory above is gone: a server that comes up when its sandbox has
+    just ended must not make it anew, for nobody would remove it.
+    """
     path = sqlite_path(store)
     if path is None or path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     shutil.copyfile(template(directory), path)
 
 
@@ -212,8 +216,11 @@ def _application() -> Any:
 
 
 def _enter_disk(state: Path) -> None:
-    """Work in a directory that no other task has, nor the next one at this address."""
-    state.mkdir(parents=True, exist_ok=True)
+    """Work in a directory that no other task has, nor the next one at this address.
+
+    Raises FileNotFoundError where the sandbox is gone, as :func:`prepare_database` does.
+    """
+    state.mkdir(exist_ok=True)
     os.chdir(tempfile.mkdtemp(prefix="task-", dir=state.resolve()))
 
 
