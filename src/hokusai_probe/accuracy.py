@@ -15,25 +15,35 @@ _HEAD = """# How accurate the diagnosis is
 Made by `{command}` on {day}, with the seed {seed}. Each scenario is a platform in the sandbox with faults put
 in. Right means: exactly the causes that were put in are named, the components that must act are theirs, what
 is masked is not denied, and what no cause covers stays unexplained. Without AWS a cause may be left open, as
-long as no other is named. The baseline reads status codes alone.
+long as nothing is named but it and what follows from it. Most runs without AWS are the run with AWS judged
+again without what AWS said; where that leaves open what a second round asks about, and in every third
+scenario, it is a run of its own. The baseline reads status codes alone.
+"""
+
+_EACH = """## Each cause
+
+How often it was put in, and what became of it: named, left undecided, not seen (masked by another, or
+missed); and how often it was named where it was not.
+
 """
 
 
 class Figures(Frozen):
-    """Rates over the graded runs of one mode, None where nothing was to be counted; times in seconds.
+    """Counts over the graded runs of one mode; times in seconds, None where there was nothing to time.
 
-    ``precision``: of the causes named, how many were put in. ``recall``: of those put in, how many were
-    named. ``open_rightly``: runs in which nothing fitted and nothing was named. ``open_wrongly``: causes that
-    were put in and left undecided.
+    ``named``: causes named; of these ``false`` were not there, and ``following`` were not put in and follow
+    from what was (that a service is down). ``put_in``: causes put in; of these ``found`` were named and
+    ``left_open`` left undecided. ``open_rightly``: runs in which something was rightly left unexplained.
     """
 
     runs: int
     right: int
     named: int
     false: int
+    following: int
     put_in: int
-    missed: int
-    open_wrongly: int
+    found: int
+    left_open: int
     open_rightly: int
     component_right: int
     median_s: float | None
@@ -46,26 +56,30 @@ class Figures(Frozen):
     @property
     def precision(self) -> float | None:
         """Of the causes named, the part that was put in."""
-        return (self.named - self.false) / self.named if self.named else None
+        return (self.named - self.false - self.following) / self.named if self.named else None
 
     @property
     def recall(self) -> float | None:
         """Of the causes put in, the part that was named, not only left possible."""
-        return (self.put_in - self.missed - self.open_wrongly) / self.put_in if self.put_in else None
+        return self.found / self.put_in if self.put_in else None
 
 
 def figures(graded: Graded) -> Figures:
     """The figures of these grades."""
     grades, t = graded.scenarios, graded.totals
+    outcomes = _outcomes(grades)
+    counts = {o: sum(n for (_, outcome), n in outcomes.items() if outcome == o) for o in _OUTCOMES}
     times = sorted(g.seconds for g in grades)
+    named = sum(len(g.present) for g in grades)
     return Figures(
         runs=t.scenarios,
         right=t.right,
-        named=sum(len(g.present) for g in grades),
+        named=named,
         false=t.false_causes,
-        put_in=sum(len(g.expected) for g in grades),
-        missed=t.missed,
-        open_wrongly=t.abstained,
+        following=named - t.false_causes - counts["named"],
+        put_in=counts["put in"],
+        found=counts["named"],
+        left_open=counts["undecided"],
         open_rightly=sum(g.right and bool(g.unexplained) for g in grades),
         component_right=t.component_right,
         median_s=round(median(times), 1) if times else None,
@@ -77,33 +91,36 @@ def figures(graded: Graded) -> Figures:
     )
 
 
-def rows(found: Figures) -> Iterator[tuple[str, str]]:
-    """The figures as lines for people: what, and how much."""
+def rows(found: Figures, *, timed: bool = True) -> Iterator[tuple[str, str]]:
+    """The figures as lines for people: what, and how much. ``timed``: whether each was a run of its own."""
     yield "scenarios right", f"{found.right} of {found.runs}"
-    yield "precision (causes named that were put in)", _part(found.precision, found.named)
-    yield "recall (causes put in that were named)", _part(found.recall, found.put_in)
-    yield "false causes", str(found.false)
-    yield "missed causes", str(found.missed)
-    yield "left undecided though put in", str(found.open_wrongly)
-    yield "left unexplained, as it should be", str(found.open_rightly)
+    yield "causes put in", str(found.put_in)
+    yield "of these named (recall)", _part(found.recall, found.found)
+    yield "of these left undecided", str(found.left_open)
+    yield "neither named nor left open", str(found.put_in - found.found - found.left_open)
+    yield "causes named", str(found.named)
+    yield "of these put in (precision)", _part(found.precision, found.named - found.false - found.following)
+    yield "of these only what follows from them", str(found.following)
+    yield "of these false", str(found.false)
+    yield "runs rightly left unexplained", str(found.open_rightly)
     yield "component right", f"{found.component_right} of {found.runs}"
     if found.healable:
         yield "healed by their remedies", f"{found.healed} of {found.healable}"
-    if found.median_s is not None:
+    if timed and found.median_s is not None:
         yield "seconds to the diagnosis, median and 95th percentile", f"{found.median_s} and {found.p95_s}"
     yield "baseline (status codes only) right", f"{found.baseline_right} of {found.runs}"
     yield "baseline false causes", str(found.baseline_false)
 
 
-def _part(rate: float | None, of: int) -> str:
-    return "nothing to count" if rate is None else f"{100 * rate:.1f} % of {of}"
+def _part(rate: float | None, number: int) -> str:
+    return str(number) if rate is None else f"{number} ({100 * rate:.1f} %)"
 
 
 def page(
     graded: Mapping[Mode, Graded], *, command: str, day: str, seed: int, more: Sequence[str] = ()
 ) -> str:
     """docs/accuracy.md: the figures of both modes, each cause's own, and what was wrong, by name."""
-    listed = [dict(rows(figures(g))) for g in graded.values()]
+    listed = [dict(rows(figures(g), timed=mode == "aws")) for mode, g in graded.items()]
     names = list(dict.fromkeys(name for one in listed for name in one))
     table = [(name, *(one.get(name, "") for one in listed)) for name in names]
     wrong = [_told(g) for found in graded.values() for g in found.scenarios if not g.right]
@@ -112,8 +129,7 @@ def page(
         _table(("", *(_MODES[mode] for mode in graded)), table),
         *more,
         "## What was not right\n\n" + ("\n".join(wrong) or "Nothing.") + "\n",
-        "## Each cause\n\nHow often it was put in, and what became of it: named, left undecided, missed; and "
-        "how often it was named where it was not.\n\n" + _table(*_confusion(graded)),
+        _EACH + _table(*_confusion(graded)),
     )
     return "\n".join(parts)
 
@@ -135,22 +151,22 @@ def _confusion(graded: Mapping[Mode, Graded]) -> tuple[tuple[str, ...], list[tup
     ]
 
 
-_OUTCOMES = ("put in", "named", "undecided", "missed", "false")
+_OUTCOMES = ("put in", "named", "undecided", "not seen", "false")
 
 
 def _outcomes(grades: Iterable[Grade]) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for grade in grades:
-        found.update((c, "put in") for c in grade.expected)
-        found.update((c, _became(c, grade)) for c in grade.expected)
+        found.update((c, "put in") for c in grade.put_in)
+        found.update((c, _became(c, grade)) for c in grade.put_in)
         found.update((c, "false") for c in grade.false_causes)
     return found
 
 
 def _became(cause: str, grade: Grade) -> str:
-    if cause in grade.missed:
-        return "missed"
-    return "undecided" if cause in grade.undecided and cause not in grade.present else "named"
+    if cause in grade.present:
+        return "named"
+    return "undecided" if cause in grade.undecided else "not seen"
 
 
 def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:

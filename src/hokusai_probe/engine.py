@@ -115,7 +115,7 @@ def wanted_probes(
     if checks and names - set(catalogue.probes):
         named |= _witnesses(catalogue)
     direct |= named - {p.slug for p in catalogue.probes.values() if without & {p.slug, p.area}}
-    return frozenset().union(direct, *(_before(catalogue, slug) for slug in direct))
+    return frozenset().union(direct, *(looks_before(catalogue, slug) for slug in direct))
 
 
 def _witnesses(catalogue: Catalogue) -> set[str]:
@@ -132,7 +132,8 @@ def _witnesses(catalogue: Catalogue) -> set[str]:
     }
 
 
-def _before(catalogue: Catalogue, slug: str) -> frozenset[str]:
+def looks_before(catalogue: Catalogue, slug: str) -> frozenset[str]:
+    """The looks that come before one: whose facts it reads, whose checks it waits for, and theirs."""
     found: set[str] = set()
     todo = [slug]
     while todo:

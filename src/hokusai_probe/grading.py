@@ -46,12 +46,14 @@ class Grade(Frozen):
     """How one run against one scenario compares with what was expected.
 
     ``seconds``: the run's time. ``unknown``: expected causes that this version cannot name; they are missed.
+    ``put_in``: the causes that the scenario puts in, whatever may be expected of a run without AWS.
     ``heal``: what came of carrying the remedies out; ``n/a`` where one needs a person, None: not tried.
     """
 
     name: str
     mode: Mode
     expected: tuple[str, ...]
+    put_in: tuple[str, ...] = ()
     present: tuple[str, ...]
     undecided: tuple[str, ...]
     unexplained: tuple[str, ...]
@@ -139,6 +141,7 @@ def grade(name: str, mode: Mode, expected: Expectation, report: Report, catalogu
         name=name,
         mode=mode,
         expected=wanted,
+        put_in=expected.causes,
         present=present,
         undecided=undecided,
         unexplained=report.unexplained,

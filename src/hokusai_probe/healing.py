@@ -1,8 +1,9 @@
 """Carry out what remedies print, on a platform on this machine, and see whether it heals.
 
-A command is split as a shell splits it and run without one. All that is added is where AWS is; an address off
-this machine is refused. By ``--endpoint-url``: the AWS CLI (1.46) puts ``rds.amazonaws.com`` in the place of
-what the environment says for RDS in us-east-1. ``grade --heal`` proves remedies with it.
+A command is split as a shell splits it and run without one. All that is added is where AWS is, which must be
+on this machine; what would go elsewhere all the same meets a proxy that is not there. It is added as
+``--endpoint-url``: the AWS CLI (1.46) puts ``rds.amazonaws.com`` in the place of what the environment says
+for RDS in us-east-1. ``grade --heal`` proves remedies with it.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from hokusai_probe.errors import ProbeError
 from hokusai_probe.grading import Healed, Ran
 from hokusai_probe.model import Diagnosis, Frozen, Report
 
-PROGRAMS = ("aws", "python3")
 COMMAND_S = 60.0
 PATIENCE_S = 60.0
 _SAID = 300
-_OPERATORS = frozenset("|>&;<()$`")
+_LATE = 124
+"""The exit code of timeout(1)."""
+_MEANT_BY_A_SHELL = frozenset("&;<()$`\\*?[]{}~#!\n")
+"""Outside quotes; in double quotes the first few of them mean something, too."""
+_IN_DOUBLE_QUOTES = frozenset("$`\\!\n")
 
 
 class HealingError(ProbeError):
@@ -52,6 +56,11 @@ class Hands:
         planned = [(line, pipeline(line).at(where)) for line in lines]
         with TemporaryDirectory(prefix="hokusai-heal-") as name:
             return tuple(_until_one_fails(planned, Path(name), {**self.environment, **_closed_in(where)}))
+
+
+def check_programs() -> None:
+    """Find out before anything starts whether commands can be carried out here. Raises HealingError."""
+    _program("aws")
 
 
 # --- judging ------------------------------------------------------------------------------------------
@@ -91,8 +100,10 @@ def heal(report: Report, hands: Hands, *, masked: Sequence[str] = ()) -> Healed:
         ran.extend(hands.carry_out(_lines(following)))
         report = _until_mended(known - {*causes}, hands.look)
     left = tuple(d.cause for d in report.roots())
+    own = {*causes} <= known  # else it was the remedy of what another one broke
+    rest = "n/a" if left and {*left} <= {*masked} else "not"
     return Healed(
-        outcome="healed" if is_well(report) else "n/a" if left and {*left} <= {*masked} else "not",
+        outcome="healed" if is_well(report) and own else rest,
         causes=tuple(causes),
         ran=tuple(ran),
         left=left,
@@ -132,15 +143,18 @@ def _run(line: str, parts: Pipeline, directory: Path, environment: Mapping[str, 
     """One line: each program is given what the one before it wrote."""
     given = b""
     for words in parts.programs:
-        done = subprocess.run(
-            [_program(words[0]), *words[1:]],
-            input=given,
-            capture_output=True,
-            cwd=directory,
-            env=environment,
-            timeout=COMMAND_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [_program(words[0]), *words[1:]],
+                input=given,
+                capture_output=True,
+                cwd=directory,
+                env=environment,
+                timeout=COMMAND_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Ran(command=line, exit_code=_LATE, said=f"not done within {COMMAND_S:g} s")
         given = done.stdout
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()[-_SAID:]
@@ -202,32 +216,56 @@ class Pipeline(Frozen):
 def pipeline(line: str) -> Pipeline:
     """Split a line as a shell does, at white space, ``|`` and ``>``, quotes respected.
 
-    Raises HealingError for what a remedy never is: another program, another operator, a path.
+    Raises HealingError for what a remedy never is: another program, another operator, something that a shell
+    would fill in, a path, another endpoint.
     """
-    words = shlex.shlex(line, posix=True, punctuation_chars="|>&;<()`")
-    words.whitespace_split = True
     try:
-        left, into = _taken_apart(list(words))
+        commands, into = _taken_apart(line)
+        programs = tuple(tuple(shlex.split(command)) for command in commands)
     except ValueError as trouble:
-        msg = f"cannot be split as a shell would ({trouble}): {line}"
+        msg = f"cannot be carried out without a shell ({trouble}): {line}"
         raise HealingError(msg) from None
-    programs = tuple(tuple(part) for part in left)
-    if not all(part and part[0] in PROGRAMS for part in programs) or Path(into).name != into:
+    plain = all(_is_ours(words) for words in programs)
+    if not plain or Path(into).name != into or into in {".", ".."}:
         msg = f"not a command of a remedy: {line}"
         raise HealingError(msg)
     return Pipeline(programs=programs, into=into)
 
 
-def _taken_apart(words: Sequence[str]) -> tuple[list[list[str]], str]:
-    """The programs and the file. Raises ValueError for an operator that no remedy has."""
-    into = words[-1] if ">" in words[-2:-1] else ""
-    programs: list[list[str]] = [[]]
-    for word in words[: len(words) - 2 * bool(into)]:
-        if word == "|":
-            programs.append([])
-        elif word and set(word) <= _OPERATORS:
-            msg = f"{word} means something to a shell"
-            raise ValueError(msg)
+def _is_ours(words: tuple[str, ...]) -> bool:
+    if words[:1] == ("aws",):
+        return not any(word.startswith("--endpoint-url") for word in words)
+    return words[:2] == ("python3", "-c")
+
+
+def _taken_apart(line: str) -> tuple[list[str], str]:
+    """The commands between bars, and the file at the end. Raises ValueError for what only a shell can do."""
+    cuts = [(place, sign) for place, sign in _unquoted(line) if sign in "|>"]
+    strange = next((sign for _, sign in _unquoted(line) if sign in _MEANT_BY_A_SHELL), None)
+    if strange is not None:
+        msg = f"{strange!r} means something to a shell"
+        raise ValueError(msg)
+    into = ""
+    if cuts and cuts[-1][1] == ">":
+        place, _ = cuts.pop()
+        line, into = line[:place], line[place + 1 :].strip()
+    if any(sign == ">" for _, sign in cuts) or (into and not line.endswith(" ")) or " " in into:
+        msg = "'>' stands where no remedy has it"
+        raise ValueError(msg)
+    starts = [0, *(place + 1 for place, _ in cuts)]
+    ends = [*(place for place, _ in cuts), len(line)]
+    return [line[start:end] for start, end in zip(starts, ends, strict=True)], into
+
+
+def _unquoted(line: str) -> Iterator[tuple[int, str]]:
+    """The characters outside quotes with their places, and those of double quotes that a shell minds."""
+    quote = ""
+    for place, sign in enumerate(line):
+        if quote:
+            if quote == '"' and sign in _IN_DOUBLE_QUOTES:
+                yield place, sign
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
         else:
-            programs[-1].append(word)
-    return programs, into
+            yield place, sign

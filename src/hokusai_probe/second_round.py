@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from hokusai_probe.declare import Catalogue, Probe
+from hokusai_probe.engine import looks_before
 from hokusai_probe.model import Diagnosis, Frozen
 
 MOST_LOOKS = 4
@@ -25,10 +26,11 @@ class Planned(Frozen):
 def plan(catalogue: Catalogue, diagnoses: Iterable[Diagnosis], taken: Collection[str]) -> tuple[Planned, ...]:
     """The looks of the second round, those that may settle most causes first, then the cheapest.
 
-    ``taken``: the looks of the first round; one that reads what was not looked at is not planned.
+    ``taken``: the looks of the first round; one that needs what was not looked at is not planned.
     """
     useful = _useful(catalogue, diagnoses)
-    able = [p for p in _of_second_round(catalogue) if p.slug not in taken and set(p.prior()) <= set(taken)]
+    fresh = (p for p in _of_second_round(catalogue) if p.slug not in taken)
+    able = [p for p in fresh if looks_before(catalogue, p.slug) <= set(taken)]
     ranked = sorted(
         (p for p in able if p.slug in useful), key=lambda p: (-len(useful[p.slug]), p.cost, p.slug)
     )

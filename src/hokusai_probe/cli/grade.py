@@ -16,7 +16,8 @@ from hokusai_probe.cli.run import Place, boxed, in_box, looked
 from hokusai_probe.declare import catalogue
 from hokusai_probe.grading import Expectation, Grade, Graded, Heal, Mode, total
 from hokusai_probe.grading import grade as compare
-from hokusai_probe.healing import Hands, heal
+from hokusai_probe.healing import Hands, check_programs
+from hokusai_probe.healing import heal as mend
 from hokusai_probe.model import SAFETY_CLASSES, Report
 from hokusai_probe.reports import answer
 from hokusai_probe.runner import Options
@@ -53,9 +54,12 @@ def grade(
     With --heal the AWS CLI commands of the remedies are carried out as they are printed, on the sandbox
     alone. A remedy that needs a value or a person is not; its scenario counts as n/a.
 
-    Exit code 0 when every one is right and none stayed ill, 1 otherwise. Interrupted, it grades what it has.
+    Exit code 0 when every one is right and none stayed ill, 1 otherwise. Interrupted while it looks, it tells
+    what it has.
     """
     try_writing(json_file)
+    if heal:
+        check_programs()
     how = How("no-aws" if no_aws else "aws", seed, heal=heal)
     found: list[Grade] = []
     interrupted = None
@@ -126,7 +130,7 @@ def _uninterrupted(place: Place, options: Options) -> Report:
 def _healed(place: Place, report: Report, look: Callable[[], Report], expected: Expectation) -> Heal:
     """Carry the remedies out, and say what was carried out where that did not help."""
     endpoint = place.target.aws.endpoint_url if place.target.aws else None
-    outcome = heal(report, Hands(endpoint or "", place.environment, look), masked=expected.unseen)
+    outcome = mend(report, Hands(endpoint or "", place.environment, look), masked=expected.unseen)
     if outcome.outcome == "not":
         for ran in outcome.ran:
             say(f"       {ran.exit_code:3} {ran.command} {ran.said}", err=True)
