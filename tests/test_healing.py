@@ -167,16 +167,6 @@ def test_a_remedy_heals_and_nothing_else_does(patients: Patients) -> None:
     assert (healed.outcome, healed.causes, healed.left) == ("healed", ("gateway-mlflow-url-wrong",), ())
 
 
-def test_two_changes_of_one_revision_do_not_undo_each_other(patients: Patients) -> None:
-    """Causes are mended one after the other: each starts from what the one before it left."""
-    ill = patients("2025-08-05", 4712)
-
-    healed = heal(ill.report, ill.hands)
-
-    assert (healed.outcome, healed.left) == ("healed", ())
-    assert len(healed.causes) == 3
-
-
 def test_what_needs_a_person_is_left_to_one() -> None:
     """Nothing is carried out where one of the remedies cannot be pasted."""
     ready = Remedy(kind="automatic", summary="s", aws_cli=("aws --version",))

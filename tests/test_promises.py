@@ -29,7 +29,7 @@ SHIPPED = {name: sandbox.load_scenario(name) for name in sandbox.scenario_names(
 NAMES = [n for n in SHIPPED if not DIRECTORY.is_dir() or (DIRECTORY / f"{n}.json").exists()]
 HARMLESS = [n for n in NAMES if not (SHIPPED[n].expect.causes or SHIPPED[n].expect.unexplained)]
 READ_REQUESTS = 150
-PAIRS = 2
+PAIRS = 1
 MOST_DRAWN = 20
 
 

@@ -31,7 +31,7 @@ def test_the_route_of_a_path(path: str, expected: str) -> None:
 @asynchronous
 async def test_a_task_that_has_everything(tmp_path: Path) -> None:
     """Information, health, a prediction, a contribution; bad bodies are 422, wrong methods 405."""
-    async with gateway(tmp_path, variables=WHOLE) as ask:
+    async with gateway(tmp_path, variables=WHOLE, time_scale=1.0) as ask:
         info = await ask("GET", "/api/v1/models/21/info")
         health = await ask("GET", "/api/v1/models/21/health")
         predicted = await ask("POST", "/api/v1/models/21/predict", json={"inputs": {}})

@@ -135,7 +135,10 @@ def body_of(answer: Answer | None) -> Mapping[str, JsonValue]:
     return body if isinstance(body, Mapping) else {}
 
 
-_ANSWERED = re.compile(r"\bHTTP 4\d\d\b|\b4\d\d (Client Error|Not Found|Forbidden|Unauthorized)")
+_ANSWERED = re.compile(
+    r"\bHTTP 4\d\d\b|\b4\d\d (Client Error|Not Found|Forbidden|Unauthorized)|\b(tls|ssl)|certificate",
+    re.IGNORECASE,
+)
 
 
 def views_in(answers: Mapping[str, Answer], first: Mapping[str, Answer]) -> tuple[View, ...]:
@@ -143,8 +146,8 @@ def views_in(answers: Mapping[str, Answer], first: Mapping[str, Answer]) -> tupl
 
     The last word counts. Where it is the breaker's, the first one is still about MLflow, unless MLflow may
     have come or gone in between: a complaint that was made once counts where two paths make it, or where it
-    is of an answer (4xx), which nobody gives who is down. That /ready finds it well says nothing: it may be a
-    constant.
+    is of an answer (4xx, a TLS alert), which nobody gives who is down. That /ready finds it well says
+    nothing: it may be a constant.
     """
     paths = ("/health/mlflow", "/api/health/mlflow", "/ready")
     last, before = ({p: _view(seen[p]) for p in paths if p in seen} for seen in (answers, first))

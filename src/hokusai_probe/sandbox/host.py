@@ -102,7 +102,10 @@ async def _host(scenario: "Scenario", run: _Run) -> int:
     try:
         early = begin(scenario, run.seed, run.directory)
         with contextlib.closing(early.claim):
-            await _unless(stop, _live(scenario, early, run), run.nursery)
+            try:
+                await _unless(stop, _live(scenario, early, run), run.nursery)
+            finally:
+                await asyncio.to_thread(early.end)
     except BackendMissingError as error:
         _say(run.out, {"skip": str(error)})
     except (SandboxBrokenError, ScenarioError) as error:
