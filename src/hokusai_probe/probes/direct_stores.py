@@ -91,7 +91,8 @@ def database_answers_directly(
 ) -> Sentence:
     """Postgres answers at the address that the target gives for the database.
 
-    What RDS says is one thing and what answers is another. Without AWS this is the only look at the database
+    What RDS says (database-is-available) is one thing and what answers is another: a way that is shut off
+    fails here alone. Without AWS this is the only look at the database
     itself, where all others hear of it from who uses it.
     """
     reached = stores is not None and stores.database
