@@ -116,8 +116,8 @@ def test_replaying_a_recorded_run_gives_the_same_report(sweeps: Sweeps, name: st
 def test_every_check_fails_under_some_fault_that_explains_it(sweeps: Sweeps) -> None:
     """A check that no expected cause makes fail is not a check.
 
-    In a part of all scenarios those count that failed in two of them when everything was last swept, or in the
-    only one: what failed beside something else, once, need not do so again.
+    In a part of all scenarios those count that failed in two of them when everything was last swept, or in
+    the only one: what failed beside something else, once, need not do so again.
     """
     matrix = kill_matrix(sweeps.all(), catalogue())
     due = {slug for slug, by in matrix_rows().items() if len(by & set(NAMES)) >= min(len(by), 2)}

@@ -138,8 +138,8 @@ def _save(where: Path, content: bytes) -> None:
 def trained_model_predicts_the_same(facts: TrainedModelFacts) -> Sentence:
     """A trained model that was stored, fetched and loaded again predicts exactly what it did before.
 
-    What fails here fails for MLflow's own client too (mlflow-client-registers), which stores a text: only here
-    would be seen that a model comes back as another.
+    What fails here fails for MLflow's own client too (mlflow-client-registers), which stores a text: only
+    here would be seen that a model comes back as another.
     """
     refused = next((a for a in (*facts.uploads, *facts.downloads) if a.status != 200), None)
     if refused is not None:
