@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median, quantiles
 
-from hokusai_probe.grading import Grade, Graded, Mode
+from hokusai_probe.grading import Grade, Graded, Mode, Totals
 from hokusai_probe.model import Frozen
 
 _MODES: Mapping[Mode, str] = {"aws": "with AWS", "no-aws": "without AWS"}
@@ -31,32 +31,26 @@ missed); and how often it was named where it was not.
 class Figures(Frozen):
     """Counts over the graded runs of one mode; times in seconds, None where there was nothing to time.
 
-    ``named``: causes named; of these ``false`` were not there, and ``following`` were not put in and follow
-    from what was (that a service is down). ``put_in``: causes put in; of these ``found`` were named and
-    ``left_open`` left undecided. ``open_rightly``: runs in which something was rightly left unexplained.
+    ``totals``: the sums of the grades. ``named``: causes named; of these the false ones were not there, and
+    ``following`` were not put in and follow from what was (that a service is down). ``put_in``: causes put
+    in; of these ``found`` were named and ``left_open`` left undecided. ``open_rightly``: runs in which
+    something was rightly left unexplained.
     """
 
-    runs: int
-    right: int
+    totals: Totals
     named: int
-    false: int
     following: int
     put_in: int
     found: int
     left_open: int
     open_rightly: int
-    component_right: int
     median_s: float | None
     p95_s: float | None
-    baseline_right: int
-    baseline_false: int
-    healed: int
-    healable: int
 
     @property
     def precision(self) -> float | None:
         """Of the causes named, the part that was put in."""
-        return (self.named - self.false - self.following) / self.named if self.named else None
+        return self.found / self.named if self.named else None
 
     @property
     def recall(self) -> float | None:
@@ -66,50 +60,44 @@ class Figures(Frozen):
 
 def figures(graded: Graded) -> Figures:
     """The figures of these grades."""
-    grades, t = graded.scenarios, graded.totals
+    grades = graded.scenarios
     outcomes = _outcomes(grades)
     counts = {o: sum(n for (_, outcome), n in outcomes.items() if outcome == o) for o in _OUTCOMES}
     times = sorted(g.seconds for g in grades)
     named = sum(len(g.present) for g in grades)
     return Figures(
-        runs=t.scenarios,
-        right=t.right,
+        totals=graded.totals,
         named=named,
-        false=t.false_causes,
-        following=named - t.false_causes - counts["named"],
+        following=named - counts["false"] - counts["named"],
         put_in=counts["put in"],
         found=counts["named"],
         left_open=counts["undecided"],
         open_rightly=sum(g.right and bool(g.unexplained) for g in grades),
-        component_right=t.component_right,
         median_s=round(median(times), 1) if times else None,
         p95_s=round(quantiles(times, n=20, method="inclusive")[-1], 1) if len(times) > 1 else None,
-        baseline_right=t.baseline_right,
-        baseline_false=t.baseline_false,
-        healed=t.healed,
-        healable=t.healable,
     )
 
 
 def rows(found: Figures, *, timed: bool = True) -> Iterator[tuple[str, str]]:
     """The figures as lines for people: what, and how much. ``timed``: whether each was a run of its own."""
-    yield "scenarios right", f"{found.right} of {found.runs}"
+    t = found.totals
+    yield "scenarios right", f"{t.right} of {t.scenarios}"
     yield "causes put in", str(found.put_in)
     yield "of these named (recall)", _part(found.recall, found.found)
     yield "of these left undecided", str(found.left_open)
     yield "neither named nor left open", str(found.put_in - found.found - found.left_open)
     yield "causes named", str(found.named)
-    yield "of these put in (precision)", _part(found.precision, found.named - found.false - found.following)
+    yield "of these put in (precision)", _part(found.precision, found.found)
     yield "of these only what follows from them", str(found.following)
-    yield "of these false", str(found.false)
+    yield "of these false", str(t.false_causes)
     yield "runs rightly left unexplained", str(found.open_rightly)
-    yield "component right", f"{found.component_right} of {found.runs}"
-    if found.healable:
-        yield "healed by their remedies", f"{found.healed} of {found.healable}"
+    yield "component right", f"{t.component_right} of {t.scenarios}"
+    if t.healable:
+        yield "healed by their remedies", f"{t.healed} of {t.healable}"
     if timed and found.median_s is not None:
         yield "seconds to the diagnosis, median and 95th percentile", f"{found.median_s} and {found.p95_s}"
-    yield "baseline (status codes only) right", f"{found.baseline_right} of {found.runs}"
-    yield "baseline false causes", str(found.baseline_false)
+    yield "baseline (status codes only) right", f"{t.baseline_right} of {t.scenarios}"
+    yield "baseline false causes", str(t.baseline_false)
 
 
 def _part(rate: float | None, number: int) -> str:

@@ -240,8 +240,9 @@ def _is_ours(words: tuple[str, ...]) -> bool:
 
 def _taken_apart(line: str) -> tuple[list[str], str]:
     """The commands between bars, and the file at the end. Raises ValueError for what only a shell can do."""
-    cuts = [(place, sign) for place, sign in _unquoted(line) if sign in "|>"]
-    strange = next((sign for _, sign in _unquoted(line) if sign in _MEANT_BY_A_SHELL), None)
+    bare = list(_unquoted(line))
+    cuts = [(place, sign) for place, sign in bare if sign in "|>"]
+    strange = next((sign for _, sign in bare if sign in _MEANT_BY_A_SHELL), None)
     if strange is not None:
         msg = f"{strange!r} means something to a shell"
         raise ValueError(msg)

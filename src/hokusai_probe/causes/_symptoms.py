@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from pydantic import JsonValue
 
 from hokusai_probe.answers import detail, error_code, responder, said
+from hokusai_probe.causes._keys import auth_serves
 from hokusai_probe.causes._rules import asks_for_key, keyless
 from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
+from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
 from hokusai_probe.topology import NAMES, SERVICE_OF_HOST
@@ -134,6 +136,18 @@ def serves_elsewhere(hosts: HostsFacts, service: str) -> bool:
     """Whether a service answers at a host that is not its usual one. Then its tasks run."""
     others = (h for h, s in SERVICE_OF_HOST.items() if s == service and h != HOST_OF_SERVICE.get(service))
     return any(a is not None and responder(a) == EXPECTED[h] for h in others for a in (hosts.health(h),))
+
+
+def nobody_serves(
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    paths: PublicPathsFacts | None,
+    validation: KeyValidationFacts | None,
+    service: str,
+) -> Claim:
+    """That nothing is registered for a service: 503 of its load balancer. No, where it was seen at work."""
+    serves = auth_serves(validation) if service == "auth" else serves_elsewhere(hosts, service)
+    return service_claim(hosts, api, paths, service, (503,), serves=serves)
 
 
 def service_claim(

@@ -13,6 +13,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, RemedyKind
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
+from hokusai_probe.probes.task_definitions import TaskDefinition
 from hokusai_probe.topology import HOSTS, NAMES, SERVICES
 
 # --- claims -----------------------------------------------------------------------------------------
@@ -108,6 +109,13 @@ def readiness(*commands: str) -> RemedyKind:
     """Whether these commands work as they are, or a value is missing."""
     whole = commands and not any(_BLANK.search(line) or line.startswith("#") for line in commands)
     return "automatic" if whole else "needs-value"
+
+
+def describe_definition(definition: TaskDefinition | None, service: str = "") -> str:
+    """The AWS CLI call that shows a task definition; ``service`` names the blank for an unknown ARN."""
+    blank = "_".join(filter(None, (service.upper(), "DEFINITION")))
+    arn = word(definition.arn if definition else None, blank)
+    return one_line(f"aws ecs describe-task-definition --task-definition {arn}")
 
 
 def cluster(ecs: EcsServicesFacts | None) -> str:

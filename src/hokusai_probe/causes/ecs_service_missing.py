@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from hokusai_probe.causes._keys import auth_serves
-from hokusai_probe.causes._symptoms import serves_elsewhere, service_claim
+from hokusai_probe.causes._symptoms import nobody_serves
 from hokusai_probe.causes._words import cluster, group_of, one_line, ready, service_name, wait_for, word
 from hokusai_probe.declare import Case, cause, claim
 from hokusai_probe.model import Remedy
@@ -50,14 +49,7 @@ def ecs_service_missing(
             subject=service,
             breaks=(f"ecs.{service}",),
             claims=(
-                service_claim(
-                    hosts,
-                    api,
-                    paths,
-                    service,
-                    (503,),
-                    serves=auth_serves(validation) if service == "auth" else serves_elsewhere(hosts, service),
-                ),
+                nobody_serves(hosts, api, paths, validation, service),
                 claim(
                     f"ECS has no service {one.name} in cluster {ecs.cluster}"
                     if one and ecs

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._keys import auth_serves
-from hokusai_probe.causes._symptoms import serves_elsewhere, service_claim
+from hokusai_probe.causes._symptoms import nobody_serves
 from hokusai_probe.causes._words import (
     cluster,
     one_line,
@@ -61,14 +60,7 @@ def ecs_service_scaled_to_zero(
             subject=service,
             breaks=(f"ecs.{service}",),
             claims=(
-                service_claim(
-                    hosts,
-                    api,
-                    paths,
-                    service,
-                    (503,),
-                    serves=auth_serves(validation) if service == "auth" else serves_elsewhere(hosts, service),
-                ),
+                nobody_serves(hosts, api, paths, validation, service),
                 claim(
                     f"{whose(service)} ECS service is told to run no task",
                     None if one is None else one.desired == 0,

@@ -13,7 +13,7 @@ from hokusai_probe.causes._keys import (
     together,
 )
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import one_line, word
+from hokusai_probe.causes._words import describe_definition
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -112,17 +112,12 @@ def _address(
         fact=f"definitions.gateway.addresses.{named[0]}" if named else "",
         value=named[1] if named else None,
         telling=where == "astray",
-        aws_cli=_describe(gateway),
+        aws_cli=describe_definition(gateway, "gateway"),
     )
 
 
 def _is_balancer(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith((".elb.amazonaws.com", ".elb.amazonaws.com.cn"))
-
-
-def _describe(gateway: TaskDefinition | None) -> str:
-    arn = word(gateway.arn if gateway else None, "GATEWAY_DEFINITION")
-    return one_line(f"aws ecs describe-task-definition --task-definition {arn}")
 
 
 def _remedy(

@@ -7,7 +7,7 @@ from hokusai_probe.answers import error_code, said
 from hokusai_probe.causes._mlflow_address import addresses_of_mlflow, heard
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
-from hokusai_probe.causes._words import answered, group_of, one_line, word
+from hokusai_probe.causes._words import answered, describe_definition, group_of, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -66,16 +66,11 @@ def gateway_mlflow_url_wrong(
                 fact=f"definitions.gateway.addresses.{VARIABLE}" if url else "",
                 value=url,
                 telling=True,
-                aws_cli=_describe(gateway),
+                aws_cli=describe_definition(gateway, "gateway"),
             ),
         ),
         remedy=_remedy(gateway, mlflow, discovery, ecs),
     )
-
-
-def _describe(gateway: TaskDefinition | None) -> str:
-    arn = word(gateway.arn if gateway else None, "GATEWAY_DEFINITION")
-    return one_line(f"aws ecs describe-task-definition --task-definition {arn}")
 
 
 def _symptom(api: MlflowApiFacts, paths: PublicPathsFacts | None) -> Claim:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hokusai_probe.causes._auth_address import ADDRESS, SERVICE_ID, leads, variable
 from hokusai_probe.causes._keys import refused_though_good
-from hokusai_probe.causes._words import one_line, previous_revision, word
+from hokusai_probe.causes._words import describe_definition, previous_revision
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -74,8 +74,5 @@ def _is_right(gateway: TaskDefinition | None, names: tuple[str, ...], *, right: 
         by=TaskDefinitionsFacts,
         fact=f"definitions.gateway.addresses.{named[0]}" if named else "",
         value=named[1] if named else None,
-        aws_cli=one_line(
-            "aws ecs describe-task-definition --task-definition "
-            + word(gateway.arn if gateway else None, "GATEWAY_DEFINITION")
-        ),
+        aws_cli=describe_definition(gateway, "gateway"),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hokusai_probe.causes._auth_address import SERVICE_ID, variable
 from hokusai_probe.causes._keys import refused_though_good
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import one_line, word
+from hokusai_probe.causes._words import describe_definition
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -69,10 +69,7 @@ def _asked_for(gateway: TaskDefinition | None, *, seen: bool) -> Claim:
         fact=f"definitions.gateway.addresses.{named[0]}" if named else "",
         value=named[1] if named else None,
         telling=True,
-        aws_cli=one_line(
-            "aws ecs describe-task-definition --task-definition "
-            + word(gateway.arn if gateway else None, "GATEWAY_DEFINITION")
-        ),
+        aws_cli=describe_definition(gateway, "gateway"),
     )
 
 

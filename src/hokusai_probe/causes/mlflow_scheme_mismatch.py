@@ -6,7 +6,7 @@ from hokusai_probe.answers import said
 from hokusai_probe.causes._mlflow_address import VARIABLE, Heard, Told, heard, private_url, told
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow, proxy_gave_up
-from hokusai_probe.causes._words import answered, beside, one_line, word
+from hokusai_probe.causes._words import answered, beside, describe_definition, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -114,9 +114,7 @@ def _schemes(
         fact=given.fact,
         value=given.value,
         telling=apart and broken,
-        aws_cli=one_line(
-            f"aws ecs describe-task-definition --task-definition {word(mlflow.arn, 'MLFLOW_DEFINITION')}"
-        ),
+        aws_cli=describe_definition(mlflow, "mlflow"),
     )
 
 

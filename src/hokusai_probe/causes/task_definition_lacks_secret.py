@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hokusai_probe.causes._lost import named_as_missing
 from hokusai_probe.causes._revision import set_secret
 from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, unseen
-from hokusai_probe.causes._words import one_line, whose, word
+from hokusai_probe.causes._words import describe_definition, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
@@ -163,9 +163,7 @@ def _lacks(service: str, used: TaskDefinition, lost: tuple[str, TaskDefinition],
         by=RevisionsFacts,
         fact=f"families.{service}.earlier[{place}].secret_refs.{name}",
         value=before.secret_refs[name],
-        aws_cli=one_line(
-            f"aws ecs describe-task-definition --task-definition {word(used.arn, 'DEFINITION')}"
-        ),
+        aws_cli=describe_definition(used),
     )
 
 

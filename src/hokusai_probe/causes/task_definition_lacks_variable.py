@@ -7,7 +7,7 @@ from hokusai_probe.causes._lost import named_as_missing
 from hokusai_probe.causes._revision import set_variable
 from hokusai_probe.causes._symptoms import gateway_cannot_reach_mlflow
 from hokusai_probe.causes._tasks import CONSEQUENCES, Seen, unseen
-from hokusai_probe.causes._words import one_line, whose, word
+from hokusai_probe.causes._words import describe_definition, whose, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.cache_effect import CacheEffectFacts
@@ -153,9 +153,7 @@ def _lacks(used: TaskDefinition, before: TaskDefinition, place: str, name: str, 
         fact=f"{place}.names",
         value=list(before.names),
         telling=telling,
-        aws_cli=one_line(
-            f"aws ecs describe-task-definition --task-definition {word(used.arn, 'DEFINITION')}"
-        ),
+        aws_cli=describe_definition(used),
     )
 
 
