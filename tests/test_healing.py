@@ -16,7 +16,7 @@ from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
 from hokusai_probe.config import load
 from hokusai_probe.grading import Healed
-from hokusai_probe.healing import Hands, HealingError, Pipeline, heal, is_healable, is_well, pipeline
+from hokusai_probe.healing import Hands, HealingError, Pipeline, heal, is_well, pipeline
 from hokusai_probe.model import Diagnosis, Hosts, Remedy, Report, Target
 from hokusai_probe.runner import conclude, run
 
