@@ -3,7 +3,7 @@
 Each round starts a sandbox as a program of its own and ends it at a random moment, during the start or after
 it, by SIGKILL to the program, SIGKILL to any one of the sandbox's processes, SIGTERM, or in peace. After each
 round nothing may be left: no process, no listening port, no file, no route. Every second round is a fork of a
-nursery.
+nursery. Databases lie in memory where there is plenty: one that no living process names counts as left.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PATIENCE_S = 40.0
+MEMORY = Path("/dev/shm")
 _START = """
 import contextlib, sys, time
 from hokusai_probe import sandbox
@@ -62,7 +63,7 @@ def one_round(place: Path, how: str, kind: str, draw: random.Random) -> float:
         AssertionError: Something is left.
 
     """
-    before, after_s = routes(), draw.uniform(0.05, 9.0)
+    before, in_memory, after_s = routes(), databases(), draw.uniform(0.05, 9.0)
     program = subprocess.Popen(
         [sys.executable, "-c", _START, "healthy", kind],
         env={**os.environ, "TMPDIR": str(place)},
@@ -77,7 +78,7 @@ def one_round(place: Path, how: str, kind: str, draw: random.Random) -> float:
         if program.poll() is None:
             program.kill()
         program.wait()
-    left = left_after(place, PATIENCE_S)
+    left = left_after(place, PATIENCE_S, in_memory)
     assert not left, f"{how} after {after_s:.2f} s ({kind}): left behind {left}"
     assert routes() == before
     return after_s
@@ -100,12 +101,23 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def left_after(place: Path, seconds: float) -> list[str]:
-    """What is left of the sandboxes with this TMPDIR after so many seconds; [] as soon as nothing is."""
+def databases() -> frozenset[Path]:
+    """The directories of databases that lie in memory and that no living process names."""
+    commands = b"".join(_command(int(found.name)) for found in Path("/proc").glob("[0-9]*"))
+    found = MEMORY.glob("hokusai-sandbox-*")
+    return frozenset(place for place in found if place.name.encode() not in commands)
+
+
+def left_after(place: Path, seconds: float, in_memory: frozenset[Path] | None = None) -> list[str]:
+    """What is left of the sandboxes with this TMPDIR after so many seconds; [] as soon as nothing is.
+
+    ``in_memory``: the databases that were there before; None: they are not looked at.
+    """
     deadline = time.monotonic() + seconds
     while True:
         left = [f"process {pid}: {_command(pid)[:90]!r}" for pid in processes_of(place)]
         left += [f"file {path}" for path in place.iterdir()]
+        left += [f"file {path}" for path in (databases() - in_memory if in_memory is not None else ())]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.05)

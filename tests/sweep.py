@@ -2,20 +2,20 @@
 
 ``python tests/sweep.py DIRECTORY [NAME...]``. While one scenario's platform is looked at, the next one starts
 and the last one ends. What was seen goes to ``DIRECTORY/NAME.json``, where ``tests/test_promises.py`` judges
-it. The last lines printed here are which cause made which check fail, and the grade; a sweep of everything
-also writes docs/kill-matrix.md. What is diagnosed wrongly is looked at once more, alone: that one counts, and
-both are told.
+it. The last lines printed here are which cause made which check fail, and the grade. What is diagnosed
+wrongly is looked at once more, alone: that one counts, and both are told.
 
 ``--heal``: the remedies that can be pasted are carried out then, and the platform is looked at until it is
-well; at the end some platforms get the remedy of another cause, which must not heal them. A sweep of
-everything that heals also writes docs/accuracy.md.
+well; at the end some platforms get the remedy of another cause, which must not heal them.
+
+``--keep``: what was seen takes its place in tests/recorded.jsonl.xz, and docs/kill-matrix.md and
+docs/accuracy.md are made anew of all that this file then holds.
 
 ``--seconds S``: some harmless scenarios and those that make a third of the checks fail once, by that page;
 then, in a new order each time, as many of the others as begin within S seconds.
 """
 
 import argparse
-import os
 import random
 import re
 import sys
@@ -27,7 +27,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
+
+import _recorded
+from _recorded import Kept, Strange, Whole
+from conftest import SEED
 
 from hokusai_probe import accuracy, sandbox, second_round
 from hokusai_probe.cli.grade import summary
@@ -241,18 +244,18 @@ def _mended(healed: Healed) -> str:
     return f", NOT HEALED in {healed.seconds:.0f} s, left: {', '.join(healed.left) or 'unexplained'}{ran}"
 
 
-Control = Literal["well", "ill", "not carried out"]
-
-
-def control(pairs: Sequence[tuple[Swept, Swept]], seed: int) -> list[tuple[str, str, Control]]:
-    """Give platforms the remedies of other ones: (platform, whose remedies, what came of it).
+def control(pairs: Sequence[tuple[Swept, Swept]], seed: int) -> list[Strange]:
+    """Give platforms the remedies of other ones.
 
     One seed gives both the same names, so that the commands meet what they name.
     """
-    return [(ill.name, other.name, _with_anothers(ill.name, other.name, seed)) for ill, other in pairs]
+    return [
+        Strange(ill=ill.name, other=other.name, became=_with_anothers(ill.name, other.name, seed))
+        for ill, other in pairs
+    ]
 
 
-def _with_anothers(ill: str, other: str, seed: int) -> Control:
+def _with_anothers(ill: str, other: str, seed: int) -> _recorded.Control:
     """Whether another one's remedies make a platform well within half a minute; a fix is seen in less."""
     with sandbox.start(other, seed) as box:
         lines = [line for d in hands(box).look().roots() if d.remedy for line in d.remedy.aws_cli]
@@ -307,9 +310,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--heal", action="store_true")
+    parser.add_argument("--keep", action="store_true")
     options = parser.parse_args(arguments)
-    from conftest import SEED
-
     say(f"sandbox seed: {SEED} (HOKUSAI_TEST_SEED gives the same names and ids again)")
     names, must = options.names or sandbox.scenario_names(), 0
     if options.seconds is not None:
@@ -319,12 +321,10 @@ def main(arguments: Sequence[str]) -> int:
     with sandbox.warm(SEED):
         found = record(names, options.directory, must, options.seconds or float("inf"), mend=options.heal)
         strange = control(drawn_pairs(found, SEED), SEED) if options.heal else []
-    for ill, other, became in strange:
-        say(f"{ill} with the remedies of {other}: {became}")
-    if not options.names and options.seconds is None:
-        MATRIX.write_text(page(found), encoding="utf-8")
-        if options.heal:
-            ACCURACY.write_text(accuracy_page(found, strange, options.directory, SEED), encoding="utf-8")
+    for s in strange:
+        say(f"{s.ill} with the remedies of {s.other}: {s.became}")
+    if options.keep:
+        keep(found, strange, options.directory)
     report(found)
     return 0
 
@@ -336,24 +336,36 @@ def graded(found: Sequence[Swept], mode: Mode) -> Graded:
     return total(g.model_copy(update={"heal": healed.get(g.name)}) for g in grades)
 
 
-def accuracy_page(
-    found: Sequence[Swept], strange: Sequence[tuple[str, str, Control]], directory: Path, seed: int
-) -> str:
+def keep(found: Sequence[Swept], strange: Sequence[Strange], directory: Path) -> None:
+    """Record what was seen, and make the pages of all records."""
+    records = [_recorded.kept_of(s, again=(directory / f"{s.name}.first.json").exists()) for s in found]
+    whole = _recorded.write(records, seed=SEED, day=datetime.now(UTC), controls=strange)
+    everything = [k.swept() for k in whole.kept]
+    MATRIX.write_text(page(everything), encoding="utf-8")
+    ACCURACY.write_text(accuracy_page(everything, whole), encoding="utf-8")
+
+
+def accuracy_page(everything: Sequence[Swept], whole: Whole) -> str:
     """docs/accuracy.md."""
-    twice = [f"`{s.name}`" for s in found if (directory / f"{s.name}.first.json").exists()]
+    twice = [f"`{k.name}`" for k in whole.kept if k.again]
     again = f"Looked at a second time, because the first diagnosis was not as expected: {len(twice)}"
-    others = ", ".join(f"`{ill}` with those of `{other}`: {became}" for ill, other, became in strange)
-    well = sum(became == "well" for *_, became in strange)
+    others = ", ".join(f"`{s.ill}` with those of `{s.other}`: {s.became}" for s in whole.controls)
+    well = sum(s.became == "well" for s in whole.controls)
     return accuracy.page(
-        {mode: graded(found, mode) for mode in ("aws", "no-aws")},
+        {mode: graded(everything, mode) for mode in ("aws", "no-aws")},
         command="make sweep",
-        day=f"{datetime.now(UTC):%Y-%m-%d}",
-        seed=seed,
+        day=_days(whole.kept),
+        seed=whole.seed,
         more=(
             f"{again}{': ' if twice else ''}{', '.join(twice)}. The second diagnosis counts.\n",
-            f"Given another cause's remedies instead, {well} of {len(strange)} became well ({others}).\n",
+            f"With another cause's remedies {well} of {len(whole.controls)} became well ({others}).\n",
         ),
     )
+
+
+def _days(kept: Sequence[Kept]) -> str:
+    days = sorted(f"{k.aws.started_at:%Y-%m-%d}" for k in kept)
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 
 
 def report(found: Sequence[Swept]) -> None:
@@ -365,5 +377,4 @@ def report(found: Sequence[Swept]) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HOKUSAI_TEST_SEED", str(int.from_bytes(os.urandom(4)) >> 1))
     sys.exit(main(sys.argv[1:]))

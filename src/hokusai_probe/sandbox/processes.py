@@ -167,9 +167,29 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
     return _guarded(["--", *command], environment, log)
 
 
-def remove_after_me(directory: Path) -> Child:
+class Removers:
+    """Two processes that wait to remove a directory: one may be killed just before this process is."""
+
+    def __init__(self, directory: Path) -> None:
+        arguments = ["--remove", str(directory)]
+        self._both = [
+            _guarded(arguments, allowed_environment(os.environ), Path(os.devnull)) for _ in range(2)
+        ]
+
+    def let_go(self) -> None:
+        """Have the directory removed, without waiting for it."""
+        for one in self._both:
+            one.let_go()
+
+    def kill(self) -> None:
+        """Have the directory removed and wait until they are gone."""
+        for one in self._both:
+            one.kill()
+
+
+def remove_after_me(directory: Path) -> Removers:
     """Have a directory removed when this process ends, however it ends."""
-    return _guarded(["--remove", str(directory)], allowed_environment(os.environ), Path(os.devnull))
+    return Removers(directory)
 
 
 def last_lines(log: Path, count: int) -> list[str]:
