@@ -190,7 +190,7 @@ def test_a_signal_during_the_start_leaves_nothing(place: Path) -> None:
     """SIGTERM half-way says nothing and cleans up."""
     process = _launch(place, "healthy")
     try:
-        assert eventually(lambda: len(processes_with(f"TMPDIR={place}")) > 3, 20.0)
+        assert eventually(lambda: len(processes_with(f"TMPDIR={place}")) > 4, 20.0)
         process.terminate()
         assert process.stdout is not None
         spoken = process.stdout.read()
