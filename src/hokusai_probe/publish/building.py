@@ -64,10 +64,9 @@ class Builder:
     async def make(self, part: Part) -> Made:
         """A commit of all that is new for a branch, on top of its last one. Raises PublishError."""
         tip = await self._remote.fetch(part.branch)
-        if tip is not None and part.branch == self._wish.branch:
-            await self._refuse_code(tip)
-        new = await self._new_runs(tip) if part.runs else []
-        documents, found = await self._documents(tip) if part.documents else ({}, {})
+        there = await self._there(part.branch, tip) if tip is not None else frozenset()
+        new = await self._new_runs(there) if part.runs else []
+        documents, found = await self._documents(tip, there) if part.documents else ({}, {})
         outcome = Outcome(part.branch, "nothing", len(new), len(documents), news=found)
         runs = {f"{HISTORY}/{place}": self._run(place) for place in new[:RUNS_AT_ONCE]}
         if not runs and not documents:
@@ -83,20 +82,24 @@ class Builder:
         """What a data branch begins with."""
         return {_README: _ABOUT.encode(), f"{HISTORY}/.gitignore": IGNORED.encode()}
 
-    async def _refuse_code(self, tip: str) -> None:
-        """Keep the history off a branch that is plainly another's. Raises DeniedError."""
-        there = await self._remote.paths(tip)
-        ours = {HISTORY, self._wish.reports_folder.partition("/")[0]}
-        if there & ours or all(name.lower().startswith(_HARMLESS) for name in there):
-            return
-        msg = f"{self._wish.branch} holds other things than runs: give the history a branch of its own"
+    async def _there(self, branch: str, tip: str) -> frozenset[str]:
+        """The paths of what a branch has of runs and documents. Raises DeniedError.
+
+        The history is kept off a branch that is plainly another's.
+        """
+        there = await self._remote.paths(tip, f"{HISTORY}/", f"{self._wish.reports_folder}/")
+        if there or branch != self._wish.branch:
+            return there
+        outermost = await self._remote.paths(tip)
+        if all(name.lower().startswith(_HARMLESS) for name in outermost):
+            return there
+        msg = f"{branch} holds other things than runs: give the history a branch of its own"
         raise DeniedError(msg)
 
     # --- runs -------------------------------------------------------------------------------------------
 
-    async def _new_runs(self, tip: str | None) -> list[str]:
+    async def _new_runs(self, there: frozenset[str]) -> list[str]:
         """The places of the sound runs that the branch has not. Raises LeakError."""
-        there = await self._remote.paths(tip, f"{HISTORY}/") if tip is not None else frozenset()
         new = [place for place in self._found.runs if f"{HISTORY}/{place}" not in there]
         unseen = [place for place in new if place not in self._sound]
         for place in unseen:
@@ -115,10 +118,11 @@ class Builder:
 
     # --- documents --------------------------------------------------------------------------------------
 
-    async def _documents(self, tip: str | None) -> tuple[dict[str, bytes], dict[str, News]]:
+    async def _documents(
+        self, tip: str | None, there: frozenset[str]
+    ) -> tuple[dict[str, bytes], dict[str, News]]:
         """The files of every set whose state is another than the published one's, and what each set is."""
         folder = self._wish.reports_folder
-        there = await self._remote.paths(tip, f"{folder}/") if tip is not None else frozenset()
         files: dict[str, bytes] = {}
         found: dict[str, News] = {}
         for one in self._found.documents:

@@ -59,7 +59,7 @@ def contents(where: Path) -> Contents:
     Raises PublishError where there is neither, and for documents that cannot be read.
     """
     history, runs = _history(where)
-    reports = next((f for f in (where / REPORTS, where) if any(_sets(f))), where)
+    reports = next((f for f in (where / REPORTS, where) if tuple(_sets(f))), where)
     documents = tuple(_documents(reports, name) for name in _sets(reports))
     if not runs and not documents:
         msg = (

@@ -77,11 +77,16 @@ class Clock:
     @classmethod
     def of(cls, seconds: float) -> Clock:
         """So many seconds from now."""
-        return cls(asyncio.get_running_loop().time() + seconds)
+        return cls(cls.now() + seconds)
+
+    @staticmethod
+    def now() -> float:
+        """The moment that it is by that clock."""
+        return asyncio.get_running_loop().time()
 
     def left(self, at_most: float = COMMAND_S) -> float:
         """Seconds that the next step may take. Raises OutOfTimeError when there is none left."""
-        left = self.end - asyncio.get_running_loop().time()
+        left = self.end - self.now()
         if left <= 0:
             msg = "the time for it is over"
             raise OutOfTimeError(msg)

@@ -34,7 +34,7 @@ from hokusai_probe.redact import Redactor
 
 TRIES = 40
 """More than any number of writers needs that there may be; mostly the time is over before."""
-_FIRST_DELAY_S = 0.1
+_SHORTEST_S = 0.05
 _LONGEST_DELAY_S = 5.0
 _FINAL = (DeniedError, LeakError, OutOfTimeError, RefusedError)
 _DRAW = random.SystemRandom()
@@ -131,24 +131,32 @@ class _Publisher:
 
     async def _until_done(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step until it is done, or nothing would help. Raises PublishError, the last one."""
-        error: PublishError | None = None
-        for number in range(TRIES):
+        tried: list[PublishError] = []
+        try:
+            return await self._tries(step, tried)
+        except OutOfTimeError as end:
+            raise OutOfTimeError("; ".join(str(one) for one in (*tried[-1:], end))) from None
+
+    async def _tries(self, step: Callable[[], Awaitable[T]], tried: list[PublishError]) -> T:
+        while True:
+            began = self._clock.now()
             try:
-                if error is not None:
-                    await asyncio.sleep(self._clock.left(_delay(number)))
                 return await step()
-            except OutOfTimeError as end:
-                raise OutOfTimeError(f"{error}; {end}" if error else str(end)) from None
             except _FINAL:
                 raise
-            except PublishError as again:
-                error = again
-        raise error or MovedError(f"{TRIES} tries were not enough")
+            except PublishError as error:
+                tried.append(error)
+                if len(tried) == TRIES:
+                    raise
+            await asyncio.sleep(self._clock.left(_delay(len(tried), self._clock.now() - began)))
 
 
-def _delay(number: int) -> float:
-    """Seconds before the next try: longer each time, and by chance, so that writers do not meet again."""
-    return _DRAW.uniform(0, min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**number))
+def _delay(tries: int, took_s: float) -> float:
+    """Seconds before the next try: by chance, and by more of what one takes the more there were.
+
+    So writers that met once do not all meet again.
+    """
+    return _DRAW.uniform(0, min(_LONGEST_DELAY_S, max(took_s, _SHORTEST_S) * 2 ** (tries - 1)))
 
 
 class _Push:

@@ -43,7 +43,7 @@ class Commit:
         yield f"commit {_out(self.branch)}\nmark :1\nauthor {who}\ncommitter {who}\n".encode()
         yield b"data %d\n%s\n" % (len(message), message)
         if self.parent is not None:
-            yield f"from {self.parent}\n".encode()
+            yield f"from {self.parent}^0\n".encode()
         for path, data in sorted(self.files.items()):
             yield b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(data), data)
         yield b"\nget-mark :1\ndone\n"
@@ -59,9 +59,9 @@ class Remote:
     environment: Mapping[str, str]
 
     async def fetch(self, branch: str) -> str | None:
-        """The id of the branch's last commit, which is then here with its folders; None: no such branch.
+        """A name for the branch's last commit, which is then here with its folders; None: no such branch.
 
-        Raises PublishError.
+        It names that commit until the branch is fetched again. Raises PublishError.
         """
         wanted = f"+refs/heads/{branch}:{_in(branch)}"
         said = await self._git(
@@ -72,7 +72,7 @@ class Remote:
             return None
         if said.code:
             raise refusals.of_fetch(said.text)
-        return (await self._done("rev-parse", _in(branch))).decode().strip()
+        return _in(branch)
 
     async def paths(self, commit: str, *under: str) -> frozenset[str]:
         """The paths of a commit's files below these folders; of its outermost files and folders for none."""
