@@ -86,12 +86,14 @@ class Raced:
     seconds: tuple[float, ...]
 
 
-def race(remote: Path, where: Path, writers: int, rounds: int) -> Raced:
-    """Let so many processes publish a run each at the same time, so many times."""
+def race(remote: Path, where: Path, writers: int, rounds: int, within_s: float = 3600.0) -> Raced:
+    """Let so many processes publish a run each at the same time, so many times, or until time is up."""
     started = [_start(remote, where / str(number)) for number in range(writers)]
+    end = time.monotonic() + within_s
     try:
         with ThreadPoolExecutor(writers) as pool:
-            done = [one for turn in range(rounds) for one in _round(pool, started, where, turn)]
+            turns = (turn for turn in range(rounds) if turn < 2 or time.monotonic() < end)
+            done = [one for turn in turns for one in _round(pool, started, where, turn)]
     finally:
         for process in started:
             process.kill()
