@@ -476,10 +476,8 @@ def test_a_leaked_key_publishes_nothing(
 
     said = site.publish(*words)
 
-    still = f"; all of it is still in {site.out}" if words else ""
-    assert said == Said(
-        3, "", f"error: nothing is published, because there may be a secret in {where}{still}\n"
-    )
+    why = f"nothing is published, because there may be a secret in {where}; all of it is still in {site.out}"
+    assert said == Said(3, "", f"error: {why}\n")
     assert (branches(site.remote), contents(site.out)) == before
 
 
@@ -565,7 +563,7 @@ def _hooks(folder: Path, ran: Path) -> Path:
         (("--reports-folder", "history/x"), 2, "no folder for documents"),
         (("--author", "nobody"), 2, "is nobody"),
         (("--author", "a\nb <c@d>"), 2, "is nobody"),
-        (("--remote", "upstream"), 3, "has no remote upstream: run it in a clone, or give --remote a URL"),
+        (("--remote", "upstream"), 2, "has no remote upstream: run it in a clone, or give --remote a URL"),
         (("--remote", "./nowhere"), 3, "does not appear to be a git repository"),
         (("--remote", "ext::sh -c true"), 3, "transport 'ext' not allowed"),
     ],
@@ -578,6 +576,13 @@ def test_what_cannot_be_is_one_sentence(site: Site, words: Sequence[str], code: 
     assert says in said.err
 
 
+def test_publishing_needs_git(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it there is one sentence."""
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    assert site.publish() == Said(2, "", "error: publishing needs the git command, and there is none\n")
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, None])
 def test_nothing_to_publish_is_no_success(site: Site, make: Callable[[Path], None] | None) -> None:
     """An empty folder, or none: silence is not success."""
@@ -587,5 +592,5 @@ def test_nothing_to_publish_is_no_success(site: Site, make: Callable[[Path], Non
 
     said = site.publish("--push")
 
-    assert said.code == (3 if make else 2)
+    assert said.code == 2
     assert said.err.startswith(f"error: {site.out}")

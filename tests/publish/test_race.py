@@ -10,7 +10,7 @@ from hokusai_probe.history import folder
 from hokusai_probe.history.index import Index
 from hokusai_probe.history.runs import place
 
-WRITERS, ROUNDS, SECONDS = 8, 10, 11.0
+WRITERS, ROUNDS, SECONDS = 8, 10, 8.0
 
 
 @pytest.mark.timeout(120)

@@ -111,7 +111,7 @@ def publish(
     try:
         result, ended = asyncio.run(_until_told(wish))
     except PublishError as error:
-        say_error(f"{error}; all of it is still in {folder}" if push else str(error))
+        say_error(f"{error}; all of it is still in {folder}")
         ctx.exit(3)
     if result is None:
         say_error(f"interrupted; what is not published yet is still in {folder}")
