@@ -40,7 +40,7 @@ class Door(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        given = self.headers.get("Authorization")
+        given = ", ".join(self.headers.get_all("Authorization", ())) or None
         self.server.seen.append(given)
         if given is None or given.lower() != RIGHT.lower():
             self.send_response(401)

@@ -246,6 +246,18 @@ def test_a_run_that_was_damaged_is_not_published(site: Site) -> None:
     assert files(site.remote, "probe-data") == kept("pp . pp")
 
 
+def test_a_run_is_published_as_it_was_written(site: Site) -> None:
+    """Whatever line ends its file has been given since."""
+    path = site.out / "history" / place(series("pp pf pp")[1])
+    written = path.read_bytes()
+    path.write_bytes(written.replace(b"\n", b"\r\n"))
+
+    said = site.publish("--push")
+
+    there = git(site.remote, "show", f"probe-data:history/{place(series('pp pf pp')[1])}")
+    assert (said.code, there.encode()) == (0, written)
+
+
 # --- branches that say no -------------------------------------------------------------------------------
 
 
