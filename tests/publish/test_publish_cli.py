@@ -475,8 +475,16 @@ def planted_other_token(site: Site) -> str:
     return f"{path}, line {path.read_text('utf-8').count(chr(10)) + 1}"
 
 
-@pytest.mark.parametrize("plant", [planted_in_run, planted_in_document, planted_other_token])
-@pytest.mark.parametrize("words", [(), ("--push",), ("--push", "--reports-branch", "main")])
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (planted_in_run, ()),
+        (planted_in_run, ("--push",)),
+        (planted_in_run, ("--push", "--reports-branch", "main")),
+        (planted_in_document, ("--push",)),
+        (planted_other_token, ("--push", "--reports-branch", "main")),
+    ],
+)
 def test_a_leaked_key_publishes_nothing(
     site: Site, plant: Callable[[Site], str], words: Sequence[str]
 ) -> None:
