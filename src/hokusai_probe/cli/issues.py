@@ -24,5 +24,5 @@ def issues(reports: tuple[str, ...], repository: str) -> None:
     read = [read_report(path) for path in reports]
     for report in read:
         hide(report.configuration.key, os.environ)
-    planned = plan([redactor().model(report) for report in read], [], repository=repository)
+    planned = plan([redactor().model(report) for report in read], repository=repository)
     say(f"{describe(planned)}\nNothing was written.")
