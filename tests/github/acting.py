@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from described import complaint
@@ -68,13 +69,15 @@ class Time:
         self.slept.append(seconds)
         self.world.now += timedelta(seconds=seconds)
 
+    def _since(self, start: datetime) -> Callable[[], float]:
+        return lambda: (self.world.now - start).total_seconds()
+
     def patience(self, wait_s: float = 120.0, between_writes_s: float = 0.0) -> Patience:
         """As patient as the command is, in no time."""
-        start = self.world.now
         return Patience(
             wait_s,
             between_writes_s,
-            clock=lambda: (self.world.now - start).total_seconds(),
+            clock=self._since(self.world.now),
             sleep=self.sleep,
             now=lambda: self.world.now,
         )
@@ -90,7 +93,13 @@ def github(world: StandIn, door: Inside | None = None, **more: Any) -> GitHub:
 def action(kind: str = "open", key: str = KEY, number: int | None = None, **more: Any) -> Action:
     """An action as a plan would have it."""
     body = f"{marker(key)}\n\nUsers cannot sign in.\n"
-    fields = {"component": "auth", "title": f"{key} must act", "body": body, "labels": (), "reason": "it fails"}
+    fields = {
+        "component": "auth",
+        "title": f"{key} must act",
+        "body": body,
+        "labels": (),
+        "reason": "it fails",
+    }
     return Action.model_validate({"kind": kind, "key": key, "number": number, **fields, **more})
 
 
@@ -115,5 +124,3 @@ def ours(world: StandIn, key: str = KEY, **fields: Any) -> Issue:
 def open_of(world: StandIn, key: str = KEY) -> list[int]:
     """Numbers of the open issues with this key."""
     return world.ours.marked(marker(key))
-
-

@@ -52,6 +52,11 @@ def _bare(value: Any, *, names: bool = False) -> Any:
         return value
     kept = {k: v for k, v in value.items() if names or not (k in PROSE or k.startswith("x-"))}
     found = {k: _bare(v, names=k in NAMED and not names) for k, v in kept.items()}
+    if not names and found.get("nullable") and None not in found.get("enum", [None]):
+        found["enum"] = [
+            *found["enum"],
+            None,
+        ]  # a value that may be null and is one of some words may be null
     answers = {} if names else found.get("responses", {})
     found |= {"responses": {k: _with_description(v) for k, v in answers.items()}} if answers else {}
     return found

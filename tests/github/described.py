@@ -1,4 +1,4 @@
-"""What GitHub publishes of its API: every request to the stand-in and every answer of it is held against it."""
+"""What GitHub publishes of its API: requests to the stand-in and its answers are held against it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ _SEEN: set[str] = set()
 
 def complaint(call: Call, back: Back | None = None) -> str:
     """What the description has against a request, or against the answer to it; empty when nothing."""
-    known = repr((call.method, _shape(call.path.split("/")), _shape(call.query), _shape(call.body), _kind(back)))
+    known = repr(
+        (call.method, _shape(call.path.split("/")), _shape(call.query), _shape(call.body), _kind(back))
+    )
     if known in _SEEN:
         return ""
     request = MockRequest(HERE, call.method, call.path, args=call.query, data=_bytes(call.body))

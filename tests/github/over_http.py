@@ -1,4 +1,4 @@
-"""The stand-in over HTTP, on a loopback address: what comes in and goes out is held against the description."""
+"""The stand-in over HTTP, on a loopback address; what comes and goes is held against the description."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
 def serving(world: StandIn) -> Iterator[Server]:
-    """The stand-in, reachable while the block lasts; afterwards the description had nothing against anything."""
+    """The stand-in, reachable while the block lasts; then the description must have had nothing against it."""
     server = Server(world)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -244,7 +244,7 @@ class StandIn:
         if found is None or repository is None:
             raise NoError(404, "Not Found")
         if repository.moved:
-            raise MovedError(f"{self.url}/repositories/7{found[2]}")
+            raise MovedError(where=f"{self.url}/repositories/7{found[2]}")
         if call.method != "GET" and not account.writes:
             raise NoError(403, "Resource not accessible by integration")
         if call.method != "GET" and repository.archived:
@@ -254,7 +254,13 @@ class StandIn:
     def _user(self, account: Account) -> Back:
         if not account.tells:
             raise NoError(403, "Resource not accessible by integration")
-        more = {"user_view_type": "public", "public_repos": 1, "public_gists": 0, "followers": 0, "following": 0}
+        more = {
+            "user_view_type": "public",
+            "public_repos": 1,
+            "public_gists": 0,
+            "followers": 0,
+            "following": 0,
+        }
         blank = ("name", "company", "blog", "location", "email", "hireable", "bio")
         times = {"created_at": _when(START), "updated_at": _when(START)}
         return Back(200, {**self.person(account.login), **dict.fromkeys(blank), **more, **times})
@@ -297,7 +303,7 @@ class StandIn:
 class MovedError(NoError):
     """It is somewhere else now."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, *, where: str) -> None:
         super().__init__(301, "Moved Permanently", url=where)
         self.back.headers["location"] = where
 
@@ -344,7 +350,7 @@ class Desk:
             self._label(issue, call.body.get("labels") or [])
         return Back(201, self.issue(issue))
 
-    def get_issue(self, call: Call, number: str) -> Back:
+    def get_issue(self, _: Call, number: str) -> Back:
         """One issue as it is."""
         return Back(200, self.issue(self._issue(number)))
 
@@ -391,7 +397,7 @@ class Desk:
             self._label(issue, [one if isinstance(one, str) else one["name"] for one in call.body["labels"]])
         return Back(200, [self._of_label(name) for name in issue.labels])
 
-    def remove_label(self, call: Call, number: str, name: str) -> Back:
+    def remove_label(self, _: Call, number: str, name: str) -> Back:
         """Takes a label off."""
         issue = self._issue(number)
         if name not in issue.labels:
@@ -409,7 +415,7 @@ class Desk:
         self.world.touched(issue)
         return Back(201, self.issue(issue))
 
-    def get_label(self, call: Call, name: str) -> Back:
+    def get_label(self, _: Call, name: str) -> Back:
         """One label."""
         if name.lower() not in map(str.lower, self.repository.labels):
             raise NoError(404, "Not Found")
@@ -500,7 +506,7 @@ class Desk:
         if issue is None:
             raise NoError(404, "Not Found")
         if issue.fate == "moved":
-            raise MovedError(f"{self.world.url}/repositories/9/issues/1")
+            raise MovedError(where=f"{self.world.url}/repositories/9/issues/1")
         if issue.fate == "deleted":
             raise NoError(410, "This issue was deleted")
         return issue
@@ -511,7 +517,8 @@ class Desk:
                 self.repository.labels.append(name)
             if name not in issue.labels:
                 issue.labels.append(name)
-        self.world.touched(issue)
+        if names:
+            self.world.touched(issue)
 
 
 PULL = ("diff_url", "html_url", "patch_url", "url")
