@@ -70,7 +70,7 @@ class Time:
         self.world.now += timedelta(seconds=seconds)
 
     def _since(self, start: datetime) -> Callable[[], float]:
-        return lambda: (self.world.now - start).total_seconds()
+        return lambda: (self.world.now - start).total_seconds()  # noqa: PLW0108 - `now` moves on
 
     def patience(self, wait_s: float = 120.0, between_writes_s: float = 0.0) -> Patience:
         """As patient as the command is, in no time."""

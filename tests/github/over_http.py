@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -73,8 +73,33 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def dripping(pause_s: float, times: int) -> Iterator[str]:
+    """A server whose answer comes byte by byte; its address."""
+
+    class Drips(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.end_headers()
+            for _ in range(times):
+                with suppress(OSError):
+                    self.wfile.write(b" ")
+                time.sleep(pause_s)
+
+        log_message = Handler.log_message
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drips) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def serving(world: StandIn) -> Iterator[Server]:
-    """The stand-in, reachable while the block lasts; then the description must have had nothing against it."""
+    """The stand-in, reachable while the block lasts; then the description must not have complained."""
     server = Server(world)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

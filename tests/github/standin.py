@@ -161,24 +161,24 @@ class StandIn:
         number = len(repository.issues) + 1
         issue = Issue(number, title, body, login, self.now, self.now, is_pull=is_pull)
         repository.issues[number] = issue
-        self._changed()
+        self.touched(issue)
         return issue
 
     def closes(self, login: str, issue: Issue, reason: str = "completed") -> None:
         """Somebody closes an issue."""
         issue.state, issue.reason, issue.closed, issue.closed_by = "closed", reason, self.now, login
-        self._touched(issue)
+        self.touched(issue)
 
     def reopens(self, issue: Issue) -> None:
         """Somebody opens a closed issue again."""
         issue.state, issue.reason, issue.closed, issue.closed_by = "open", "reopened", None, None
-        self._touched(issue)
+        self.touched(issue)
 
     def sets(self, issue: Issue, **fields: Any) -> None:
         """Somebody locks it, renames it, writes into it, labels it, deletes or moves it."""
         for name, value in fields.items():
             setattr(issue, name, value)
-        self._touched(issue)
+        self.touched(issue)
 
     def later(self, **how_long: float) -> None:
         """Time passes, and lists catch up."""
@@ -278,14 +278,13 @@ class StandIn:
         gone = {n for n, i in self.repositories[name].issues.items() if i.fate}
         return [i for n, i in past.items() if n not in gone]
 
-    def _touched(self, issue: Issue) -> None:
+    def touched(self, issue: Issue) -> None:
+        """Something happened to an issue: lists will show it, sooner or later."""
         issue.updated = self.now
-        self._changed()
-
-    touched = _touched
-
-    def _changed(self) -> None:
-        self._past = [*self._past[-20:], self._snapshot()]
+        (name,) = (n for n, r in self.repositories.items() if r.issues.get(issue.number) is issue)
+        last = self._past[-1]
+        after = {**last, name: {**last[name], issue.number: copy.deepcopy(issue)}}
+        self._past = [*self._past[-20:], after]
 
     def _snapshot(self) -> dict[str, dict[int, Issue]]:
         return {name: copy.deepcopy(r.issues) for name, r in self.repositories.items()}

@@ -222,8 +222,10 @@ def test_rights_that_are_missing_are_told_and_the_issue_is_opened() -> None:
     assert told(world, planned) == (
         "done",
         1,
-        "opened; label hokusai-probe: not there, and the token may not make it; GitHub left out: bug; "
-        "the token may not set that here; GitHub left out: nobody; the token may not set that here",
+        (
+            "opened; label hokusai-probe: not there, and the token may not make it; GitHub left out: bug; "
+            "the token may not set that here; GitHub left out: nobody; the token may not set that here"
+        ),
     )
 
 
@@ -404,18 +406,24 @@ def test_a_plan_that_names_no_issue() -> None:
 REFUSALS: list[tuple[Callable[[StandIn], None], str]] = [
     (
         lambda w: setattr(w.ours, "has_issues", False),
-        "issues are switched off in this repository: switch them on, or name another one "
-        "(410: Issues has been disabled in this repository.)",
+        (
+            "issues are switched off in this repository: switch them on, or name another one "
+            "(410: Issues has been disabled in this repository.)"
+        ),
     ),
     (
         lambda w: setattr(w.ours, "archived", True),
-        "the repository is archived: nothing can be written there; name another one "
-        "(403: Repository was archived so is read-only.)",
+        (
+            "the repository is archived: nothing can be written there; name another one "
+            "(403: Repository was archived so is read-only.)"
+        ),
     ),
     (
         lambda w: w.accounts.update({TOKEN: Account(BOT, writes=False)}),
-        "the token may not do this: it needs the right to write issues here (`issues: write`) "
-        "(403: Resource not accessible by integration)",
+        (
+            "the token may not do this: it needs the right to write issues here (`issues: write`) "
+            "(403: Resource not accessible by integration)"
+        ),
     ),
     (
         lambda w: w.accounts.clear(),
