@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
-from hokusai_probe.config import interval
 from hokusai_probe.history.index import Seen
-from hokusai_probe.issues.body import _body, _labels, _title
-from hokusai_probe.issues.known import BOT, MUTE_LABEL, Action, ActionKind, KnownIssue, key_of
-from hokusai_probe.issues.needs import Need, _target_key, needs
-from hokusai_probe.model import Report
-from hokusai_probe.reports import answer
-from hokusai_probe.reports.layout import plural
+from hokusai_probe.issues.cases import Case, Desk
+from hokusai_probe.issues.known import BOT, Action, KnownIssue, key_of
+from hokusai_probe.issues.needs import needs, prefix
+from hokusai_probe.issues.signs import Counting, seen
+from hokusai_probe.issues.standing import LOOKED_BACK, standings
+from hokusai_probe.model import Report, Verdict
 
-REOPEN_WITHIN = timedelta(hours=72)
+MOST_NEW = 5
+"""How many new issues one plan opens; the rest wait for the next run."""
+BEFORE_AN_ISSUE = timedelta(days=3)
+"""How much older than an open issue the runs may be that it was opened for."""
 
-_SINCE = re.compile(r"^Seen since (\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d) UTC\.", re.MULTILINE)
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a plan is made from, beside the reports."""
+
+    history: Mapping[str, Sequence[Seen]]
+    known: Sequence[KnownIssue]
+    repository: str
+    author: str
+    run_url: str
 
 
 def plan(
@@ -27,169 +39,93 @@ def plan(
     *,
     repository: str = "",
     author: str = BOT,
+    run_url: str = "",
 ) -> tuple[Action, ...]:
     """One action for each component that must act, and one for each other open issue of ours.
 
     ``reports`` are the newest: of several targets, and of all runs since the last time that a plan was
     carried out. ``history``: the earlier runs of each target, by its name, the earliest first. ``known``: the
-    issues of ``repository``; only those that ``author`` or ``[issues] also_ours`` wrote count, whatever
-    marker a stranger's may carry.
+    issues of ``repository`` and of every one that an owner names; only those that ``author`` or
+    ``[issues] also_ours`` wrote count, whatever marker a stranger's may carry. ``run_url``: where the newest
+    run can be seen.
     """
-    del history  # read from the next commit on
+    given = _Given(history or {}, known, repository, author, run_url)
     actions: list[Action] = []
     for target in dict.fromkeys(r.target for r in reports):
         runs = sorted((r for r in reports if r.target == target), key=lambda r: r.started_at)
-        actions += _plan_target(runs, known, repository, author)
-    return tuple(actions)
+        actions += _of_target(runs, given)
+    return tuple(_capped(actions))
 
 
-def _plan_target(
-    runs: Sequence[Report], known: Sequence[KnownIssue], repository: str, author: str
-) -> list[Action]:
-    latest = runs[-1]
-    wanted = needs(latest)
-    authors = {author, *latest.configuration.issues.also_ours}
-    ours = [i for i in known if i.author in authors and _belongs(i, latest)]
-    actions: list[Action] = []
-    for need in wanted:
-        where = answer.owner(latest, need.component).repository or repository
-        same = [i for i in ours if key_of(i.body) == need.key and i.repository in {"", where}]
-        actions += _decide(runs, need, _written(runs, need, where, same), same)
-    keys = {need.key for need in wanted}
-    return actions + [_at_rest(i) for i in ours if i.state == "open" and key_of(i.body) not in keys]
+def _of_target(reports: Sequence[Report], given: _Given) -> Iterator[Action]:
+    """The actions of one target: what the newest report needs, what earlier ones left due, the rest."""
+    ours = [i for i in given.known if _is_ours(i, reports[-1], given.author)]
+    desk, counted = _desk(reports, ours, given)
+    texts = {need.key: (report, need) for report in counted for need in needs(report, given.repository)}
+    now = [need.key for need in needs(counted[-1], given.repository)]
+    taken: set[tuple[str, int]] = set()
+    for key in dict.fromkeys([*now, *(k for k in texts if desk.is_due(k))]):
+        case = Case.of(desk, *texts[key], ours)
+        if key in now or not case.open:
+            yield from (found := case.actions())
+            taken |= {(a.repository, a.number) for a in found if a.number is not None}
+    yield from _at_rest(desk, [i for i in ours if (desk.place(i), i.number) not in taken])
 
 
-def _belongs(issue: KnownIssue, report: Report) -> bool:
+def _at_rest(desk: Desk, ours: Iterable[KnownIssue]) -> Iterator[Action]:
+    """What becomes of open issues of which the newest run found nothing. Of those about the same one stays."""
+    first: dict[tuple[str, str], KnownIssue] = {}
+    for issue in sorted((i for i in ours if i.state == "open"), key=lambda i: i.number):
+        kept = first.setdefault((key_of(issue.body) or "", desk.place(issue)), issue)
+        yield desk.at_rest(issue) if kept is issue else desk.double(issue, kept)
+
+
+def _is_ours(issue: KnownIssue, report: Report, author: str) -> bool:
     key = key_of(issue.body)
-    return key is not None and key.startswith(f"{_target_key(report)}/")
+    authors = {author, *report.configuration.issues.also_ours}
+    return key is not None and key.startswith(prefix(report.target)) and issue.author in authors
 
 
-def _written(runs: Sequence[Report], need: Need, repository: str, same: Iterable[KnownIssue]) -> Action:
-    latest = runs[-1]
-    return Action(
-        kind="open",
-        key=need.key,
-        component=need.component,
-        title=_title(latest, need),
-        body=_body(latest, need, _since(runs, need.key, same)),
-        labels=_labels(latest.configuration.issues, need),
-        reason="",
-        repository=repository,
+def _desk(reports: Sequence[Report], ours: Iterable[KnownIssue], given: _Given) -> tuple[Desk, list[Report]]:
+    """What is known of a target, and the reports that count; where none does, the newest alone."""
+    newest, target = reports[-1], reports[-1].configuration
+    past = _timeline(reports, given.history.get(newest.target, ()), ours)
+    counting = Counting.at(target)
+    reasons = {run.started_at: counting.why_not(run) for run in past}
+    counted = [report for report in reports if not reasons[report.started_at]]
+    runs = [run for run in past if not reasons[run.started_at]]
+    desk = Desk(
+        newest=(counted or [newest])[-1],
+        why_not="" if counted else reasons[newest.started_at],
+        runs=runs,
+        standings=standings(runs, target, _verdicts(reports)),
+        repository=given.repository,
+        authors=frozenset({given.author, *target.issues.also_ours}),
+        run_url=given.run_url,
     )
+    return desk, counted or [newest]
 
 
-def _since(runs: Sequence[Report], key: str, same: Iterable[KnownIssue]) -> datetime:
-    """When it was first seen, as the runs or an issue that is still open remember it."""
-    said = [_SINCE.search(i.body) for i in same if i.state == "open"]
-    told = [datetime.strptime(m.group(1), "%Y-%m-%d %H:%M").replace(tzinfo=UTC) for m in said if m]
-    return min([_streak(runs, key)[-1].started_at, *told])
+def _timeline(reports: Sequence[Report], earlier: Sequence[Seen], ours: Iterable[KnownIssue]) -> list[Seen]:
+    """The runs that matter, in order; a run that is among the reports and in the history is one."""
+    newest: dict[object, Seen] = {report.started_at: seen(report) for report in reports}
+    begun = [i.created_at - BEFORE_AN_ISSUE for i in ours if i.state == "open" and i.created_at]
+    since = min([reports[-1].started_at - LOOKED_BACK, *begun])
+    first = bisect_left(earlier, since, key=lambda run: run.started_at)
+    kept = [run for run in earlier[first:] if run.started_at not in newest]
+    return sorted([*kept, *newest.values()], key=lambda run: run.started_at)
 
 
-def _streak(runs: Sequence[Report], key: str) -> tuple[Report, ...]:
-    """The newest runs in a row that all need this issue, newest first; never empty for the newest's own."""
-    found: list[Report] = []
-    for run in reversed(runs):
-        if found and key not in {n.key for n in needs(run)}:
-            break
-        found.append(run)
-    return tuple(found)
+def _verdicts(reports: Iterable[Report]) -> dict[str, Verdict]:
+    """What is known of each check: where it failed last, else where it was judged last."""
+    found = {v.check: v for report in reports for v in report.verdicts}
+    return found | {v.check: v for report in reports for v in report.with_status("fail")}
 
 
-def _decide(runs: Sequence[Report], need: Need, written: Action, same: Sequence[KnownIssue]) -> list[Action]:
-    still_open = sorted((i for i in same if i.state == "open"), key=lambda i: i.number)
-    if still_open:
-        first, *doubles = still_open
-        return [_about_open(runs[-1], need, written, first), *(_double(i, first) for i in doubles)]
-    held = _held_back(runs, need)
-    if held:
-        return [_as(written, "leave", held)]
-    seen, needed = len(_streak(runs, need.key)), runs[-1].configuration.issues.confirm_runs
-    if seen < needed:
-        waiting = _as(written, "leave", f"seen in {seen} of {needed} runs needed")
-        return [waiting.model_copy(update={"wants_runs": needed - seen})]
-    return [_about_closed(runs[-1], written, max(same, key=lambda i: i.number, default=None))]
-
-
-def _as(written: Action, kind: ActionKind, reason: str, number: int | None = None) -> Action:
-    return written.model_copy(update={"kind": kind, "reason": reason, "number": number})
-
-
-def _about_open(latest: Report, need: Need, written: Action, issue: KnownIssue) -> Action:
-    hands_off = _hands_off(issue) or _unfit(latest, need)
-    if hands_off:
-        return _as(written, "leave", hands_off, issue.number)
-    wanted = (written.title, _lines(written.body), set(written.labels))
-    if wanted == (issue.title, _lines(issue.body), set(written.labels) & set(issue.labels)):
-        return _as(written, "leave", "it says so already", issue.number)
-    return _as(written, "update", "what it says is no longer all that is known", issue.number)
-
-
-def _lines(body: str) -> list[str]:
-    return body.strip().splitlines()
-
-
-def _hands_off(issue: KnownIssue) -> str:
-    if issue.locked:
-        return f"somebody locked #{issue.number}"
-    return f"#{issue.number} is labelled {MUTE_LABEL}" if MUTE_LABEL in issue.labels else ""
-
-
-def _unfit(latest: Report, need: Need) -> str:
-    """Why this run may not change what an issue says."""
-    if need.muted:
-        return need.muted
-    if latest.interrupted:
-        return "the run was interrupted, so it does not know all"
-    if not need.roots and not need.checks:
-        return (
-            f"{plural(need.withheld, 'sensitive cause')} must not be written here: tell the owner in person"
-        )
-    return ""
-
-
-def _held_back(runs: Sequence[Report], need: Need) -> str:
-    latest, settings = runs[-1], runs[-1].configuration.issues
-    if _unfit(latest, need):
-        return _unfit(latest, need)
-    if any(_within(window, latest.started_at) for window in settings.maintenance):
-        return "the run was made during announced maintenance"
-    return ""
-
-
-def _within(window: str, when: datetime) -> bool:
-    start, end = interval(window)
-    return start <= when <= end
-
-
-def _about_closed(latest: Report, written: Action, issue: KnownIssue | None) -> Action:
-    if issue is None:
-        return _as(written, "open", "no open issue says so")
-    if issue.state_reason == "not_planned" or _hands_off(issue):
-        why = _hands_off(issue) or f"somebody closed #{issue.number} as not planned"
-        return _as(written, "leave", why, issue.number)
-    if issue.closed_at is not None and latest.started_at - issue.closed_at <= REOPEN_WITHIN:
-        return _as(written, "reopen", f"#{issue.number} was closed and the same is back", issue.number)
-    return _as(written, "open", f"no open issue says so; #{issue.number} was closed long ago")
-
-
-def _double(issue: KnownIssue, first: KnownIssue) -> Action:
-    why = _hands_off(issue)
-    return _existing(issue, "leave" if why else "close", why or f"the same as #{first.number}")
-
-
-def _at_rest(issue: KnownIssue) -> Action:
-    return _existing(issue, "leave", "nothing of it was seen in this run; one run closes nothing")
-
-
-def _existing(issue: KnownIssue, kind: ActionKind, reason: str) -> Action:
-    return Action(
-        kind=kind,
-        key=key_of(issue.body) or "",
-        component=None,
-        title=issue.title,
-        body="",
-        labels=(),
-        reason=reason,
-        number=issue.number,
-        repository=issue.repository,
-    )
+def _capped(actions: Iterable[Action]) -> Iterator[Action]:
+    new = 0
+    for action in actions:
+        new += action.kind == "open"
+        why = f"{MOST_NEW} new issues are enough for one run; the next one opens it"
+        late = action.kind == "open" and new > MOST_NEW
+        yield action.model_copy(update={"kind": "leave", "reason": why}) if late else action
