@@ -36,7 +36,9 @@ def served(world: StandIn) -> Iterator[Server]:
 def hub(server: Server, wait_s: float = 20.0) -> GitHub:
     """Ours, as the command makes it, with no pause between writes."""
     environment = {"GITHUB_TOKEN": TOKEN, "GITHUB_API_URL": server.url, "HOKUSAI_PROBE_APP_TOKEN": APP}
-    return GitHub(connect(environment, OURS), OURS, patience=Patience(wait_s, 0.0, now=lambda: server.world.now))
+    return GitHub(
+        connect(environment, OURS), OURS, patience=Patience(wait_s, 0.0, now=lambda: server.world.now)
+    )
 
 
 def way(server: Server) -> door.PyGithubDoor:

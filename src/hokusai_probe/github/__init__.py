@@ -13,6 +13,7 @@ and the time they may take; ``repository``: the requests we make; ``applying``, 
 
 from hokusai_probe.github.applying import GitHub
 from hokusai_probe.github.outcome import GitHubError, Outcome, Result, describe
+from hokusai_probe.github.patience import Patience
 from hokusai_probe.github.settings import APP_TOKEN, TOKEN, URL, connect
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "GitHub",
     "GitHubError",
     "Outcome",
+    "Patience",
     "Result",
     "connect",
     "describe",

@@ -49,7 +49,8 @@ class GitHub:
         self._redactor = redactor or Redactor()
         self._patience = patience or Patience()
         self._opened: dict[str, Repository] = {}
-        self._given_up: dict[str, GitHubError] = {}
+        self.given_up: dict[str, GitHubError] = {}
+        """What keeps a repository from being written to, by its name; an empty name stands for all."""
 
     def author(self) -> str:
         """The login behind our token; the workflows' bot where the token does not say. Raises GitHubError."""
@@ -69,6 +70,19 @@ class GitHub:
         marked = {i.number: i for i in listed if key_of(i.body or "") is not None}
         found = [_known(i, name) for i in sorted(marked.values(), key=lambda i: i.number)]
         return tuple(self._with_closers(where, found))
+
+    def known_in(self, others: Iterable[str]) -> tuple[KnownIssue, ...]:
+        """The known issues of the repository and of others. Raises GitHubError for the repository's own.
+
+        Another one that cannot be read is given up: what is planned there is not done, and says why.
+        """
+        found = list(self.known_issues())
+        for name in dict.fromkeys(others):
+            try:
+                found += self.known_issues(name) if name != self._main else ()
+            except GitHubError as error:
+                self.given_up[name] = error
+        return tuple(found)
 
     def apply(self, actions: Sequence[Action]) -> tuple[Outcome, ...]:
         """Carry the actions out, one after the other, and say what became of each. Never raises GitHubError.
@@ -92,14 +106,14 @@ class GitHub:
 
     def _stop_where_given_up(self, name: str) -> None:
         for place in ("", name):
-            if place in self._given_up:
-                raise self._given_up[place]
+            if place in self.given_up:
+                raise self.given_up[place]
 
     def _give_up(self, name: str, error: GitHubError) -> None:
         if isinstance(error, LimitedError):
-            self._given_up[""] = error
+            self.given_up[""] = error
         if isinstance(error, RefusedError) and error.why in _FOR_ALL_OF_IT:
-            self._given_up[name] = error
+            self.given_up[name] = error
 
     def _repository(self, name: str) -> Repository:
         if name not in self._opened:
