@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.history.index import Seen
-from hokusai_probe.history.runs import State
+from hokusai_probe.history.runs import State, folder_of
 from hokusai_probe.model import Area, Frozen, Trigger
 from hokusai_probe.text import one_line
 
@@ -64,9 +64,10 @@ class Request(Frozen):
     fail_on: Literal["failure", "trouble"] = "failure"
 
     def outputs(self) -> dict[str, str]:
-        """The same as outputs of a step: one line each."""
+        """The same as outputs of a step: one line each. ``name`` is the target's, fit for a file's."""
         return {
             "target": self.target,
+            "name": folder_of(self.target),
             "only": ",".join(self.only),
             "trigger": self.trigger,
             "sha": self.verified_sha,
