@@ -16,6 +16,7 @@ from hokusai_probe.cli.grade import grade
 from hokusai_probe.cli.history import diff, history
 from hokusai_probe.cli.issues import issues
 from hokusai_probe.cli.output import say_error
+from hokusai_probe.cli.publish import publish
 from hokusai_probe.cli.run import replay, run, verify
 from hokusai_probe.cli.sandbox import sandbox, scenarios
 from hokusai_probe.cli.workflow import workflow
@@ -63,5 +64,6 @@ for command in (
     grade,
     issues,
     workflow,
+    publish,
 ):
     main.add_command(command)

@@ -34,7 +34,7 @@ from hokusai_probe.reports.trend import Trend
 INDEX = "index.json"
 LARGEST_BYTES = 1024 * 1024
 _PLACE = re.compile(r"[^/]+/\d{4}/\d{2}/\d{2}/[^/]+\.json")
-_IGNORED = f"# derived from the runs, at any time\n/*/{INDEX}\n"
+IGNORED = f"# derived from the runs, at any time\n/*/{INDEX}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def write(folder: Path, run: Run) -> Path:
         return path
     ignore = folder / ".gitignore"
     if not ignore.exists():
-        files.replace(ignore, _IGNORED)
+        files.replace(ignore, IGNORED)
     return files.replace(path, text)
 
 

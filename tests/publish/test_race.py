@@ -1,0 +1,34 @@
+"""Publishers that come at the same time."""
+
+from pathlib import Path
+
+import pytest
+from _kept import TARGET
+from _pushed import added, bare, files, git, race
+
+from hokusai_probe.history import folder
+from hokusai_probe.history.index import Index
+from hokusai_probe.history.runs import place
+
+WRITERS, ROUNDS = 8, 10
+
+
+@pytest.mark.timeout(120)
+def test_nothing_is_lost_when_eight_publish_at_once(tmp_path: Path) -> None:
+    """Ten rounds, the first to an empty remote: each run is there, added once, and the index is of them all."""
+    remote = bare(tmp_path / "remote.git")
+
+    raced = race(remote, tmp_path / "writers", WRITERS, ROUNDS)
+    git(tmp_path, "clone", "--quiet", "--branch=probe-data", str(remote), "clone")
+    index, notes = folder.index(tmp_path / "clone" / "history", TARGET)
+
+    wanted = sorted(place(one) for one in raced.runs)
+    assert len(set(wanted)) == WRITERS * ROUNDS
+    assert added(remote, "probe-data") == [f"history/{one}" for one in wanted]
+    assert files(remote, "probe-data") == [
+        "README.md",
+        "history/.gitignore",
+        *(f"history/{p}" for p in wanted),
+    ]
+    assert (index, notes) == (Index(target=TARGET).changed(added=((place(r), r) for r in raced.runs)), ())
+    assert max(raced.tries) > 1, "nobody met anybody: this was no race"
