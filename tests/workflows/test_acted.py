@@ -15,6 +15,7 @@ import pytest
 from acted import SOURCE, Repository, path, step
 
 KEY = "hk_test_Zx9qLmP2vR7tYw4B"
+TOKEN = "ghs_test_of_the_job_0000000000"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 pytestmark = [pytest.mark.xdist_group("workflows"), pytest.mark.timeout(180)]
@@ -51,7 +52,7 @@ def url() -> Iterator[str]:
 def repository(url: str, tmp_path: Path) -> Repository:
     """A repository that looks at it."""
     Platform.asked.clear()
-    secrets = {"HOKUSAI_API_KEY": KEY, "HEARTBEAT_URL": f"{url}/beat", "GITHUB_TOKEN": "x"}
+    secrets = {"HOKUSAI_API_KEY": KEY, "HEARTBEAT_URL": f"{url}/beat", "GITHUB_TOKEN": TOKEN}
     return Repository.made(tmp_path, f"{url}\n", secrets=secrets)
 
 
