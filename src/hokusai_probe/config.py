@@ -522,6 +522,7 @@ _RULES: Mapping[tuple[str, ...], Converter] = {
     ("owners", "repository"): _repository,
     ("owners", "github"): _handle,
     ("issues", "maintenance"): _window,
+    ("issues", "private_repositories"): _repository,
 }
 
 

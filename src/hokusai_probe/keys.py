@@ -19,6 +19,7 @@ SECRET_VARIABLES = (
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "GITHUB_TOKEN",
     "GH_TOKEN",
+    "HOKUSAI_PROBE_APP_TOKEN",
 )
 """Secrets beside the keys that a message of some library might carry out."""
 

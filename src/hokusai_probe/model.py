@@ -202,7 +202,11 @@ class Mute(Frozen):
 
 
 class IssueSettings(Frozen):
-    """When issues are opened and closed, and how they are labelled."""
+    """When issues are opened and closed, and how they are labelled.
+
+    ``private_repositories``: OWNER/NAME of those that only people may read who may know of sensitive causes;
+    nowhere else is one written down.
+    """
 
     confirm_runs: int = Field(2, ge=1)
     close_runs: int = Field(2, ge=1)
@@ -211,6 +215,7 @@ class IssueSettings(Frozen):
     labels: tuple[str, ...] = ("hokusai-probe",)
     mute: tuple[Mute, ...] = ()
     maintenance: tuple[str, ...] = ()
+    private_repositories: tuple[str, ...] = ()
 
 
 class Accept(Frozen):

@@ -18,7 +18,7 @@ from pydantic import Field
 from hokusai_probe.history.runs import Run, State
 from hokusai_probe.model import Frozen, Trigger, Utc
 
-INDEX_VERSION: Literal[1] = 1
+INDEX_VERSION: Literal[2] = 2
 
 
 class Seen(Protocol):
@@ -37,6 +37,10 @@ class Seen(Protocol):
         """Seconds until the next one was expected, None where none was."""
 
     @property
+    def interrupted(self) -> str | None:
+        """The signal that cut it short, None where none did."""
+
+    @property
     def state(self) -> State:
         """What was found."""
 
@@ -50,6 +54,7 @@ class Point:
     trigger: Trigger
     expected_interval_s: float | None
     state: State
+    interrupted: str | None = None
 
 
 class Row(Frozen):
@@ -59,6 +64,7 @@ class Row(Frozen):
     place: str
     trigger: Trigger = "manual"
     expected_interval_s: float | None = None
+    interrupted: str | None = None
     percent: float | None = None
     state: str
 
@@ -66,7 +72,7 @@ class Row(Frozen):
 class Index(Frozen):
     """All runs of one target, the earliest first."""
 
-    index_version: Literal[1] = INDEX_VERSION
+    index_version: Literal[2] = INDEX_VERSION
     target: str
     states: Mapping[str, State] = Field(default_factory=dict)
     rows: tuple[Row, ...] = ()
@@ -79,7 +85,9 @@ class Index(Frozen):
     def points(self) -> tuple[Point, ...]:
         """The runs, the earliest first, as questions want them."""
         return tuple(
-            Point(r.place, r.started_at, r.trigger, r.expected_interval_s, self.states[r.state])
+            Point(
+                r.place, r.started_at, r.trigger, r.expected_interval_s, self.states[r.state], r.interrupted
+            )
             for r in self.rows
         )
 
@@ -110,6 +118,7 @@ def _row(place: str, run: Run, state: str) -> Row:
         place=place,
         trigger=run.trigger,
         expected_interval_s=run.expected_interval_s,
+        interrupted=run.interrupted,
         percent=run.score.overall.percent,
         state=state,
     )

@@ -98,6 +98,15 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def span(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 5_400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def percent(value: float | None) -> str:
     """A percentage, or n/a where nothing was judged."""
     return "n/a" if value is None else f"{value:g} %"
@@ -151,20 +160,21 @@ def remedy(said: Remedy | None, verify: str, level: int) -> str:
         )
     return blocks(
         [
-            section("What to do", *_typing(said), level=level),
-            section("Verify", instruction(_beside(said.verify)), shell([verify]), level=level),
+            section("What to do", *typing(said), level=level),
+            section("Verify", instruction(beside(said.verify)), shell([verify]), level=level),
             section("Rollback", instruction(said.rollback), level=level),
             section("Also touches", instruction(said.also_touches), level=level),
         ]
     )
 
 
-def _beside(said: str) -> str:
+def beside(said: str) -> str:
     """What a remedy says on verifying, less our own command, which knows no target there."""
     return said.partition("hokusai-probe ")[0].rstrip(" ,;:&`")
 
 
-def _typing(said: Remedy) -> tuple[str, ...]:
+def typing(said: Remedy) -> tuple[str, ...]:
+    """What to type before, to mend it, and after."""
     terraform = text.fence(said.terraform, "terraform", exact=True) if said.terraform else ""
     return (
         sentence(said.summary),

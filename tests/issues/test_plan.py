@@ -153,9 +153,9 @@ def test_open_issue_is_updated_or_left() -> None:
     """An open issue of ours is left where it says so already, also with CRLF, and updated where not."""
     (action,) = plan(twice(*DOWN))
     same = known(action, body=action.body.replace("\n", "\r\n"), labels=(*action.labels, "urgent"))
-    assert brief(plan(twice(*DOWN), [same])) == [("leave", "here/auth", 7, "it says so already")]
+    assert brief(plan(twice(*DOWN), known=[same])) == [("leave", "here/auth", 7, "it says so already")]
     other = twice(verdict("auth-health"), cause("tasks-crash-at-start", explains=("auth-health",)))
-    assert brief(plan(other, [same])) == [
+    assert brief(plan(other, known=[same])) == [
         ("update", "here/auth", 7, "what it says is no longer all that is known")
     ]
 
@@ -164,7 +164,7 @@ def test_one_run_updates_what_is_open() -> None:
     """An issue that is open needs no second confirmation to stay true."""
     (action,) = plan(twice(*DOWN))
     (changed,) = plan(
-        [report(verdict("auth-health"), cause("x", explains=("auth-health",)))], [known(action)]
+        [report(verdict("auth-health"), cause("x", explains=("auth-health",)))], known=[known(action)]
     )
     assert (changed.kind, changed.number) == ("update", 7)
 
@@ -172,7 +172,7 @@ def test_one_run_updates_what_is_open() -> None:
 def test_since_is_kept_when_history_is_short() -> None:
     """An open issue remembers since when, although the runs given later no longer reach back so far."""
     (action,) = plan(twice(*DOWN))
-    (again,) = plan([report(*DOWN, hours=50)], [known(action)])
+    (again,) = plan([report(*DOWN, hours=50)], known=[known(action)])
     assert (again.kind, again.reason) == ("leave", "it says so already")
 
 
@@ -182,14 +182,14 @@ def test_strangers_and_other_markers_do_not_count() -> None:
     foreign = known(action, 1, author="stranger")
     second_line = known(action, 2, body="Hello\n" + action.body)
     other = known(action, 3, body=action.body.replace("here/auth", "there/auth"))
-    assert brief(plan(twice(*DOWN), [foreign, second_line, other])) == brief((action,))
+    assert brief(plan(twice(*DOWN), known=[foreign, second_line, other])) == brief((action,))
 
 
 def test_also_ours() -> None:
     """An account that the target names beside the bot is ours as well."""
     target = configured(also_ours=("old-bot",))
     (action,) = plan(twice(*DOWN, target=target))
-    (again,) = plan(twice(*DOWN, target=target), [known(action, author="old-bot")])
+    (again,) = plan(twice(*DOWN, target=target), known=[known(action, author="old-bot")])
     assert (again.kind, again.number) == ("leave", 7)
 
 
@@ -197,7 +197,7 @@ def test_duplicates_converge_on_the_lowest_number() -> None:
     """Of several open issues the lowest stays, and the others are closed unless somebody locked them."""
     (action,) = plan(twice(*DOWN))
     issues = [known(action, 9), known(action, 4), known(action, 5, locked=True)]
-    assert brief(plan(twice(*DOWN), issues)) == [
+    assert brief(plan(twice(*DOWN), known=issues)) == [
         ("leave", "here/auth", 4, "it says so already"),
         ("leave", "here/auth", 5, "somebody locked #5"),
         ("close", "here/auth", 9, "the same as #4"),
@@ -226,14 +226,14 @@ def test_duplicates_converge_on_the_lowest_number() -> None:
 def test_people_decide(state: dict[str, Any], expected: tuple[str, int | None, str]) -> None:
     """Locks, mutes and "not planned" are respected; what was closed lately is reopened."""
     (before,) = plan(twice(*DOWN))
-    (action,) = plan(twice(*DOWN), [known(before, **state)])
+    (action,) = plan(twice(*DOWN), known=[known(before, **state)])
     assert (action.kind, action.number, action.reason) == expected
 
 
 def test_recovered_component_waits_for_history() -> None:
     """An open issue whose cause is not seen any more is left: one run closes nothing."""
     (before,) = plan(twice(*DOWN))
-    assert brief(plan([report(hours=3)], [known(before)])) == [
+    assert brief(plan([report(hours=3)], known=[known(before)])) == [
         ("leave", "here/auth", 7, "nothing of it was seen in this run; one run closes nothing")
     ]
 
@@ -294,7 +294,7 @@ def test_interrupted_run_changes_nothing() -> None:
     runs = twice(*DOWN, interrupted="SIGTERM")
     assert [a.kind for a in plan(runs)] == ["leave"]
     (before,) = plan(twice(*DOWN))
-    assert [a.kind for a in plan(runs, [known(before)])] == ["leave"]
+    assert [a.kind for a in plan(runs, known=[known(before)])] == ["leave"]
 
 
 def test_mute_and_maintenance() -> None:
@@ -321,7 +321,7 @@ def test_owner_is_told_once_in_their_repository() -> None:
     assert action.repository == "hokus/auth-service"
     assert action.body.count("@hokus/auth") == 1
     elsewhere = known(action, repository="o/n")
-    assert plan(twice(*DOWN, target=target), [elsewhere], repository="o/n")[0].kind == "open"
+    assert plan(twice(*DOWN, target=target), known=[elsewhere], repository="o/n")[0].kind == "open"
 
 
 def test_group_by_cause() -> None:
@@ -442,7 +442,7 @@ def test_planning_again_after_applying_is_at_rest(found: Report) -> None:
     runs = [found.model_copy(update={"started_at": WHEN + timedelta(hours=n)}) for n in range(3)]
     opened = [a for a in plan(runs[:2]) if a.kind == "open"]
     issues = [known(a, number) for number, a in enumerate(opened, 1)]
-    assert {a.kind for a in plan(runs, issues)} <= {"leave"}
+    assert {a.kind for a in plan(runs, known=issues)} <= {"leave"}
 
 
 @FEW
@@ -453,4 +453,4 @@ def test_strangers_are_never_touched(found: Report, state: str, author: str, sai
     forged = KnownIssue(
         number=4, state="open", title="x", body="<!-- hokusai-probe: here/auth -->", author="stranger"
     )
-    assert not {a.number for a in plan([found], [issue, forged])} - {None}
+    assert not {a.number for a in plan([found], known=[issue, forged])} - {None}

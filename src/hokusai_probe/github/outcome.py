@@ -1,0 +1,67 @@
+"""What became of an action, in words that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from hokusai_probe import text
+from hokusai_probe.errors import ProbeError
+from hokusai_probe.issues import Action, ActionKind
+from hokusai_probe.model import Frozen
+
+Result = Literal["done", "left", "refused", "unavailable", "limited"]
+Trouble = Literal["refused", "unavailable", "limited"]
+
+
+class Outcome(Frozen):
+    """What became of one action.
+
+    ``done``: as planned. ``left``: nothing had to be done, or people had decided otherwise. ``refused``:
+    GitHub will not do it until somebody changes something. ``unavailable``: GitHub did not answer, or not
+    clearly. ``limited``: GitHub, or the time that was given, allows no more for now. ``number`` is the
+    issue's, None where there is none.
+    """
+
+    kind: ActionKind
+    key: str
+    result: Result
+    sentence: str
+    number: int | None = None
+    repository: str = ""
+
+    @property
+    def kept_from_writing(self) -> bool:
+        """Whether something that was planned is not done, and not because people wanted it so."""
+        return self.result not in {"done", "left"}
+
+
+class GitHubError(ProbeError):
+    """GitHub was asked for something and did not do it. ``result`` says how an action ends that meets it."""
+
+    result: Trouble = "unavailable"
+
+
+def outcome(
+    action: Action, result: Result, sentence: str, notes: Sequence[str] = (), number: int | None = None
+) -> Outcome:
+    """What became of an action; ``notes``: what else to know; ``number``: where it is not the action's."""
+    return Outcome(
+        kind=action.kind,
+        key=action.key,
+        result=result,
+        sentence="; ".join([sentence, *notes]),
+        number=action.number if number is None else number,
+        repository=action.repository,
+    )
+
+
+def describe(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes for the terminal, a line each."""
+    return "".join(f"{text.terminal(_line(one))}\n" for one in outcomes)
+
+
+def _line(one: Outcome) -> str:
+    number = f" #{one.number}" if one.number is not None else ""
+    where = f" in {one.repository}" if one.repository else ""
+    return f"{one.result}: {one.kind}{number}{where} ({one.key}): {text.one_line(one.sentence)}"

@@ -1,0 +1,137 @@
+"""An issue as it is, what to do about it, and how one of ours is known and what it says of itself."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+from hokusai_probe.model import Component, Frozen, Utc
+
+ActionKind = Literal["open", "update", "reopen", "close", "leave"]
+StateReason = Literal["completed"]
+Kind = Literal["failing", "over", "duplicate"]
+
+BOT = "github-actions[bot]"
+MUTE_LABEL = "probe-mute"
+FLAPPING_LABEL = "flapping"
+CAUSE_LABEL = "cause:"
+MOST_COMMENTS = 200
+"""GitHub takes no more than 2,500 comments; an issue with this many of anybody's gets none of ours."""
+
+_MARKER = re.compile(r"<!-- hokusai-probe: ([A-Za-z0-9._-]+/[a-z-]+(?:/[a-z0-9-]+)?) -->")
+_TIME = r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\dZ"
+_STATE = re.compile(
+    rf"<!-- hokusai-probe-state: (failing|over|duplicate)(?: since=({_TIME}))?(?: good=({_TIME}))?"
+    r"( down)?( flapping)? -->"
+)
+
+
+class KnownIssue(Frozen):
+    """An issue as the repository has it.
+
+    ``author`` and ``closed_by`` are logins, ``closed_by`` empty where it is not known; times are UTC;
+    ``state_reason`` is GitHub's own word; ``comments`` is how many there are; ``repository`` is OWNER/NAME,
+    empty for the one that the plan is made for.
+    """
+
+    number: int
+    state: Literal["open", "closed"]
+    title: str
+    body: str
+    labels: tuple[str, ...] = ()
+    author: str = ""
+    state_reason: str | None = None
+    locked: bool = False
+    created_at: Utc | None = None
+    closed_at: Utc | None = None
+    closed_by: str = ""
+    comments: int = 0
+    repository: str = ""
+
+
+class Action(Frozen):
+    """What to do about one issue, and why. ``leave`` carries the text that would be written.
+
+    ``labels`` are those of ours that it should have, ``labels_gone`` those of ours that it has and should
+    not; all others are people's. ``comment``: what to say beside it, empty for nothing; there is one for
+    each change of state. ``assignees``: whom to give it to when it is opened. ``state_reason``: GitHub's
+    word for why it is closed. ``number`` is None for an issue that is not there yet. ``wants_runs``: how many
+    more runs must see the same before it is opened, and nothing else is in the way.
+    """
+
+    kind: ActionKind
+    key: str
+    component: Component | None
+    title: str
+    body: str
+    labels: tuple[str, ...]
+    reason: str
+    labels_gone: tuple[str, ...] = ()
+    comment: str = ""
+    assignees: tuple[str, ...] = ()
+    state_reason: StateReason | None = None
+    number: int | None = None
+    repository: str = ""
+    wants_runs: int = 0
+
+
+class Told(Frozen):
+    """What an issue of ours says of itself on its second line, for us alone.
+
+    ``since``: the first run that found it bad; ``good``: the last before that which found it well. ``down``:
+    that nobody is served was told. So what was said once is not said again, whatever became of labels.
+    """
+
+    kind: Kind
+    since: Utc | None = None
+    good: Utc | None = None
+    down: bool = False
+    flapping: bool = False
+
+    def line(self) -> str:
+        """As it stands in the text."""
+        since = f" since={_minute(self.since)}" if self.since else ""
+        good = f" good={_minute(self.good)}" if self.good else ""
+        words = f"{' down' if self.down else ''}{' flapping' if self.flapping else ''}"
+        return f"<!-- hokusai-probe-state: {self.kind}{since}{good}{words} -->"
+
+
+def marker(key: str) -> str:
+    """The first line of an issue of ours."""
+    return f"<!-- hokusai-probe: {key} -->"
+
+
+def key_of(body: str) -> str | None:
+    """The key in the marker on the first line of an issue's text; None for any other issue."""
+    found = _MARKER.fullmatch(body.partition("\n")[0].rstrip("\r"))
+    return found.group(1) if found else None
+
+
+def told(body: str) -> Told:
+    """What an issue of ours says of itself; one that says nothing, or was edited there, fails."""
+    line = next(iter(body.splitlines()[1:2]), "")
+    found = _STATE.fullmatch(line)
+    if found is None or key_of(body) is None:
+        return Told(kind="failing")
+    kind, since, good, down, flapping = found.groups()
+    return Told.model_validate(
+        {
+            "kind": kind,
+            "since": since and _moment(since),
+            "good": good and _moment(good),
+            "down": bool(down),
+            "flapping": bool(flapping),
+        }
+    )
+
+
+def _minute(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _moment(said: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError:
+        return None  # such as the 39th: somebody edited it

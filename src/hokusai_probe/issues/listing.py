@@ -1,0 +1,34 @@
+"""A plan for the terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hokusai_probe import text
+from hokusai_probe.issues.known import Action
+from hokusai_probe.reports.console import verbatim
+from hokusai_probe.reports.layout import plural
+
+
+def describe(actions: Sequence[Action]) -> str:
+    """The plan for the terminal: each action with its reason and the text that it would write."""
+    return "\n".join(_described(a) for a in actions) if actions else "Nothing to open, update or close.\n"
+
+
+def _described(action: Action) -> str:
+    head = f"{_what(action)}: {text.terminal(action.title or action.key)}"
+    why = f"\n  because {text.terminal(action.reason)}"
+    labels = (
+        f"\n  labels: {', '.join(text.terminal(label) for label in action.labels)}" if action.labels else ""
+    )
+    lines = [f"  | {verbatim(line)}".rstrip() for line in action.body.splitlines()]
+    return "\n".join([head + why + labels, *lines]) + "\n"
+
+
+def _what(action: Action) -> str:
+    number = f" #{action.number}" if action.number is not None else ""
+    where = f" in {text.terminal(action.repository)}" if action.repository else ""
+    if action.wants_runs:
+        see = "see" if action.wants_runs > 1 else "sees"
+        return f"would open{where}, once {plural(action.wants_runs, 'more run')} {see} the same"
+    return f"{action.kind}{number}{where}"

@@ -1,0 +1,143 @@
+"""How a run speaks for or against an issue, read off what a history keeps of it. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hokusai_probe.config import interval
+from hokusai_probe.history.condense import state_of
+from hokusai_probe.history.index import Point, Seen
+from hokusai_probe.history.runs import KeptCause, State
+from hokusai_probe.issues.needs import NOT_OURS_TO_MEND, first_hops, prefix, slug
+from hokusai_probe.model import Report, Target, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What of one run belongs to one key: causes with all that they explain, and checks without a cause.
+
+    ``marks``: what must be seen again for the same to be seen again: causes, and checks that failed.
+    ``sure``: whether one of the causes was confirmed inside the run.
+    """
+
+    causes: Mapping[str, frozenset[str]]
+    checks: frozenset[str]
+    marks: frozenset[str]
+    sure: bool
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads signs out of states. Runs that found the same share a state, which is then read once."""
+
+    target: Target
+    verdicts: Mapping[str, Verdict]
+    _read: dict[int, tuple[State, Mapping[str, Signs]]] = field(default_factory=dict)
+
+    def signs(self, state: State) -> Mapping[str, Signs]:
+        """What is wrong in a state, by key."""
+        known = self._read.get(id(state))
+        if known is None:
+            known = self._read[id(state)] = (state, self._signs(state))
+        return known[1]
+
+    def _signs(self, state: State) -> Mapping[str, Signs]:
+        failing = frozenset(state.checks.get("fail", ()))
+        present = state.present()
+        if not failing and not present:
+            return {}
+        by_key: defaultdict[str, list[KeptCause]] = defaultdict(list)
+        for cause in _firsts(present):
+            if cause.component not in NOT_OURS_TO_MEND:
+                by_key[self._key(cause)].append(cause)
+        checks = self._unexplained(failing - {c for cause in present for c in cause.explains})
+        keys = dict.fromkeys((*by_key, *checks))
+        return {key: _signs(by_key[key], frozenset(checks.get(key, ())), failing) for key in keys}
+
+    def _key(self, cause: KeptCause) -> str:
+        key = f"{prefix(self.target.name)}{cause.component}"
+        return f"{key}/{slug(cause.cause)}" if self.target.issues.group_by == "cause" else key
+
+    def _unexplained(self, left: Iterable[str]) -> dict[str, list[str]]:
+        """Failing checks by the key of who must act; one that no report of now knows belongs to nobody."""
+        known = [self.verdicts[check] for check in left if check in self.verdicts]
+        firsts = first_hops(v.hop for v in known)
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for verdict in known:
+            if verdict.hop in firsts and verdict.component not in NOT_OURS_TO_MEND:
+                found[f"{prefix(self.target.name)}{verdict.component}"].append(verdict.check)
+        return found
+
+
+def _signs(causes: Iterable[KeptCause], checks: frozenset[str], failing: frozenset[str]) -> Signs:
+    found = {cause.cause: frozenset(cause.explains) for cause in causes}
+    explained = frozenset[str]().union(*found.values()) & failing
+    sure = any(cause.certainty == "confirmed" for cause in causes)
+    return Signs(found, checks, frozenset(found) | checks | explained, sure)
+
+
+def _firsts(causes: Iterable[KeptCause]) -> Iterator[KeptCause]:
+    """Those that no other of them caused; of a circle, all that hangs on it."""
+    by_cause = {cause.cause: cause for cause in causes}
+    for cause in by_cause.values():
+        if cause.caused_by not in by_cause or _is_endless(cause, by_cause):
+            yield cause
+
+
+def _is_endless(cause: KeptCause, by_cause: Mapping[str, KeptCause]) -> bool:
+    passed: set[str] = set()
+    above: KeptCause | None = cause
+    while above is not None and above.cause not in passed:
+        passed.add(above.cause)
+        above = by_cause.get(above.caused_by or "")
+    return above is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Which runs of a target may speak for or against anything."""
+
+    windows: tuple[tuple[datetime, datetime], ...]
+
+    @classmethod
+    def at(cls, target: Target) -> Counting:
+        """By the target's maintenance windows."""
+        return cls(tuple(interval(window) for window in target.issues.maintenance))
+
+    def why_not(self, run: Seen) -> str:
+        """Why a run counts for nothing, empty where it counts."""
+        if run.interrupted:
+            return "the run was interrupted, so it does not know all"
+        if any(start <= run.started_at <= end for start, end in self.windows):
+            return "the run was made during announced maintenance"
+        judged = run.state.checks.get("pass") or run.state.checks.get("fail")
+        return "" if judged else "the run judged nothing"
+
+
+def is_well(state: State, causes: Mapping[str, frozenset[str]], checks: frozenset[str]) -> bool:
+    """Whether a state speaks against all of these: the checks pass, and the causes are gone for certain.
+
+    A cause is gone when something speaks against it, or when all passes that it explained. That a run did
+    not name it, or left it undecided, proves nothing.
+    """
+    passing = frozenset(state.checks.get("pass", ()))
+    named = {cause.cause for cause in state.causes}
+    return checks <= passing and all(
+        slug_ not in named and (slug_ in state.denied or (bool(explained) and explained <= passing))
+        for slug_, explained in causes.items()
+    )
+
+
+def seen(report: Report) -> Point:
+    """A report as a run of a history."""
+    return Point(
+        place="",
+        started_at=report.started_at,
+        trigger=report.trigger,
+        expected_interval_s=report.expected_interval_s,
+        state=state_of(report),
+        interrupted=report.interrupted,
+    )
