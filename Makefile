@@ -63,7 +63,7 @@ lock: setup
 endurance: setup
 	$(BIN)/python tests/endurance.py $(or $(ROUNDS),100)
 
-# How long a run takes on the healthy sandbox, and which looks it waits for.
+# How long a run takes on the healthy sandbox, and which looks it waits for; `tests/bench.py publish` is by itself.
 bench: setup
 	$(BIN)/python tests/bench.py $(or $(RUNS),5)
 

@@ -1,19 +1,18 @@
 """A git remote to publish to, what is on it afterwards, and publishers that are processes of their own.
 
-``python tests/_pushed.py`` is one of those: it publishes a folder each time it is told to.
+``python tests/_pushed.py`` starts those.
 """
 
 import asyncio
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
 
 from _kept import filled, run
 
@@ -86,51 +85,30 @@ class Raced:
     seconds: tuple[float, ...]
 
 
-def race(remote: Path, where: Path, writers: int, rounds: int) -> Raced:
-    """Let so many processes publish a run each at the same time, so many times."""
-    started = [_start(remote, where / str(number)) for number in range(writers)]
-    try:
-        with ThreadPoolExecutor(writers) as pool:
-            done = [one for turn in range(rounds) for one in _round(pool, started, where, turn)]
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-    kept, tries, seconds = zip(*done, strict=True)
+def race(remote: Path, where: Path, writers: int, rounds: int, within_s: float = 3600.0) -> Raced:
+    """Let so many processes publish a run each at the same time, so many times, or until time is up.
+
+    It is a program of its own that starts them, as its forks, so that each costs no imports.
+    """
+    words = [sys.executable, __file__, remote, where, writers, rounds, within_s]
+    path = {"PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
+    done = subprocess.run(
+        [str(word) for word in words], stdout=subprocess.PIPE, check=True, env={**os.environ, **path},
+    )  # fmt: skip
+    said = done.stdout
+    turns = [json.loads(line) for line in said.splitlines()]
+    kept = (mine(turn, number) for turn, done in enumerate(turns) for number in range(len(done)))
+    tries, seconds = zip(*(one for done in turns for one in done), strict=True)
     return Raced(tuple(kept), tuple(tries), tuple(seconds))
 
 
-def _start(remote: Path, folder: Path) -> "subprocess.Popen[str]":
-    words = [sys.executable, __file__, str(remote), str(folder)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env={**os.environ, **_ours()})
+def mine(turn: int, number: int) -> Run:
+    """What a publisher has to publish in a round."""
+    return run(turn, duration_s=float(number))
 
 
-def _ours() -> dict[str, str]:
-    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
-def _round(
-    pool: ThreadPoolExecutor, started: Sequence["subprocess.Popen[str]"], where: Path, turn: int
-) -> list[tuple[Run, int, float]]:
-    """One run more for each, and all of them told at once."""
-    runs = [run(turn, duration_s=float(number)) for number in range(len(started))]
-    for number, one in enumerate(runs):
-        filled(where / str(number) / "history", [one])
-    for process in started:
-        _pipe(process.stdin).write("\n")
-        _pipe(process.stdin).flush()
-    said = pool.map(lambda process: json.loads(_pipe(process.stdout).readline()), started)
-    return [(one, tries, seconds) for one, (tries, seconds) in zip(runs, said, strict=True)]
-
-
-def _pipe(one: IO[str] | None) -> IO[str]:
-    assert one is not None
-    return one
-
-
-def main(remote: str, folder: str) -> None:
-    """Publish the folder each time a line comes, and say how many pushes and seconds it took."""
+def publisher(remote: Path, folder: Path, number: int, told: Connection) -> None:
+    """Publish a run of one's own whenever told to, and answer how many pushes and seconds it took."""
     pushes: list[str] = []
     real = Remote.push
 
@@ -139,15 +117,33 @@ def main(remote: str, folder: str) -> None:
         await real(self, made, branch)
 
     Remote.push = counted  # type: ignore[method-assign]
-    for _ in sys.stdin:
+    wish = Wish(folder, "probe-data", BOT, remote=str(remote), push=True)
+    while (turn := told.recv()) is not None:
+        filled(folder / "history", [mine(turn, number)])
         pushes.clear()
         began = time.monotonic()
-        wish = Wish(Path(folder), "probe-data", BOT, remote=remote, push=True)
         result = asyncio.run(publish(wish, os.environ, Path.cwd()))
         assert result.complete, result
-        sys.stdout.write(json.dumps([len(pushes), time.monotonic() - began]) + "\n")
-        sys.stdout.flush()
+        told.send((len(pushes), time.monotonic() - began))
+
+
+def main(remote: Path, where: Path, writers: int, rounds: int, within_s: float) -> None:
+    """Start the publishers, tell them all at once, and print a line for each round."""
+    context = multiprocessing.get_context("fork")
+    publishers = []
+    for number in range(writers):
+        ours, theirs = context.Pipe()
+        arguments = (remote, where / str(number), number, theirs)
+        context.Process(target=publisher, args=arguments, daemon=True).start()
+        theirs.close()  # so that one that fell is heard of
+        publishers.append(ours)
+    end = time.monotonic() + within_s
+    for turn in range(rounds):
+        if turn < 2 or time.monotonic() < end:
+            for ours in publishers:
+                ours.send(turn)
+            sys.stdout.write(json.dumps([ours.recv() for ours in publishers]) + "\n")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))

@@ -2,7 +2,8 @@
 
 One warm sandbox, one warm process, every class of looks; a first run to warm up, then as many as asked for.
 Prints the median, the critical path of the median run (the longest chain of looks, each with its own time)
-and the slowest looks. What the history costs follows; ``python tests/bench.py history`` measures that alone.
+and the slowest looks. What the history costs follows; ``python tests/bench.py history`` measures that alone,
+and ``python tests/bench.py publish`` what it takes eight publishers that come at once, a hundred times.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import bench_history
+import bench_publish
 
 from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
@@ -91,6 +93,9 @@ def _lines(middle: Report, times: list[float]) -> list[str]:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["publish"]:
+        sys.stdout.write("\n".join(bench_publish.measured(*map(int, sys.argv[2:]))) + "\n")
+        sys.exit()
     if sys.argv[1:] != ["history"]:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
     sys.stdout.write("\n".join(bench_history.measured()) + "\n")

@@ -21,8 +21,9 @@ def measured(rounds: int = ROUNDS) -> list[str]:
         there = added(remote, "probe-data")
     wanted = {f"history/{place(one)}" for one in raced.runs}
     lost, twice = len(wanted - set(there)), len(there) - len(set(there))
+    middle, most = statistics.median(raced.seconds), max(raced.seconds)
     return [
         f"{WRITERS} publishers at once, {rounds} times: {lost} of {len(wanted)} runs lost, {twice} twice",
         f"pushes for each: {statistics.mean(raced.tries):.1f} on average, {max(raced.tries)} at most",
-        f"time for each: {statistics.median(raced.seconds):.2f} s in the middle, {max(raced.seconds):.2f} s at most",
+        f"time for each: {middle:.2f} s in the middle, {most:.2f} s at most",
     ]

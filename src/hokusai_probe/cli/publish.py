@@ -111,7 +111,7 @@ def publish(
     try:
         result, ended = asyncio.run(_until_told(wish))
     except PublishError as error:
-        say_error(f"{error}; all of it is still in {folder}" if push else str(error))
+        say_error(f"{error}; all of it is still in {folder}")
         ctx.exit(3)
     if result is None:
         say_error(f"interrupted; what is not published yet is still in {folder}")
@@ -148,7 +148,7 @@ def _told(result: Result, wish: Wish) -> None:
     for one in result.outcomes:
         line = f"{one.branch}: {_became(one, wish)}"
         if one.status == "failed":
-            say_error(f"{line}; {_what(one) or 'what is new'} stays in {wish.folder} and is not published")
+            say_error(f"{line}; not published, and still in {wish.folder}: {_what(one) or 'all that is new'}")
         else:
             say(terminal(line))
         for name, news in one.news.items():

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hokusai_probe.history import folder as histories
 from hokusai_probe.model import Report
-from hokusai_probe.publish.errors import PublishError
+from hokusai_probe.publish.errors import PublishError, SetupError
 from hokusai_probe.reports import DOCUMENTS
 
 HISTORY = "history"
@@ -56,7 +56,7 @@ class Contents:
 def contents(where: Path) -> Contents:
     """What a folder holds: its ``history`` and ``reports``, or runs and documents that lie in itself.
 
-    Raises PublishError where there is neither, and for documents that cannot be read.
+    Raises SetupError where there is neither, and PublishError for documents that cannot be read.
     """
     history, runs = _history(where)
     reports = next((f for f in (where / REPORTS, where) if tuple(_sets(f))), where)
@@ -66,7 +66,7 @@ def contents(where: Path) -> Contents:
             f"{where} holds nothing to publish: neither runs (`run --history {where / HISTORY}`) "
             f"nor documents (`run --reports {where / REPORTS}`)"
         )
-        raise PublishError(msg)
+        raise SetupError(msg)
     overview = {OVERVIEW: _read(reports / OVERVIEW)} if (reports / OVERVIEW).is_file() else {}
     return Contents(history, runs, reports, documents, overview)
 

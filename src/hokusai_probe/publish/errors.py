@@ -5,6 +5,10 @@ from __future__ import annotations
 from hokusai_probe.errors import ProbeError
 
 
+class SetupError(ProbeError):
+    """It cannot be done as it was asked for: nothing to publish, no such remote, or no git."""
+
+
 class PublishError(ProbeError):
     """Something is not published; the text says why. Trying again later may help."""
 

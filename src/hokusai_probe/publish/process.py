@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hokusai_probe.publish.errors import DeniedError, OutOfTimeError, PublishError
+from hokusai_probe.publish.errors import OutOfTimeError, PublishError, SetupError
 
 COMMAND_S = 60.0
 """No single git command takes longer; a remote that does not answer is then asked once more."""
@@ -98,7 +98,7 @@ async def git(
 ) -> Said:
     """Run a git command and return what it said, whatever its exit code.
 
-    Raises PublishError when it does not end in time, DeniedError where there is no git. However it ends, no
+    Raises PublishError when it does not end in time, SetupError where there is no git. However it ends, no
     process of it is left.
     """
     seconds = clock.left()
@@ -110,7 +110,7 @@ async def git(
         )  # fmt: skip
     except FileNotFoundError:
         msg = "publishing needs the git command, and there is none"
-        raise DeniedError(msg) from None
+        raise SetupError(msg) from None
     try:
         async with asyncio.timeout(seconds):
             out, err = await process.communicate(given)

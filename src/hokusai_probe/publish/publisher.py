@@ -45,8 +45,8 @@ T = TypeVar("T")
 async def publish(wish: Wish, environment: Mapping[str, str], here: Path) -> Result:
     """Bring what a folder holds to the remote, as the repository in the folder ``here`` knows it.
 
-    Raises LeakError when anything of it may hold a secret, before anything is pushed; PublishError when there
-    is nothing to publish, or no way to the remote.
+    Raises LeakError when anything of it may hold a secret, before anything is pushed; SetupError when there
+    is nothing to publish or no such remote; PublishError when what there is cannot be read.
     """
     found = contents(wish.folder)
     clock = Clock.of(wish.within_s)
@@ -156,7 +156,7 @@ def _delay(tries: int, took_s: float) -> float:
 
     So writers that met once do not all meet again.
     """
-    return _DRAW.uniform(0, min(_LONGEST_DELAY_S, max(took_s, _SHORTEST_S) * 2 ** (tries - 1)))
+    return _DRAW.uniform(0, min(_LONGEST_DELAY_S, max(took_s, _SHORTEST_S) * 1.5 ** (tries - 1)))
 
 
 class _Push:

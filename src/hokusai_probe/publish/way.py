@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from hokusai_probe.publish.errors import DeniedError, PublishError
+from hokusai_probe.publish.errors import PublishError, SetupError
 from hokusai_probe.publish.process import Clock, git, isolated, quiet
 
 REMOTE = "origin"
@@ -69,7 +69,7 @@ def _secrets_of(key: str, value: str) -> Iterator[str]:
 
 
 async def found(name: str, *, clock: Clock, environment: Mapping[str, str], folder: Path) -> Way:
-    """How to reach a remote, from the configuration of the caller's repository. Raises DeniedError.
+    """How to reach a remote, from the configuration of the caller's repository. Raises SetupError.
 
     Only what belongs to the connection is taken over from there, above all the credentials that
     actions/checkout leaves. Without any, ``GITHUB_TOKEN`` serves, at GitHub's own address alone.
@@ -80,7 +80,7 @@ async def found(name: str, *, clock: Clock, environment: Mapping[str, str], fold
     places = tuple(_places(name, known, folder))
     if not any(key.endswith(".url") for key, _ in places):
         msg = f"{folder} has no remote {name}: run it in a clone, or give --remote a URL"
-        raise DeniedError(msg)
+        raise SetupError(msg)
     return Way((*_SETTINGS, *carried, *places, *_token(places, carried, environment)))
 
 
