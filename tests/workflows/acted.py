@@ -61,12 +61,15 @@ class Repository:
     secrets: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def made(cls, place: Path, targets: str, **given: Mapping[str, str]) -> Repository:
-        """A repository whose workflows may look at these targets, one a line."""
+    def made(
+        cls, place: Path, targets: str, files: Mapping[str, str] | None = None, **given: Mapping[str, str]
+    ) -> Repository:
+        """A repository with these files, whose workflows may look at these targets, one a line."""
         work = place / "work"
         shutil.copytree(ROOT / ".github", work / ".github")
         (work / ".github" / "hokusai-probe.targets").write_text(targets, encoding="utf-8")
-        (work / ".gitignore").write_text("out/\n", encoding="utf-8")
+        for name, text in {".gitignore": "out/\n", **(files or {})}.items():
+            (work / name).write_text(text, encoding="utf-8")
         git("init", "--quiet", "--bare", str(place / "remote.git"), at=place)
         git("init", "--quiet", "--initial-branch=main", at=work)
         git("remote", "add", "origin", str(place / "remote.git"), at=work)
@@ -112,6 +115,10 @@ class Repository:
         remote = self.place / "remote.git"
         found = git("ls-tree", "-r", "--name-only", "probe-data", at=remote, check=False)
         return found.stdout.splitlines()
+
+    def runs(self) -> list[str]:
+        """The files of runs among them, the earliest first."""
+        return sorted(file for file in self.published() if re.match(r"history/.*/\d{8}T\w+-\w+\.json", file))
 
     def show(self, file: str) -> str:
         """The content of one of them."""

@@ -2,17 +2,29 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
+import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 from typing import ClassVar
 
+import boto3
 import pytest
 from acted import SOURCE, Repository, path, step
+
+from hokusai_probe import sandbox
+
+sys.path.append(str(Path(__file__).parents[1] / "github"))
+from over_http import Server, serving
+from standin import TOKEN as STANDIN_TOKEN
+from standin import StandIn
 
 KEY = "hk_test_Zx9qLmP2vR7tYw4B"
 TOKEN = "ghs_test_of_the_job_0000000000"
@@ -60,7 +72,7 @@ def test_a_schedule_on_an_ill_platform_is_green_and_published(repository: Reposi
     """The probe did its work: the run is published, the heartbeat sent, and a job for the issues follows."""
     done = repository.act("probe", "schedule")
     published = repository.published()
-    runs = [json.loads(repository.show(f)) for f in published if f.startswith("history/") and f[-1] == "n"]
+    runs = [json.loads(repository.show(file)) for file in repository.runs()]
 
     assert done.jobs["Look"] == "succeeded", done.log
     assert [(run["trigger"], run["expected_interval_s"]) for run in runs] == [("schedule", 3600.0)]
@@ -112,6 +124,85 @@ def test_a_job_that_did_not_run_is_not_taken_for_one_that_did(repository: Reposi
     done = repository.act("probe", "schedule", label="another-machine")
 
     assert (done.code, done.jobs) == (0, {})
+
+
+# --- from a fault to its issue and back -----------------------------------------------------------------
+
+OURS = "o/n"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A sandbox, and the rule in it that leads model registration astray."""
+
+    box: sandbox.Box
+
+    def lead(self, service: str) -> None:
+        """Have the rule lead to a service."""
+        target = tomllib.loads(self.box.target_file.read_text(encoding="utf-8"))["aws"]
+        keys = {k: self.box.environment[v] for k, v in _CREDENTIALS.items() if v in self.box.environment}
+        client = boto3.client(
+            "elbv2", region_name=target["region"], endpoint_url=target["endpoint_url"], **keys
+        )
+        to = {"Type": "forward", "TargetGroupArn": self.box.names[f"target_group.{service}"]}
+        client.modify_rule(RuleArn=self.box.names["rule.registry.api_mlflow"], Actions=[to])
+
+
+_CREDENTIALS = {
+    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
+}
+
+
+@pytest.fixture
+def broken() -> Iterator[Broken]:
+    """It runs, and is broken."""
+    with sandbox.start("healthy") as box:
+        found = Broken(box)
+        found.lead("auth")
+        yield found
+
+
+def test_a_fault_has_an_issue_until_it_is_mended(broken: Broken, github: Server, tmp_path: Path) -> None:
+    """A deployment breaks the platform: red, published, an issue. It is mended: green, the issue closed."""
+    repository = watching(broken.box, github, tmp_path)
+    deployed = {"client_payload": {"sha": SHA, "areas": "proxy"}}
+    red = repository.act("probe", "repository_dispatch", deployed)
+
+    assert red.jobs == {"Look": "failed", "Issues": "succeeded"}, red.log
+    (issue,) = github.world.ours.issues.values()
+    assert (issue.state, "listener-rule-wrong-target-group" in issue.body) == ("open", True)
+
+    broken.lead("gateway")
+    green = repository.act("probe", "workflow_dispatch", areas="proxy")
+    runs = [json.loads(repository.show(file)) for file in repository.runs()]
+
+    assert green.jobs == {"Look": "succeeded", "Issues": "succeeded"}, green.log
+    assert [(one.number, one.state) for one in github.world.ours.issues.values()] == [
+        (issue.number, "closed")
+    ]
+    assert [(run["trigger"], run.get("verified_sha")) for run in runs] == [("deploy", SHA), ("manual", None)]
+    assert KEY not in red.log + green.log
+
+
+def watching(box: sandbox.Box, github: Server, place: Path) -> Repository:
+    """A repository that looks at a sandbox. One good run closes an issue, and GitHub is the stand-in."""
+    secrets = {"HOKUSAI_API_KEY": box.environment["HOKUSAI_API_KEY"], "GITHUB_TOKEN": STANDIN_TOKEN}
+    elsewhere = {"GITHUB_API_URL": github.url, "GITHUB_REPOSITORY": OURS}
+    aws = {name: value for name, value in box.environment.items() if name.startswith("AWS_")}
+    target = re.sub(r'(?m)^repository = ".*"', f'repository = "{OURS}"', box.target_file.read_text("utf-8"))
+    target += "\n[issues]\nclose_runs = 1\n"
+    return Repository.made(
+        place, "sandbox.toml\n", files={"sandbox.toml": target}, secrets=secrets, environment=elsewhere | aws
+    )
+
+
+@pytest.fixture
+def github() -> Iterator[Server]:
+    """The stand-in for GitHub."""
+    with serving(StandIn()) as server:
+        yield server
 
 
 # --- cancelled ------------------------------------------------------------------------------------------
