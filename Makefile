@@ -8,7 +8,7 @@ SWEEPING = rm -rf $(SWEEP) && $(BIN)/python tests/sweep.py $(SWEEP)
 JUDGING = HOKUSAI_SWEEP_DIR=$(SWEEP) $(BIN)/pytest tests/test_promises.py
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: setup demo test sweep lint types docs reports lock endurance bench clean
+.PHONY: setup demo test sweep lint types docs reports lock endurance bench wheel clean
 
 setup: $(READY)
 
@@ -67,6 +67,12 @@ endurance: setup
 # How long a run takes on the healthy sandbox, and which looks it waits for; `tests/bench.py publish` is by itself.
 bench: setup
 	$(BIN)/python tests/bench.py $(or $(RUNS),5)
+
+# The wheel, built and tried in an environment of its own, as a release does before it publishes.
+wheel: setup
+	rm -rf out/dist
+	$(BIN)/python -m hatchling build -t wheel -d out/dist
+	bash .github/try-wheel out/dist "$$($(BIN)/python -m hatchling version)"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out dist build

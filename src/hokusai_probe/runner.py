@@ -108,7 +108,7 @@ async def carry_out(
     """
     where = os.environ if environment is None else environment
     chosen, found = targeted(target, where), catalogue()
-    _check_selectors(found, (*options.only, *options.skip))
+    check_selectors(found, (*options.only, *options.skip))
     control = control or Control()
     redactor = Redactor(secrets_in(chosen.key, where))
     began = datetime.now(UTC)
@@ -262,7 +262,7 @@ def _refuse_doubles(observations: Iterable[Observation]) -> None:
             raise UsageError(msg)
 
 
-def _check_selectors(found: Catalogue, words: Iterable[str]) -> None:
+def check_selectors(found: Catalogue, words: Iterable[str]) -> None:
     """Refuse a word that means nothing. An area without a check yet means what it says: none."""
     known = engine.selectors(found) | set(get_args(Area))
     for word in words:
@@ -297,7 +297,7 @@ def run(
 def look(probe: str, target: Target | str | Path, *, environment: Mapping[str, str] | None = None) -> Looked:
     """Take one look and judge it, with the looks that it needs. Raises UsageError for an unknown slug."""
     if probe not in catalogue().probes:
-        _check_selectors(catalogue(), (probe,))
+        check_selectors(catalogue(), (probe,))
         msg = f"{probe!r} is not a look; `hokusai-probe checks` lists the looks"
         raise UsageError(msg)
     report = run(target, only=(probe,), environment=environment)

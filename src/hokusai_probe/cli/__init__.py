@@ -19,6 +19,7 @@ from hokusai_probe.cli.output import say_error
 from hokusai_probe.cli.publish import publish
 from hokusai_probe.cli.run import replay, run, verify
 from hokusai_probe.cli.sandbox import sandbox, scenarios
+from hokusai_probe.cli.workflow import workflow
 from hokusai_probe.errors import ProbeError
 
 EPILOG = """\b
@@ -62,6 +63,7 @@ for command in (
     scenarios,
     grade,
     issues,
+    workflow,
     publish,
 ):
     main.add_command(command)

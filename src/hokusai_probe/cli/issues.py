@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
-from hokusai_probe.cli.output import hide, redactor, say, say_error
+from hokusai_probe.cli.output import hide, redactor, say, say_error, writing
 from hokusai_probe.cli.run import read_report
 from hokusai_probe.config import REPOSITORY
+from hokusai_probe.history import folder
+from hokusai_probe.history.index import Seen
 from hokusai_probe.issues import describe, plan
 from hokusai_probe.model import Report
 from hokusai_probe.runner import UsageError
@@ -18,6 +20,9 @@ from hokusai_probe.runner import UsageError
 @click.command()
 @click.argument("reports", nargs=-1, required=True, metavar="REPORT.json ...")
 @click.option("--repository", required=True, metavar="OWNER/NAME", help="Where the issues would go.")
+@click.option(
+    "--history", metavar="DIR", help="The runs before, which decide what is confirmed and what is over."
+)
 @click.option("--known", is_flag=True, help="Read the issues that are there first, with GITHUB_TOKEN.")
 @click.option(
     "--apply", "write", is_flag=True, help="Carry the plan out, with GITHUB_TOKEN. Implies --known."
@@ -32,7 +37,13 @@ from hokusai_probe.runner import UsageError
 )
 @click.pass_context
 def issues(
-    context: click.Context, reports: tuple[str, ...], repository: str, known: bool, write: bool, wait: float
+    context: click.Context,
+    reports: tuple[str, ...],
+    repository: str,
+    history: str | None,
+    known: bool,
+    write: bool,
+    wait: float,
 ) -> None:
     """Print the plan: which issues these reports would open, update and close, with their bodies.
 
@@ -45,13 +56,32 @@ def issues(
     for report in read:
         hide(report.configuration.key, os.environ)
     clean = [redactor().model(report) for report in read]
+    earlier = _earlier(history, clean)
     if not known and not write:
-        say(f"{describe(plan(clean, repository=repository))}\nNothing was written.")
+        say(f"{describe(plan(clean, earlier, repository=repository))}\nNothing was written.")
         return
-    context.exit(_with_github(clean, repository, wait, write=write))
+    context.exit(_with_github(clean, earlier, repository, wait, write=write))
 
 
-def _with_github(reports: Sequence[Report], repository: str, wait_s: float, *, write: bool) -> int:
+def _earlier(history: str | None, reports: Sequence[Report]) -> dict[str, Sequence[Seen]]:
+    """The runs of each target that a history holds, the earliest first. Raises OutputError, HistoryError."""
+    if history is None:
+        return {}
+    return {name: _runs(history, name) for name in {report.target for report in reports}}
+
+
+def _runs(history: str, target: str) -> Sequence[Seen]:
+    return writing(history, lambda where: folder.index(where, target))[0].points()
+
+
+def _with_github(
+    reports: Sequence[Report],
+    earlier: Mapping[str, Sequence[Seen]],
+    repository: str,
+    wait_s: float,
+    *,
+    write: bool,
+) -> int:
     """Plan with what GitHub knows, and do it if asked to; 3 where something kept us from it."""
     from hokusai_probe import github
 
@@ -67,7 +97,7 @@ def _with_github(reports: Sequence[Report], repository: str, wait_s: float, *, w
     except github.GitHubError as error:
         say_error(f"the issues of {repository} could not be read, so nothing is planned: {error}")
         return 3
-    planned = plan(reports, known=known, repository=repository, author=author)
+    planned = plan(reports, earlier, known=known, repository=repository, author=author)
     say(describe(planned))
     for name, why in hub.given_up.items():
         say_error(f"the issues of {name} could not be read, so nothing is done there: {why}")

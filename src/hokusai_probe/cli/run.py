@@ -36,6 +36,7 @@ from hokusai_probe.reports.trend import Trend
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
 from hokusai_probe.text import terminal
+from hokusai_probe.workflow import SHA
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -90,6 +91,16 @@ def classes(ctx: click.Context, parameter: click.Parameter, value: str | None) -
         msg = f"{wrong[0]!r} is no class of looks; allowed are {', '.join(SAFETY_CLASSES)}"
         raise click.BadParameter(msg)
     return tuple(c for c in SAFETY_CLASSES if c in named)
+
+
+def commit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """The commit that an option names; None where it is empty."""
+    if not value:
+        return None
+    if not SHA.fullmatch(value):
+        msg = "a commit is 40 or 64 hexadecimal digits in small letters"
+        raise click.BadParameter(msg)
+    return value
 
 
 def with_sandbox(arguments: tuple[str, ...], *, sandbox: bool) -> tuple[str | None, str | None]:
@@ -157,6 +168,9 @@ def bare_environment() -> dict[str, str]:
 )
 @click.option("--trigger", type=click.Choice(["schedule", "deploy", "manual"]), default="manual")
 @click.option(
+    "--verified-sha", callback=commit, metavar="SHA", help="The commit whose deployment is looked at."
+)
+@click.option(
     "--every",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
@@ -182,6 +196,7 @@ def run(
     junit_file: str | None,
     settle: float,
     trigger: Trigger,
+    verified_sha: str | None,
     every: float | None,
     fail_on: answer.FailOn,
     seed: int | None,
@@ -194,7 +209,13 @@ def run(
     Actions a summary is added to the file that GITHUB_STEP_SUMMARY names.
     """
     options = Options(
-        only=only, skip=skip, aws=not no_aws, allow=allow, trigger=trigger, expected_interval_s=every
+        only=only,
+        skip=skip,
+        aws=not no_aws,
+        allow=allow,
+        trigger=trigger,
+        verified_sha=verified_sha,
+        expected_interval_s=every,
     )
     sinks = Sinks(reports, json_file, junit_file, os.environ.get(STEP_SUMMARY) or None, history)
     if (json_file, junit_file) == ("-", "-"):
