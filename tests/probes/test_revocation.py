@@ -52,7 +52,8 @@ ROWS: list[tuple[RevocationFacts, tuple[str, str | None, str]]] = [
     (
         facts(**{**NEVER, "used": OUT, "revoked": (REVOKED, REVOKED)}),
         skipped(
-            "cannot-tell", "a key that was just issued gets 401 from the gateway ('Invalid or expired API key')"
+            "cannot-tell",
+            "a key that was just issued gets 401 from the gateway ('Invalid or expired API key')",
         ),
     ),
     (

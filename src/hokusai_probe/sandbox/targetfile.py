@@ -94,19 +94,23 @@ def target(facts: Facts) -> dict[str, object]:
             "cache": facts.cache,
             "http_ports": {key: facts.fronts[balancer][80].port for key, balancer in hosts.items()},
         },
-        "timeouts": {
-            "connect_s": 2.0,
-            "total_s": 8.0,
-            "load_balancer_connect_s": _CONNECT_S / scale,
-            "idle_s": _IDLE_S / scale,
-            "gateway_auth_s": _AUTH_S / scale,
-            "gateway_proxy_s": _PROXY_S / scale,
-            "gateway_key_cache_s": _KEY_CACHE_S / scale,
-        },
+        "timeouts": _timeouts(scale),
         "slo": {"p95_ms": _P95_MS},
         "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
         "accept": {"behaviours": list(facts.accepted)},
         "owners": {service: _owner(service) for service in SERVICES},
+    }
+
+
+def _timeouts(scale: float) -> dict[str, float]:
+    return {
+        "connect_s": 2.0,
+        "total_s": 8.0,
+        "load_balancer_connect_s": _CONNECT_S / scale,
+        "idle_s": _IDLE_S / scale,
+        "gateway_auth_s": _AUTH_S / scale,
+        "gateway_proxy_s": _PROXY_S / scale,
+        "gateway_key_cache_s": _KEY_CACHE_S / scale,
     }
 
 
