@@ -12,7 +12,7 @@ import pytest
 
 from hokusai_probe.sandbox import names
 from hokusai_probe.sandbox.early import TIME_SCALE
-from hokusai_probe.sandbox.faults import Do, Edge, Edit, FaultError, Match, parse_fault
+from hokusai_probe.sandbox.faults import Do, Edge, Edit, FaultError, Match, Rewrite, parse_fault
 from hokusai_probe.sandbox.scenario import (
     BEHAVIOURS,
     PRESETS,
@@ -101,9 +101,9 @@ def accepts(edge: str, do: dict[str, object]) -> bool:
 
 
 def test_everything_a_fault_may_do_is_described() -> None:
-    """The manual names each key of do, match and edit."""
+    """The manual names each key of do, match, edit and rewrite."""
     stated = set(re.findall(r"`(\w+)`", section("Fault edges")))
-    models = (Do, Match, Edit)
+    models = (Do, Match, Edit, Rewrite)
     keys = {info.alias or name for model in models for name, info in model.model_fields.items()}
 
     assert keys - stated == set()

@@ -318,6 +318,39 @@ def test_a_key_that_is_not_set_is_our_trouble() -> None:
         )
 
 
+def test_a_key_that_is_issued_in_a_run_is_hidden_from_then_on_and_never_shown_in_a_command() -> None:
+    """As the run's own: in a header only, and as a variable that nobody sets for the reader."""
+    issued = "a-key-of-no-known-shape-2718281828"
+
+    async def use(door: HttpDoor) -> Answer:
+        door.lend(issued)
+        with pytest.raises(ValueError, match="only in a header"):
+            await door.send("GET", "registry", f"/{issued}")
+        with pytest.raises(ValueError, match="only in a header"):
+            await door.send("GET", "registry", "/", key="query-fake", key_value=issued)
+        return await door.send("GET", "registry", "/x", key="bearer", key_value=issued)
+
+    answer = _ask(echo, use)
+    assert f"Bearer {REDACTED}" in answer.body
+    assert answer.echoes
+    assert issued[:8] not in answer.model_dump_json()
+    assert answer.reproduce.startswith("curl ")
+    assert '"Authorization: Bearer $ISSUED_KEY"' in answer.reproduce
+
+
+def test_an_issued_key_is_not_sent_where_others_can_listen() -> None:
+    """Over plain http to another machine none is."""
+
+    async def use(door: HttpDoor) -> Answer:
+        door.lend("a-key-of-no-known-shape-2718281828")
+        return await door.send(
+            "GET", "registry", "/", key="bearer", key_value="a-key-of-no-known-shape-2718281828"
+        )
+
+    with pytest.raises(ProbeError, match="never sent over plain http"):
+        _at("http://192.0.2.1", use)
+
+
 # --- Slow, large, broken --------------------------------------------------------------------------
 
 

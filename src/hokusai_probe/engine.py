@@ -295,11 +295,7 @@ def _missing(need: Need, target: Target, look: Look) -> Skip | None:
             "not-configured",
             "the target names no second key, or it is not set",
         ),
-        "admin-key": (
-            look.keys.admin is None,
-            "not-configured",
-            "the target names no admin key, or it is not set",
-        ),
+        "admin-key": (not look.may_send_admin_key(), "not-configured", _no_admin_key(look)),
         "auth-host": (target.hosts.auth is None, "not-applicable", "the target has no auth host"),
         "api-host": (target.hosts.api is None, "not-applicable", "the target has no api host"),
         "registration-extra": (
@@ -310,6 +306,12 @@ def _missing(need: Need, target: Target, look: Look) -> Skip | None:
     }
     absent, kind, reason = lacks[need]
     return Skip(kind, reason) if absent else None
+
+
+def _no_admin_key(look: Look) -> str:
+    if look.keys.admin is None:
+        return "the target names no admin key, or it is not set"
+    return f"the key in {look.target.key.admin_env} is not sent: the target's address is plain http"
 
 
 def _no_key(look: Look) -> str:

@@ -34,6 +34,7 @@ from hokusai_probe.received import LARGEST_BYTES, READ_FOR_SHOWING, SHOWN_CHARAC
 from hokusai_probe.redact import Redactor
 from hokusai_probe.request import (
     INVALID_KEY,
+    LENT_KEY,
     Credential,
     KeyForm,
     Origin,
@@ -247,6 +248,7 @@ class HttpDoor:
         self._reached: set[Origin] = set()
         self._silent: dict[Origin, Failure] = {}
         self._context: ssl.SSLContext | None = None
+        self._lent: set[str] = set()
 
     async def __aenter__(self) -> Self:
         """Load now what the first request would otherwise be timed with. Raises ProbeError."""
@@ -291,6 +293,11 @@ class HttpDoor:
         for _ in range(requests):
             self._spend()
 
+    def lend(self, key: str) -> None:
+        """Treat a key that was issued in this run as those that it began with: hidden, in headers only."""
+        self._redactor.learn(key)
+        self._lent.add(key)
+
     def said(self, text: str, limit: int | None = None) -> str:
         """Free text as a fact may hold it: redacted, then cleaned and cut to ``limit`` characters.
 
@@ -319,8 +326,9 @@ class HttpDoor:
         """One request and what came of it. Never raises for anything that the platform does.
 
         ``key`` sends the run's key in that form (``whose`` says which), or ``key_value``, which must be
-        a made-up one. ``json`` and ``content`` are the body, one of them at most. ``total_s`` seconds
-        instead of the target's, ``max_bytes`` of body instead of 1 MiB. ``plain``: over http, without a key.
+        a made-up one, or one that :meth:`lend` was told of. ``json`` and ``content`` are the body, one of
+        them at most. ``total_s`` seconds instead of the target's, ``max_bytes`` of body instead of 1 MiB.
+        ``plain``: over http, without a key.
 
         Raises BudgetExhausted, ProbeError (a key that is not set, a CA file that cannot be read), and
         ValueError for a real key anywhere but in a header, and for any over plain http.
@@ -394,18 +402,21 @@ class HttpDoor:
         """The key to be sent. A real one never goes into a query or to a control host."""
         if form is None:
             return None
-        if fake is not None:
+        if fake is not None and fake not in self._lent:
             return Credential(form, fake, INVALID_KEY)
         if not may_carry_keys(self._target):
             msg = "a key is never sent over plain http, but to this machine itself"
             raise ProbeError(msg)
+        if host == "control" or form == "query-fake":
+            msg = "a real key goes only to the target's own hosts, and only in a header"
+            raise ValueError(msg)
+        return Credential(form, fake, LENT_KEY) if fake is not None else self._own(form, whose)
+
+    def _own(self, form: KeyForm, whose: Whose) -> Credential:
         secret = self._keys.of(whose)
         if secret is None:
             msg = f"the request needs the {whose} key, which is not set"
             raise ProbeError(msg)
-        if host == "control" or form == "query-fake":
-            msg = "a real key goes only to the target's own hosts, and only in a header"
-            raise ValueError(msg)
         names = self._target.key
         variable = {"main": names.env, "second": names.second_env, "admin": names.admin_env}[whose]
         return Credential(form, secret.get_secret_value(), variable)
@@ -413,7 +424,7 @@ class HttpDoor:
     def _refuse_keys(self, request: Request) -> None:
         """Fake keys may stand anywhere; a real one stands in a header, or the request is not sent."""
         seen = f"{request.target} {unquote(request.target)}".encode() + b" " + (request.content or b"")
-        if any(secret.encode() in seen for secret in self._keys.secrets()):
+        if any(secret.encode() in seen for secret in (*self._keys.secrets(), *self._lent)):
             msg = "a real key goes only in a header, never into a path, a query or a body"
             raise ValueError(msg)
 

@@ -128,6 +128,12 @@ class Look:
 
         return self.keys.main is not None and may_carry_keys(self.target)
 
+    def may_send_admin_key(self) -> bool:
+        """The same of the administrator's key."""
+        from hokusai_probe.http import may_carry_keys
+
+        return self.keys.admin is not None and may_carry_keys(self.target)
+
     def has_registration_extra(self) -> bool:
         """Whether scikit-learn and the MLflow client are installed; imports neither."""
         from importlib.util import find_spec

@@ -158,6 +158,7 @@ class Timeouts(Frozen):
     idle_s: float = Field(60.0, gt=0)
     gateway_auth_s: float = Field(5.0, gt=0)
     gateway_proxy_s: float = Field(30.0, gt=0)
+    gateway_key_cache_s: float = Field(60.0, gt=0)
 
 
 class Slo(Frozen):

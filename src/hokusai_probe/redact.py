@@ -286,7 +286,13 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._index = _Index(needle for secret in secrets for needle in _needles(secret))
+        self._needles = tuple(needle for secret in secrets for needle in _needles(secret))
+        self._index = _Index(self._needles)
+
+    def learn(self, secret: str) -> None:
+        """Redact this one too from now on, as a key that was issued in the middle of a run."""
+        self._needles += tuple(_needles(secret))
+        self._index = _Index(self._needles)
 
     def text(self, s: str) -> str:
         """The text without secrets. Total and idempotent; about 0.2 s for a mebibyte of JSON."""

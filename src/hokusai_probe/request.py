@@ -28,6 +28,9 @@ _TELLING = (12, 64)
 INVALID_KEY = "INVALID_KEY"
 """The variable that stands for a made-up key in a command, which sets it itself."""
 
+LENT_KEY = "ISSUED_KEY"
+"""The variable that stands for a key that was issued during a run and revoked in it."""
+
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -23,7 +23,7 @@ from _facts import (
     refusal,
     registered,
 )
-from test_diagnoses import concluded, lines, named
+from test_diagnoses import concluded, lines, named, registration
 
 from hokusai_probe.causes._mlflow_address import heard
 from hokusai_probe.causes.mlflow_refuses_host import admits
@@ -34,6 +34,7 @@ from hokusai_probe.probes.artifact_sizes import ArtifactSizesFacts, Tried
 from hokusai_probe.probes.latency import Beat, LatencyFacts
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
+from hokusai_probe.probes.multipart_uploads import MultipartUploadsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinition, TaskDefinitionsFacts
 from hokusai_probe.probes.versions import VersionsFacts
 
@@ -171,6 +172,14 @@ FROM_OUTSIDE: dict[str, Story] = {
             )
         ),
         ["confirmed gateway-translates-path-wrongly /api/2.0/x"],
+    ),
+    "uploads in parts have no route, others do": (
+        outside(
+            registration=registration(),
+            parts=MultipartUploadsFacts(begun=mlflow_404(path="/mpu"), has_id=False),
+            versions=VersionsFacts(answer=answer(), server="3.17.2", client=None),
+        ),
+        ["confirmed gateway-translates-path-wrongly uploads in parts"],
     ),
 }  # fmt: skip
 LEFT_OPEN: dict[str, tuple[dict[str, Facts], set[str]]] = {

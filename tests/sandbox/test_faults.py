@@ -18,6 +18,7 @@ from hokusai_probe.sandbox.faults import (
     FaultError,
     FaultTable,
     Match,
+    Rewrite,
     Seen,
     matches,
     parse_fault,
@@ -97,6 +98,25 @@ def test_a_step_of_the_scenario_contract_becomes_a_fault() -> None:
             "a fault cannot be: edit is about HTTP answers, and client->dns has none",
         ),
         (
+            {"edge": "gateway->auth", "do": {"rewrite": {"query_kep": "last"}}},
+            "unknown key 'do.rewrite.query_kep' in a fault; did you mean 'query_keep'?",
+        ),
+        (
+            {"edge": "gateway->cache", "do": {"rewrite": {"query_keep": "last"}}},
+            "a fault cannot be: rewrite is about HTTP requests, and gateway->cache has none",
+        ),
+        (
+            {"edge": "client->load-balancer", "do": {"rewrite": {"query_keep": "last"}}},
+            (
+                "a fault cannot be: rewrite is for a sender of the platform's own, and "
+                "client->load-balancer has none"
+            ),
+        ),
+        (
+            {"edge": "gateway->auth", "do": {"rewrite": {}}},
+            "a fault's do.rewrite: says nothing; give one of query_keep, header_set, header_drop",
+        ),
+        (
             {"edge": "client->dns", "do": {"drop": True, "refuse": True}},
             "a fault's do: drop and refuse exclude each other",
         ),
@@ -104,7 +124,7 @@ def test_a_step_of_the_scenario_contract_becomes_a_fault() -> None:
             {"edge": "client->dns", "do": {}},
             (
                 "a fault's do: says nothing; give one of status, drop, refuse, reset, nxdomain, address, "
-                "delay_s, edit"
+                "delay_s, edit, rewrite"
             ),
         ),
         ({"edge": "client->dns"}, "a fault's do: Field required"),
@@ -232,20 +252,21 @@ def test_what_a_match_takes(match: dict[str, object], expected: bool) -> None:
 
 
 def test_the_first_answer_wins_and_delays_and_edits_add_up(tmp_path: Path) -> None:
-    """Of several faults on an edge one answers, all others delay and edit."""
+    """Of several faults on an edge one answers, all others delay, edit and rewrite."""
     path = tmp_path / "faults.json"
     edits = [Edit(header_set={"A": "1"}), Edit(truncate=3)]
+    rewrite = Rewrite(query_keep="last")
     dos = [
         Do(delay_s=1),
         Do(edit=edits[0]),
         Do(status=500),
         Do(status=418),
         Do(delay_s=2.5),
-        Do(edit=edits[1]),
+        Do(edit=edits[1], rewrite=rewrite),
     ]
     write_table(path, [Fault(edge="gateway->auth", do=do) for do in dos])
     effect = FaultTable(path).effect("gateway->auth", PUT)
-    assert effect == Effect(answer=dos[2], delay_s=3.5, edits=tuple(edits))
+    assert effect == Effect(answer=dos[2], delay_s=3.5, edits=tuple(edits), rewrites=(rewrite,))
     assert FaultTable(path).effect("gateway->mlflow", PUT) == Effect()
 
 

@@ -1,6 +1,7 @@
 """Outgoing connections: names, black holes, failures and faults, each as its own kind of error."""
 
 import asyncio
+import json
 import ssl
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from data_side import (
 )
 
 from hokusai_probe.sandbox.dns import DnsServer
-from hokusai_probe.sandbox.faults import Do, Edit, Fault, FaultTable, Match, write_table
+from hokusai_probe.sandbox.faults import Do, Edit, Fault, FaultTable, Match, Rewrite, write_table
 from hokusai_probe.sandbox.wire import (
     AnswerTimeoutError,
     BrokenConnectionError,
@@ -247,6 +248,30 @@ def test_what_a_fault_does(do: Do, expected: object, tmp_path: Path) -> None:
         net = network()
         async with target(f"{net}.4", greet) as port, made(tmp_path, do) as wire:
             assert await outcome(wire, f"http://{net}.4:{port}/") == expected
+
+    asynchronous(look)()
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "path", "kind"),
+    [
+        (Rewrite(query_keep="last"), "/a?x=%2B3&y=1", "text/plain"),
+        (Rewrite(query_keep="first"), "/a?x=1&y=1", "text/plain"),
+        (Rewrite(header_set={"content-type": "a/b"}), "/a?x=1&y=1&x=%2B3", "a/b"),
+        (Rewrite(header_drop=("content-TYPE",)), "/a?x=1&y=1&x=%2B3", None),
+    ],
+)
+def test_a_rewritten_request(rewrite: Rewrite, path: str, kind: str | None, tmp_path: Path) -> None:
+    """One parameter of each name arrives, or other headers; the rest of the request as it was sent."""
+
+    async def told(request: web.Request) -> web.Response:
+        return web.json_response([request.raw_path, request.headers.get("Content-Type")])
+
+    async def look() -> None:
+        net = network()
+        async with target(f"{net}.4", told) as port, made(tmp_path, Do(rewrite=rewrite)) as wire:
+            url, headers = f"http://{net}.4:{port}/a?x=1&y=1&x=%2B3", (("Content-Type", "text/plain"),)
+            assert await outcome(wire, url, headers=headers) == (200, json.dumps([path, kind]).encode())
 
     asynchronous(look)()
 

@@ -6,14 +6,17 @@ from hokusai_probe.answers import error_code, said
 from hokusai_probe.causes._rules import ARTIFACT_PATH, asks_for_key, keyless
 from hokusai_probe.causes._words import answered, beside, one_line, previous_revision, word
 from hokusai_probe.declare import Case, Claim, cause
+from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.artifact_route import ArtifactRouteFacts, says_no_route
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.multipart_uploads import MultipartUploadsFacts, knows_route
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
+from hokusai_probe.probes.versions import VersionsFacts
 
 
 @cause(
@@ -36,6 +39,9 @@ def gateway_translates_path_wrongly(
     ecs: EcsServicesFacts | None,
     routes: MlflowRoutesFacts | None,
     sought: ArtifactRouteFacts | None,
+    *,
+    parts: MultipartUploadsFacts | None,
+    versions: VersionsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """The gateway hands artifact paths, or those under one of its prefixes, on in a form unknown to MLflow.
@@ -43,11 +49,14 @@ def gateway_translates_path_wrongly(
     Experiments, runs and models work; storing or fetching an artifact is 404, MLflow's own, handed on by
     the gateway. ``log_metric`` works and ``log_model`` fails. Or everything works under the platform's own
     prefix, and a client that is given the host alone, which asks at ``/api/2.0/mlflow``, gets 404 for
-    everything: ``The requested resource was not found: /experiments/search``.
+    everything: ``The requested resource was not found: /experiments/search``. Or storing works, and only
+    uploads in parts (``/mlflow-artifacts/mpu``) are 404.
     """
     if "api-2.0-mount-strips-prefix" not in target.accept.behaviours:
         yield from _own_path(api, routes, _remedy(definitions, ecs))
     upload = registration.upload if registration else None
+    if parts is not None and knows_route(versions) and upload is not None and upload.status == 200:
+        yield _in_parts(parts, upload, _remedy(definitions, ecs))
     no_route = bool(says_no_route(upload)) if upload and not upload.failure and api.works else None
     first = keyless(paths, ARTIFACT_PATH)
     asks = beside(no_route, fact=asks_for_key(first.answer))
@@ -107,6 +116,26 @@ def _own_path(api: MlflowApiFacts, routes: MlflowRoutesFacts | None, remedy: Rem
                 answer,
                 "own_path",
                 by=MlflowRoutesFacts,
+                telling=True,
+            ),
+        ),
+        remedy=remedy,
+    )
+
+
+def _in_parts(parts: MultipartUploadsFacts, upload: Answer, remedy: Remedy) -> Case:
+    """An artifact is stored whole, and one in parts is not: its routes are others."""
+    return Case(
+        subject="uploads in parts",
+        breaks=("artifacts/multipart",),
+        claims=(
+            answered("an artifact is stored whole", 1, upload, "upload", by=RegistrationFacts),
+            answered(
+                f"beginning an upload in parts ends in a 404 for the route: {said(parts.begun)}",
+                bool(says_no_route(parts.begun)),
+                parts.begun,
+                "begun",
+                by=MultipartUploadsFacts,
                 telling=True,
             ),
         ),

@@ -15,6 +15,7 @@ from hokusai_probe.probes.invalid_keys import InvalidKeysFacts
 from hokusai_probe.probes.key_forms import KeyFormsFacts, let_in
 from hokusai_probe.probes.key_validation import KeyValidationFacts, accepted
 from hokusai_probe.probes.no_key import NoKeyFacts
+from hokusai_probe.probes.revocation import RevocationFacts
 
 ACCEPTED_AT: Mapping[Component, str] = {"auth": "invalid-key-accepted", "gateway": "is-valid-ignored"}
 """The behaviour that makes each of the two let in whom it should not."""
@@ -38,26 +39,31 @@ def key_accepted_when_invalid(
     without: NoKeyFacts | None,
     ecs: EcsServicesFacts | None,
     cache: CacheEffectFacts | None,
+    *,
+    ended: RevocationFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """An invalid key is let in: one that nobody was given, or one that auth says is no longer valid.
 
     Where auth accepts it, auth must be mended. Where auth refuses it, or says ``is_valid: false`` with status
     200, the gateway lets it in against auth's word. A key that was good minutes ago is no such case: the
-    gateway remembers it until the time in its cache is over (contract 3.5).
+    gateway remembers it until the time in its cache is over (contract 3.5). Beyond that it is.
     """
     if without is None or let_in(without.answer):
         return  # who sends no key gets as far: this is not the gateway, or it asks nobody for one
-    made_up = _let_in(invalid)
+    made_up = _let_in(invalid) or _after_its_end(ended, target)
     found = made_up or _revoked(forms, validation)
-    at_fault = _who(invalid, found)
+    at_fault = _who(invalid, ended, found)
     if found and ACCEPTED_AT[at_fault] in target.accept.behaviours:
         return
     sure = found is None or made_up is not None or _without_cache(cache, target)
     yield Case(
         subject=at_fault,
         component=at_fault,
-        breaks=("gateway-auth/refusal", "validation/services", "public.registry/malformed-key"),
+        breaks=(
+            *("gateway-auth/refusal", "gateway-auth/revocation", "validation/services"),
+            *("validation/revocation", "public.registry/malformed-key"),
+        ),
         claims=(
             seen(
                 "the gateway lets in a key that is not valid" + (f": {said(found[2])}" if found else ""),
@@ -93,6 +99,16 @@ def _revoked(forms: KeyFormsFacts | None, validation: KeyValidationFacts | None)
     return (KeyFormsFacts, "answers.bearer", answer) if denied else None
 
 
+def _after_its_end(ended: RevocationFacts | None, target: Target) -> Sighting | None:
+    """A key that we had revoked, let in where the gateway cannot remember it from before."""
+    if ended is None:
+        return None
+    if ended.fresh is not None and let_in(ended.fresh):
+        return (RevocationFacts, "fresh", ended.fresh)
+    overdue = ended.last is not None and ended.overdue(target.timeouts.gateway_key_cache_s)
+    return (RevocationFacts, "last", ended.last) if overdue and ended.last else None
+
+
 def _without_cache(cache: CacheEffectFacts | None, target: Target) -> bool:
     """Whether it is known that the gateway asks auth each time, so that it cannot go by an earlier yes."""
     off = "cache-off" in target.accept.behaviours
@@ -104,10 +120,15 @@ def _nothing_remembered() -> Claim:
     return claim(text, None, by=CacheEffectFacts)
 
 
-def _who(invalid: InvalidKeysFacts | None, found: Sighting | None) -> Component:
+def _who(
+    invalid: InvalidKeysFacts | None, ended: RevocationFacts | None, found: Sighting | None
+) -> Component:
     """The gateway, where auth said no."""
     if found is not None and found[0] is KeyFormsFacts:
         return "gateway"
+    if found is not None and found[0] is RevocationFacts:
+        judged = ended.validated if ended else None
+        return "auth" if judged is not None and accepted(judged) else "gateway"
     direct = invalid.direct if invalid else None
     return "gateway" if found and direct is not None and accepted(direct) is False else "auth"
 

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from hokusai_probe.answers import responder, said
+from hokusai_probe.answers import error_code, responder, said
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, Wrong
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
+from hokusai_probe.probes.versions import VersionsFacts, at_least
 
 _REST = "/api/2.0/mlflow/"
 _LONG = "x" * 4000
@@ -113,6 +114,48 @@ def _refuses(what: str, answer: Answer) -> bool:
 
 def _breaks(answer: Answer) -> bool:
     return answer.status is None or answer.status >= 500
+
+
+_ASKS_FOR_TYPE = (2, 9)
+_TYPE = "Content-Type"
+
+
+def type_arrives(untyped: Answer, server: str | None) -> bool | None:
+    """Whether the type that a good body was given arrives at MLflow; None where the answer does not say.
+
+    MLflow takes nothing but ``application/json`` since 2.9 (its pull request 10526, and seen on 3.17). What
+    it takes although it was sent as plain text came with another type.
+    """
+    told = body.get("message") if isinstance(body := untyped.json(), Mapping) else None
+    if untyped.status == 400 and isinstance(told, str) and _TYPE in told:
+        return not lacks_type(untyped)
+    taken = untyped.status == 200 and isinstance(body, Mapping) and set(body) <= {"runs", "next_page_token"}
+    return False if taken and at_least(server, _ASKS_FOR_TYPE) else None
+
+
+def lacks_type(answer: Answer) -> bool:
+    """Whether MLflow says that a request came without the type that all of ours have."""
+    body = answer.json()
+    told = str(body.get("message")) if isinstance(body, Mapping) else ""
+    return error_code(answer) == "INVALID_PARAMETER_VALUE" and f"{_TYPE} header is missing" in told
+
+
+@check(hop="mlflow-api/headers", area="proxy")
+def request_headers_are_forwarded(facts: HostileRequestsFacts, versions: VersionsFacts | None) -> Sentence:
+    """A header of a request arrives at MLflow as it was sent, as far as MLflow's answers show.
+
+    That is the body's type: MLflow refuses what is not JSON, which shows that it got to see the type. It
+    reads no other header of which its answers would certainly tell.
+    """
+    server = versions.server if versions else None
+    arrives = type_arrives(facts.untyped, server)
+    if arrives is None:
+        of = f"MLflow {server}" if server else "MLflow of an unknown version"
+        return CannotTell(reason=f"plain text was sent to {of}: {said(facts.untyped)}")
+    if arrives:
+        return None
+    how = "without its type" if lacks_type(facts.untyped) else "as application/json"
+    return Wrong(reason=f"a body that was sent as text/plain arrives {how}", reproduce=facts.untyped.curl())
 
 
 @check(hop="mlflow-api/leaks", area="errors")

@@ -81,6 +81,11 @@ def major(text: str) -> int:
     return int(text.partition(".")[0])
 
 
+def at_least(text: str | None, wanted: tuple[int, int]) -> bool:
+    """Whether a version is known and not older than that one, by its first two numbers."""
+    return text is not None and tuple(int(part) for part in text.split(".")[:2]) >= wanted
+
+
 @check(hop="client/version")
 def client_fits_the_server(facts: VersionsFacts, tried: MlflowClientFacts | None) -> Sentence:
     """The MLflow client installed here finds what it needs at the server.

@@ -154,13 +154,34 @@ class Edit(_Frozen):
         return self
 
 
+class Rewrite(_Frozen):
+    """Changes to a request on its way there, as a proxy makes them that does not hand on what it was sent.
+
+    ``query_keep``: of parameters with one name only the first or the last arrives, as when a query is read
+    into a dictionary. ``header_drop`` and ``header_set``, in this order, are about headers; names without
+    regard to case. One of them at least is given.
+    """
+
+    query_keep: Literal["first", "last"] | None = None
+    header_set: _Headers = Field(default_factory=dict)
+    header_drop: _HeaderNames = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.query_keep or self.header_set or self.header_drop):
+            reason = f"says nothing; give one of {', '.join(_keys_of(Rewrite))}"
+            raise ValueError(reason)
+        return self
+
+
 class Do(_Frozen):
     """What happens to a matched request.
 
     At most one answer: ``status`` (200 to 599, with ``body``, ``content_type``, ``headers``), ``drop``
     (packets vanish), ``refuse`` (connection refused), ``reset`` (connection reset once the request is sent),
     ``nxdomain`` (the name does not exist), ``address`` (the name leads there instead; IPv4). ``delay_s`` is
-    in platform seconds and holds the answer back after the other side has done its work.
+    in platform seconds and holds the answer back after the other side has done its work. ``rewrite`` changes
+    the request before it is sent, ``edit`` the answer.
     """
 
     status: int | None = Field(default=None, ge=200, le=599)
@@ -174,6 +195,7 @@ class Do(_Frozen):
     nxdomain: bool = False
     address: Annotated[str, AfterValidator(_address)] | None = None
     edit: Edit | None = None
+    rewrite: Rewrite | None = None
 
     @property
     def answers(self) -> bool:
@@ -190,8 +212,8 @@ class Do(_Frozen):
         if idle:
             reason = f"{idle[0]} belongs to an answer of the fault's own; give its status as well"
             raise ValueError(reason)
-        if not given and not self.delay_s and self.edit is None:
-            reason = f"says nothing; give one of {', '.join(_ANSWERS)}, delay_s, edit"
+        if not given and not self.delay_s and self.edit is None and self.rewrite is None:
+            reason = f"says nothing; give one of {', '.join(_ANSWERS)}, delay_s, edit, rewrite"
             raise ValueError(reason)
         return self
 
@@ -209,6 +231,10 @@ class Fault(_Frozen):
         if self.edge in _HOST_ONLY:
             _refuse(self.edge, "requests", sorted(self.match.model_fields_set - {"host"}))
             _refuse(self.edge, "answers", _set_in(self.do, ("status", "edit")))
+            _refuse(self.edge, "requests", _set_in(self.do, ("rewrite",)))
+        if self.edge in _OTHERS_NAMES and self.do.rewrite is not None:
+            reason = f"rewrite is for a sender of the platform's own, and {self.edge} has none"
+            raise ValueError(reason)
         if self.edge in _OTHERS_NAMES and (names := _set_in(self.do, _NAME)):
             reason = f"{names[0]} belongs to the name, not to {self.edge}; use the edge client->dns"
             raise ValueError(reason)
@@ -261,6 +287,7 @@ def _keys_at(place: Sequence[int | str]) -> list[str]:
         ("match",): Match,
         ("do",): Do,
         ("do", "edit"): Edit,
+        ("do", "rewrite"): Rewrite,
     }
     return _keys_of(models[tuple(place[:-1])])
 
@@ -299,6 +326,7 @@ class Effect:
     answer: Do | None = None
     delay_s: float = 0.0
     edits: tuple[Edit, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
 
 
 @lru_cache(maxsize=1024)
@@ -326,11 +354,12 @@ def _all_named(patterns: Mapping[str, str], values: Mapping[str, str]) -> bool:
 
 
 def combine(hits: Sequence[Fault]) -> Effect:
-    """The first hit that answers, answers; delays and edits of all hits add up."""
+    """The first hit that answers, answers; delays, edits and rewrites of all hits add up."""
     return Effect(
         answer=next((hit.do for hit in hits if hit.do.answers), None),
         delay_s=sum(hit.do.delay_s for hit in hits),
         edits=tuple(hit.do.edit for hit in hits if hit.do.edit is not None),
+        rewrites=tuple(hit.do.rewrite for hit in hits if hit.do.rewrite is not None),
     )
 
 

@@ -203,6 +203,7 @@ class Miniature:
             time_scale=TIME_SCALE,
             accepted=self.scenario.accepted,
             with_aws=self.scenario.given.aws != "none",
+            with_admin=self.scenario.given.admin_key == "valid",
         )
         path = self.early.runtime.directory / "target.toml"
         path.write_text(targetfile.toml(targetfile.target(facts)), encoding="utf-8")
@@ -216,10 +217,13 @@ class Miniature:
 
     def _environment(self) -> dict[str, str]:
         given, seed = self.scenario.given, self.early.identity.seed
-        key = targetfile.given_key(given.key, targetfile.keys(seed), seed)
+        known = targetfile.keys(seed)
+        key = targetfile.given_key(given.key, known, seed)
+        admin = targetfile.given_key("admin", known, seed) if given.admin_key == "valid" else ""
         return {
             **NO_AWS,
             **({"HOKUSAI_API_KEY": key} if key else {}),
+            **({targetfile.ADMIN_VARIABLE: admin} if admin else {}),
             **(PROBER_CREDENTIALS if given.aws in ("full", "refused") else {}),
         }
 

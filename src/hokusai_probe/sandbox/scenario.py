@@ -152,6 +152,7 @@ class Given(_Part):
 
     Attributes:
         key: Which key the prober holds.
+        admin_key: Whether the target names an administrator's key beside it, for looks that issue keys.
         aws: Whether the target has AWS access, and whether AWS admits the prober.
         clock_offset_s: Seconds by which the prober's clock is ahead of the platform's; negative: behind.
 
@@ -160,6 +161,7 @@ class Given(_Part):
     key: Literal[
         "valid", "admin", "read-only", "other-service", "unknown", "expired", "malformed", "none"
     ] = "valid"
+    admin_key: Literal["none", "valid"] = "none"
     aws: Literal["full", "none", "missing", "refused"] = "full"
     clock_offset_s: float = Field(default=0.0, ge=-_TEN_YEARS_S, le=_TEN_YEARS_S, strict=True)
 

@@ -35,10 +35,13 @@ REQUIRED_PATHS = (
 
 SERVING_MODEL = "21"
 """The model that INC-42 is about; the sandbox's gateway predicts for any."""
+ADMIN_VARIABLE = "HOKUSAI_ADMIN_KEY"
+"""The variable of an administrator's key, where a scenario gives the prober one beside its own."""
+
 _P95_MS = 500.0
 """Half of the platform's objective: its waits are a fifth here, its work is not done any faster."""
 
-_AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S = 5.0, 30.0, 10.0, 60.0
+_AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S, _KEY_CACHE_S = 5.0, 30.0, 10.0, 60.0, 60.0
 _WRITE_SCOPES = ["mlflow:read", "mlflow:write", "model:read", "model:write"]
 
 
@@ -59,6 +62,7 @@ class Facts:
     time_scale: float
     accepted: Sequence[str]
     with_aws: bool
+    with_admin: bool = False
 
 
 def target(facts: Facts) -> dict[str, object]:
@@ -80,7 +84,7 @@ def target(facts: Facts) -> dict[str, object]:
             "required": REQUIRED_PATHS,
             "serving_model": SERVING_MODEL,
         },
-        "key": {"env": "HOKUSAI_API_KEY"},
+        "key": {"env": "HOKUSAI_API_KEY", **({"admin_env": ADMIN_VARIABLE} if facts.with_admin else {})},
         **aws,
         "tls": {"ca_file": str(facts.ca_file)},
         "network": {
@@ -90,18 +94,23 @@ def target(facts: Facts) -> dict[str, object]:
             "cache": facts.cache,
             "http_ports": {key: facts.fronts[balancer][80].port for key, balancer in hosts.items()},
         },
-        "timeouts": {
-            "connect_s": 2.0,
-            "total_s": 8.0,
-            "load_balancer_connect_s": _CONNECT_S / scale,
-            "idle_s": _IDLE_S / scale,
-            "gateway_auth_s": _AUTH_S / scale,
-            "gateway_proxy_s": _PROXY_S / scale,
-        },
+        "timeouts": _timeouts(scale),
         "slo": {"p95_ms": _P95_MS},
         "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
         "accept": {"behaviours": list(facts.accepted)},
         "owners": {service: _owner(service) for service in SERVICES},
+    }
+
+
+def _timeouts(scale: float) -> dict[str, float]:
+    return {
+        "connect_s": 2.0,
+        "total_s": 8.0,
+        "load_balancer_connect_s": _CONNECT_S / scale,
+        "idle_s": _IDLE_S / scale,
+        "gateway_auth_s": _AUTH_S / scale,
+        "gateway_proxy_s": _PROXY_S / scale,
+        "gateway_key_cache_s": _KEY_CACHE_S / scale,
     }
 
 

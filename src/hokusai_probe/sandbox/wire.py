@@ -14,7 +14,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -29,7 +29,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from hokusai_probe.sandbox.addresses import is_address, is_inside
-from hokusai_probe.sandbox.faults import Do, Edit, Effect, FaultTable, Seen, patched
+from hokusai_probe.sandbox.faults import Do, Edit, Effect, FaultTable, Rewrite, Seen, patched
 from hokusai_probe.sandbox.network import NetworkView
 
 if TYPE_CHECKING:
@@ -162,6 +162,32 @@ def _host_of(header: str) -> str:
     return header.rsplit(":", 1)[0] if header.count(":") == 1 else header
 
 
+def rewritten(outgoing: Outgoing, rewrites: Sequence[Rewrite]) -> Outgoing:
+    """The request after the rewrites of the faults that matched."""
+    for rewrite in rewrites:
+        outgoing = replace(
+            outgoing, url=_with_query(outgoing.url, rewrite), headers=_with_headers(outgoing.headers, rewrite)
+        )
+    return outgoing
+
+
+def _with_query(url: str, rewrite: Rewrite) -> str:
+    path, mark, query = url.partition("?")
+    if rewrite.query_keep is None or not mark:
+        return url
+    parts = [(part.partition("=")[0], part) for part in query.split("&")]
+    kept = dict(parts if rewrite.query_keep == "last" else reversed(parts))
+    return path + mark + "&".join(kept[name] for name in dict.fromkeys(name for name, _ in parts))
+
+
+def _with_headers(headers: Sequence[tuple[str, str]], rewrite: Rewrite) -> list[tuple[str, str]]:
+    gone = {name.lower() for name in (*rewrite.header_drop, *rewrite.header_set)}
+    return [
+        *((name, value) for name, value in headers if name.lower() not in gone),
+        *rewrite.header_set.items(),
+    ]
+
+
 class Wire:
     """A client for one part of the sandbox. Use as an async context manager or close it.
 
@@ -222,7 +248,8 @@ class Wire:
         if effect.answer is not None and effect.answer.address is None:
             yield await edited(await self._faulty(effect.answer, effect.delay_s, timeouts), effect.edits)
             return
-        async with self._exchange(outgoing, effect, timeouts) as answer:
+        sent = rewritten(outgoing, effect.rewrites)
+        async with self._exchange(sent, effect, timeouts) as answer:
             yield await edited(answer, effect.edits)
 
     async def _faulty(self, do: Do, delay_s: float, timeouts: Timeouts) -> Answer:

@@ -8,8 +8,8 @@ behind the authentication carry CORS headers, its refusals do not.
 Environment: MLFLOW_SERVER_URL, HOKUSAI_AUTH_SERVICE_URL, AUTH_SERVICE_ID, REDIS_URL, REDIS_HOST, REDIS_PORT,
 DB_HOST, DB_PORT, DB_NAME, DB_FALLBACK_NAME, DB_USER, MLFLOW_SERVE_ARTIFACTS, MLFLOW_CB_FAILURE_THRESHOLD,
 MLFLOW_CB_RECOVERY_TIMEOUT, REGISTRY_ADMIN_USER_EMAILS, WEBHOOK_URL, HOKUSAI_CONTRIBUTIONS_BUCKET, and the
-sandbox's own. Secrets, from the file that SANDBOX_SECRETS names: DB_PASSWORD, WEBHOOK_SECRET,
-HUGGINGFACE_API_KEY.
+sandbox's own; KEY_CACHE_TTL_S, in platform seconds, is ours: what the platform calls it is not known.
+Secrets, from the file that SANDBOX_SECRETS names: DB_PASSWORD, WEBHOOK_SECRET, HUGGINGFACE_API_KEY.
 
 Not here: ``/models/...`` and ``/api/models`` (era and shape are not in the contract), DSPy programs beyond
 their health, and the limits per remote address, which belong to those routes.
@@ -38,7 +38,13 @@ from hokusai_probe.sandbox.services.gateway_access import (
     is_scanned,
     needs_key,
 )
-from hokusai_probe.sandbox.services.gateway_auth import Authenticator, AuthSettings, Caller, KeyCache
+from hokusai_probe.sandbox.services.gateway_auth import (
+    CACHE_TTL_S,
+    Authenticator,
+    AuthSettings,
+    Caller,
+    KeyCache,
+)
 from hokusai_probe.sandbox.services.gateway_database import Database, DatabaseSettings
 from hokusai_probe.sandbox.services.gateway_health import Breaker, BreakerSettings, Health, Neighbours
 from hokusai_probe.sandbox.services.gateway_models import Models, template_of
@@ -95,6 +101,7 @@ class Environment:
     auth_url: str
     service_id: str
     redis_url: str
+    key_cache_s: float
     redis_check_url: str  # what /health looks at; another setting than the cache's, as on the platform
     serves_artifacts: bool
     breaker_threshold: int
@@ -117,6 +124,7 @@ class Environment:
             auth_url=variables.get("HOKUSAI_AUTH_SERVICE_URL", "https://auth.hokus.ai").rstrip("/"),
             service_id=variables.get("AUTH_SERVICE_ID", "platform"),
             redis_url=redis_url,
+            key_cache_s=_number(variables, "KEY_CACHE_TTL_S", CACHE_TTL_S),
             redis_check_url=_redis_check_url(variables, redis_url),
             serves_artifacts=variables.get("MLFLOW_SERVE_ARTIFACTS", "true").lower() != "false",
             breaker_threshold=int(_number(variables, "MLFLOW_CB_FAILURE_THRESHOLD", 5)),
@@ -218,7 +226,8 @@ class Gateway:
     def _cache(self, url: str, faults: FaultTable) -> KeyCache | None:
         """The cache, None when the setting makes no sense: then every call goes to auth (L-03)."""
         try:
-            return KeyCache(url, self._wire, faults, self._settings.time_scale)
+            kept_s = self._environment.key_cache_s
+            return KeyCache(url, self._wire, faults, self._settings.time_scale, kept_s)
         except ValueError:
             return None
 

@@ -34,7 +34,7 @@ from hokusai_probe.sandbox.wire import (
 
 AUTH_TIMEOUT_S = 5.0
 CACHE_TIMEOUT_S = 2.0
-CACHE_TTL_S = 300
+CACHE_TTL_S = 60.0  # since February 2026; 300 before
 
 _FORMS = ("Bearer ", "ApiKey ")
 _INVALID = "Invalid or expired API key"
@@ -239,9 +239,11 @@ def _client_ip(request: web.Request) -> str:
 
 
 class KeyCache:
-    """Keys that auth accepted, in Redis, for 300 s. A cache that fails is a cache that knows nothing."""
+    """Keys that auth accepted, in Redis, for ``ttl_s`` platform seconds. One that fails knows nothing."""
 
-    def __init__(self, url: str, wire: Wire, faults: FaultTable, time_scale: float) -> None:
+    def __init__(
+        self, url: str, wire: Wire, faults: FaultTable, time_scale: float, ttl_s: float = CACHE_TTL_S
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
             sentence = "REDIS_URL must begin with redis:// or rediss://"
@@ -254,6 +256,7 @@ class KeyCache:
         self._faults = faults
         self._time_scale = time_scale
         self._limit_s = CACHE_TIMEOUT_S / time_scale
+        self._kept_ms = max(1, round(1000 * ttl_s / time_scale))
         self._clients: dict[str, Redis] = {}
 
     async def get(self, key: str) -> Caller | None:
@@ -269,7 +272,7 @@ class KeyCache:
         """Remember an accepted key."""
         try:
             async with asyncio.timeout(self._limit_s):
-                await (await self._client()).set(_entry(key), caller.model_dump_json(), ex=CACHE_TTL_S)
+                await (await self._client()).set(_entry(key), caller.model_dump_json(), px=self._kept_ms)
         except (RedisError, WireError, OSError, TimeoutError):
             return
 
