@@ -73,7 +73,15 @@ def _verdict(check: str, *, bad: bool, look: Look) -> Verdict:
     if look == "blind":
         how = {"status": "skip", "skip_kind": "cannot-tell"}
     return Verdict.model_validate(
-        {"check": check, "title": check, "area": "proxy", "component": part, "hop": hop, "probe": "look", **how}
+        {
+            "check": check,
+            "title": check,
+            "area": "proxy",
+            "component": part,
+            "hop": hop,
+            "probe": "look",
+            **how,
+        }
     )
 
 
