@@ -35,7 +35,7 @@ def outages(chance: random.Random) -> list[Outage]:
 
 
 def lived(seed: int) -> tuple[World, list[Outage], int]:
-    """The repository after ninety days, what was wrong meanwhile, and how many checks were wrong by chance."""
+    """The repository after ninety days, what was wrong meanwhile, and how often a check was by chance."""
     chance = random.Random(seed)
     real, past, world, flakes = outages(chance), Past(), World(), 0
     for hour in range(HOURS):
@@ -52,9 +52,8 @@ def lived(seed: int) -> tuple[World, list[Outage], int]:
 
 def told(world: World, outage: Outage) -> list[tuple[str, datetime]]:
     """What was mailed about one outage: while it lasted, and in the hours until it was known to be over."""
-    about = {
-        i.number for i in world.issues if i.body.startswith(f"<!-- hokusai-probe: here/{outage.part} -->")
-    }
+    first = f"<!-- hokusai-probe: here/{outage.part} -->"
+    about = {i.number for i in world.issues if i.body.startswith(first)}
     meant = [e for e in world.events if e.number in about and at(outage.first) <= e.at <= at(outage.last + 8)]
     return [(e.kind, e.at) for e in meant]
 

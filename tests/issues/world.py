@@ -1,4 +1,4 @@
-"""A repository's issues and a platform, both as plain values: what a plan does to one, and says of the other."""
+"""A repository's issues, and a platform, both as plain values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(
     trigger: Trigger = "schedule",
     target: Target = TARGET,
 ) -> Report:
-    """What a run finds where some components are down, each by its cause, and one check is wrong by chance."""
+    """What a run finds where components are down, each by its cause, and one check is wrong by chance."""
     verdicts, causes = found(frozenset(down), flake, look)
     return Report.model_construct(
         target=target.name,

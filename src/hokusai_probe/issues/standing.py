@@ -30,7 +30,7 @@ class Standing:
 
     ``now``: what the last run that counts said. ``seen``: how often at most the same was seen in a row.
     ``goods``: how many runs in a row said that all is well. ``turned``: when it turned bad last, and
-    ``well_before`` when it was last well before that. ``causes`` with all that they explain and ``checks``:
+    ``well_before`` when it was last well before that. ``causes`` with what suffered and ``checks``:
     what it was ever about. ``confirmed``: whether an issue is due, unless it is ``over``.
     """
 
@@ -95,7 +95,8 @@ class Standing:
         self.last_bad = run.started_at
         self.bad_runs += 1
         self._in_a_row += 1
-        self.causes |= signs.causes
+        for cause, suffering in signs.causes.items():
+            self.causes[cause] = self.causes.get(cause, frozenset()) | suffering
         self.checks |= signs.checks
         self._well.clear()
         for mark in signs.marks - self._marks.keys():
