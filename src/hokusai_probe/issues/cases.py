@@ -231,7 +231,8 @@ class Case:
         if latest is not None and self.desk.is_quiet(latest, self.need.key):
             why = f"somebody closed #{latest.number} while it failed: left until it has passed once"
             return _as(written, "leave", why).model_copy(update={"number": latest.number})
-        if not self.desk.is_due(self.need.key):
+        by_hand = latest is not None and self.desk.is_by_hand(latest)
+        if not self.desk.is_due(self.need.key) or (by_hand and not self._standing.anew):
             return self._waits(written)
         return self._again(written, latest) if latest is not None else self._open(written, "no issue says so")
 

@@ -31,12 +31,14 @@ class Standing:
     ``now``: what the last run that counts said. ``seen``: how often at most the same was seen in a row.
     ``goods``: how many runs in a row said that all is well. ``turned``: when it turned bad last, and
     ``well_before`` when it was last well before that. ``causes`` with what suffered and ``checks``:
-    what it was ever about. ``confirmed``: whether an issue is due, unless it is ``over``.
+    what it was ever about. ``confirmed``: whether an issue is due, unless it is ``over``; ``anew``:
+    whether what came after it turned bad last would do alone.
     """
 
     settings: IssueSettings
     now: Literal["good", "bad", "unknown"] = "unknown"
     confirmed: bool = False
+    anew: bool = False
     goods: int = 0
     bad_runs: int = 0
     first_bad: datetime | None = None
@@ -90,6 +92,7 @@ class Standing:
         if self.over or self.first_bad is None:
             self._begin(run.started_at, _last_well(earlier, signs))
         if self.goods or not self.bad_runs:
+            self.anew = False
             self.turned, self.well_before = run.started_at, self.last_good or self.good_before
         self.now, self.goods, self.first_good = "bad", 0, None
         self.last_bad = run.started_at
@@ -102,7 +105,8 @@ class Standing:
         for mark in signs.marks - self._marks.keys():
             self._turns[mark] = (*_lately(self._turns.get(mark, ()), run.started_at), run.started_at)
         self._marks = {**self._unless_well(run.state), **{m: self._marks.get(m, 0) + 1 for m in signs.marks}}
-        self.confirmed = self.confirmed or self._is_enough(run, signs)
+        self.anew = self.anew or self._is_enough(run, signs)
+        self.confirmed = self.confirmed or self.anew
 
     def other(self, run: Seen) -> None:
         """A run that found nothing that belongs here: all is well, or nothing can be told."""
