@@ -191,7 +191,13 @@ def remember(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
     reader = Reader(folder)
     earlier = [point for point in found.points() if point.started_at < run.started_at]
     before = latest(reader, earlier)
-    return past_of(earlier, run, before), (*notes, *reader.notes)
+    return past_of(earlier, run, before, _old(reader, earlier)), (*notes, *reader.notes)
+
+
+def _old(reader: Reader, points: Sequence[Point]) -> Run | None:
+    """The newest of these runs that holds scores of the former scripts: such a run has no checks."""
+    found = (reader.run(p.place) for p in reversed(points) if not p.state.checks)
+    return next((run for run in found if run is not None and run.old_count), None)
 
 
 def over_time(folder: Path, target: str) -> Trend:

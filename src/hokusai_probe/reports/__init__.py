@@ -6,13 +6,39 @@ from pathlib import Path
 
 from hokusai_probe.history.past import Past
 from hokusai_probe.model import Report
-from hokusai_probe.reports import badge, files, html, index, junit, markdown, overview, prometheus
+from hokusai_probe.reports import (
+    badge,
+    failing,
+    files,
+    handoff,
+    health,
+    html,
+    index,
+    infrastructure,
+    junit,
+    markdown,
+    overview,
+    prometheus,
+    recommendations,
+    working,
+)
 from hokusai_probe.reports.trend import Trend
 
 Document = Callable[[Report], str]
 
-DOCUMENTS: Mapping[str, Document] = {
+OVER_TIME: Mapping[str, Callable[..., str]] = {
     "MODEL_REGISTRATION_TEST_REPORT.md": markdown.render,
+    "COMPREHENSIVE_HEALTH_REPORT.md": health.render,
+    "INFRASTRUCTURE_ISSUES.md": infrastructure.render,
+    "INFRASTRUCTURE_TEAM_HANDOFF.md": handoff.render,
+    "RECOMMENDATIONS.md": recommendations.render,
+    "failing_components.md": failing.render,
+    "working_components.md": working.render,
+}
+"""The documents that say since when and what changed, where they are given the ``past``."""
+
+DOCUMENTS: Mapping[str, Document] = {
+    **OVER_TIME,
     "report.html": html.render,
     "test_execution_summary.json": Report.to_json,
     "junit.xml": junit.render,
@@ -26,9 +52,8 @@ def documents(past: Past | None = None, trend: Trend | None = None) -> Mapping[s
     """The documents, those that speak of the time before knowing it; ``trend``: what the page shows."""
     known = dict(DOCUMENTS)
     if past is not None:
-        known["MODEL_REGISTRATION_TEST_REPORT.md"] = partial(markdown.render, past=past)
-    if trend is not None:
-        known["report.html"] = partial(html.render, trend=trend)
+        known |= {name: partial(render, past=past) for name, render in OVER_TIME.items()}
+    known["report.html"] = partial(html.render, trend=trend, past=past)
     return known
 
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable
 
 from hokusai_probe import text
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import AreaScore, Diagnosis, Evidence, Remedy, Report, Verdict
 from hokusai_probe.probes.changes import Change
-from hokusai_probe.reports import answer, changes, chart, client, picture, way
+from hokusai_probe.reports import answer, changes, chart, client, impact, picture, since, way
 from hokusai_probe.reports.layout import COMMANDS, moment, percent, plural
 from hokusai_probe.reports.page import (
     STYLE,
@@ -40,22 +41,22 @@ _OUTCOME = {
 }
 
 
-def render(report: Report, trend: Trend | None = None) -> str:
+def render(report: Report, trend: Trend | None = None, past: Past | None = None) -> str:
     """The page as HTML in UTF-8, ending in a newline.
 
-    ``trend`` adds availability and latency over time and the history of each cause; without it the page
-    is about this run alone.
+    ``trend`` adds availability and latency over time and the history of each cause, ``past`` what changed;
+    without them the page is about this run alone.
     """
     known = trend or Trend()
-    sections = [s for s in _sections(report, known) if s]
+    sections = [s for s in _sections(report, known, past) if s]
     title = f"{report.target}: {answer.headline(report)}"
     top = '<a class="skip" href="#answer">To the answer</a>'
     return whole(title, top, _head(report), _contents(sections), _main(sections), _foot(report))
 
 
-def _sections(report: Report, trend: Trend) -> tuple[str, ...]:
+def _sections(report: Report, trend: Trend, past: Past | None) -> tuple[str, ...]:
     return (
-        section("answer", "The answer", *_answer(report)),
+        section("answer", "The answer", *_answer(report, past)),
         section("way", "Where it breaks" if report.with_status("fail") else "The way", _way(report)),
         section("causes", "Root causes", *(_root(report, root, trend) for root in answer.roots(report))),
         section("undecided", "Undecided", *_undecided(report, trend)),
@@ -97,11 +98,14 @@ def _foot(report: Report) -> str:
 # --- the answer ---------------------------------------------------------------------------------------
 
 
-def _answer(report: Report) -> Iterable[str]:
-    said = answer.clear_line if answer.all_clear(report) else answer.paragraph
-    yield paragraph(said(report, STYLE))
-    if not answer.all_clear(report):
+def _answer(report: Report, past: Past | None) -> Iterable[str]:
+    clear = answer.all_clear(report)
+    yield paragraph((answer.clear_line if clear else answer.paragraph)(report, STYLE))
+    if not clear:
         yield paragraph(f"{answer.failing(report)}; {percent(report.score.overall.percent)} pass.")
+    yield under(impact.heading(report), items(impact.said(one, STYLE) for one in impact.lacks(report)))
+    if past is not None:
+        yield under("What changed, and when", items(since.what_changed(past, STYLE)))
 
 
 def _way(report: Report) -> str:
