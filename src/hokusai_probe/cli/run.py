@@ -260,7 +260,7 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     if sinks.junit is not None:
         write(sinks.junit, junit.render(report))
     if sinks.step_summary is not None:
-        writing(sinks.step_summary, partial(_add_summary, report))
+        writing(sinks.step_summary, partial(_add_summary, report, past))
     on_error = "-" in {sinks.json, sinks.junit}
     stream = sys.stderr if on_error else sys.stdout
     said = console.render(report, colour=is_terminal(stream), fail_on=fail_on, past=past)
@@ -268,11 +268,11 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     return answer.exit_code(report, fail_on)
 
 
-def _add_summary(report: Report, file: Path) -> None:
+def _add_summary(report: Report, past: Past | None, file: Path) -> None:
     """Append the summary to what the step has said so far, within what GitHub takes for one step."""
     taken = file.stat().st_size if file.exists() else 0
     with file.open("a", encoding="utf-8") as summary:
-        summary.write(step_summary.render(report, step_summary.LIMIT - taken))
+        summary.write(step_summary.render(report, step_summary.LIMIT - taken, past))
 
 
 def _remembered(report: Report, where: str | None) -> Past | None:

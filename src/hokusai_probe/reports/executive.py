@@ -39,6 +39,7 @@ def summary(report: Report, past: Past | None = None) -> str:
             what_changed(past),
             _listed("Top fixes:", numbered(_fixes(report))),
             quick_wins(report),
+            _settling(report),
         ]
     )
 
@@ -88,6 +89,16 @@ def _fixes(report: Report) -> Iterator[str]:
         found = root.diagnosis
         what = sentence(found.remedy.summary) if found.remedy else "No remedy is known; find one."
         yield f"{what} ({text.code(found.cause)}; effort: {found.effort}; {who(report, found)})"
+
+
+def _settling(report: Report) -> str:
+    """What would tell which of several causes it is; empty where none is open."""
+    open_ = report.undecided()
+    looks = slugs(dict.fromkeys(s.look for d in open_ for s in d.settled_by))
+    if not open_:
+        return ""
+    named = f"It may be any of {slugs(d.cause for d in open_)}."
+    return f"{named} The look that would tell: {looks}." if looks else f"{named} No look of ours would tell."
 
 
 def who(report: Report, found: Diagnosis) -> str:

@@ -30,7 +30,7 @@ def render(report: Report, past: Past | None = None) -> str:
     parts = (
         "# Failing components",
         lead(report),
-        table(header, rows) if rows else "" if answer.all_clear(report) else "Nothing was seen to fail.",
+        table(header, rows) if rows else "Nothing fails.",
         *(section(name, *_one(report, past, verdicts)) for name, verdicts in found.items()),
         f"Evidence and commands: [{FULL}]({FULL})." if rows else "",
     )
@@ -48,15 +48,22 @@ def _failing(report: Report) -> dict[Component, list[Verdict]]:
 def _row(report: Report, past: Past | None, name: Component, found: list[Verdict]) -> list[str]:
     failing = [v for v in found if v.status == "fail"]
     standing = health.platform(report).get(name)
-    causes = dict.fromkeys(c for v in found for c in because_of(report, v.check))
     return [
         name,
         health.STANDING[standing] if standing else "not the platform's",
         str(len(failing)),
         str(len(found) - len(failing)),
         _first(past, failing),
-        ", ".join(text.cell_code(c) for c in causes) or "not known",
+        _causes(report, found),
     ]
+
+
+def _causes(report: Report, found: Iterable[Verdict]) -> str:
+    checks = [v.check for v in found]
+    causes = dict.fromkeys(c for check in checks for c in because_of(report, check))
+    rivals = [d.cause for d in report.undecided() if set(checks) & set(d.explains)]
+    perhaps = f"perhaps {', '.join(map(text.cell_code, rivals))}" if rivals else "not known"
+    return ", ".join(map(text.cell_code, causes)) or perhaps
 
 
 def _first(past: Past | None, failing: list[Verdict]) -> str:

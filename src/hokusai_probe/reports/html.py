@@ -10,7 +10,7 @@ from hokusai_probe.history.past import Past
 from hokusai_probe.model import AreaScore, Diagnosis, Evidence, Remedy, Report, Verdict
 from hokusai_probe.probes.changes import Change
 from hokusai_probe.reports import answer, changes, chart, client, impact, picture, since, way
-from hokusai_probe.reports.layout import COMMANDS, moment, percent, plural
+from hokusai_probe.reports.layout import COMMANDS, KIND, moment, percent, plural
 from hokusai_probe.reports.page import (
     STYLE,
     copied,
@@ -58,7 +58,9 @@ def _sections(report: Report, trend: Trend, past: Past | None) -> tuple[str, ...
     return (
         section("answer", "The answer", *_answer(report, past)),
         section("way", "Where it breaks" if report.with_status("fail") else "The way", _way(report)),
-        section("causes", "Root causes", *(_root(report, root, trend) for root in answer.roots(report))),
+        section(
+            "causes", "Root causes", *(_root(report, root, trend, past) for root in answer.roots(report))
+        ),
         section("undecided", "Undecided", *_undecided(report, trend)),
         section("unexplained", "No known cause explains", _unexplained(report)),
         section("time", "Over time", *_over_time(trend)),
@@ -120,14 +122,14 @@ def _way(report: Report) -> str:
 # --- causes -------------------------------------------------------------------------------------------
 
 
-def _root(report: Report, root: answer.Root, trend: Trend) -> str:
+def _root(report: Report, root: answer.Root, trend: Trend, past: Past | None) -> str:
     found = root.diagnosis
     return _article(
         _TONE[found.priority],
         f"{_name(found)}: {answer.must_act(found.component)}",
         paragraph(sentence(found.because)),
         facts(_about(report, found)),
-        _history(report, found, trend),
+        _history(report, found, trend, past),
         under("What to do", *_remedy(report, found)),
         under("Evidence", items(dict.fromkeys(_evidence(e) for e in found.evidence))),
         under("What it explains", items(_check(report, c) for c in found.explains)),
@@ -154,11 +156,13 @@ def _about(report: Report, found: Diagnosis) -> Iterable[tuple[str, str]]:
     yield "Affects also", ", ".join(STYLE.prose(a) for a in found.affected)
 
 
-def _history(report: Report, found: Diagnosis, trend: Trend) -> str:
+def _history(report: Report, found: Diagnosis, trend: Trend, past: Past | None) -> str:
+    known = since.cause_since(past, found.cause)
+    since_when = paragraph(f"Seen since: {text.html(known)}.") if known else ""
     spells = sorted(trend.causes.get(found.cause, ()), key=lambda s: s.first, reverse=True)
-    if not spells:
+    if not spells and not since_when:
         return paragraph(f"Seen in this run, {moment(report.started_at)}; earlier ones are not known here.")
-    return under("When it was there", items(_spell(s) for s in spells))
+    return since_when + under("When it was there", items(_spell(s) for s in spells))
 
 
 def _spell(spell: Spell) -> str:
@@ -180,7 +184,7 @@ def _remedy(report: Report, found: Diagnosis) -> Iterable[str]:
 def _typing(said: Remedy, name: str) -> Iterable[str]:
     yield paragraph(sentence(said.summary))
     yield from _steps("First:", said.before, f"before mending {name}")
-    yield paragraph("Fill in what only you know:") if said.kind == "needs-value" and said.aws_cli else ""
+    yield paragraph(KIND[said.kind]) if said.aws_cli else ""
     yield copied(said.aws_cli, f"mend {name}")
     yield from _steps("After that:", said.after, f"after mending {name}")
     if said.terraform:
@@ -234,7 +238,7 @@ def _undecided(report: Report, trend: Trend) -> Iterable[str]:
             "warn",
             f"{_name(one)}: {one.component} would have to act",
             paragraph(sentence(one.because)),
-            _history(report, one, trend) if one.cause in trend.causes else "",
+            _history(report, one, trend, None) if one.cause in trend.causes else "",
             paragraph(f"Settled by the look {looks}." if looks else "No look of ours settles it."),
             copied(commands, f"what settles {one.cause}"),
             under("It would explain", items(_check(report, c) for c in one.explains)),

@@ -36,16 +36,18 @@ def render(report: Report, past: Past | None = None) -> str:
     ]
     header = ["No.", "Issue", "Priority", "Effort", "Who", "Since"]
     rows = [_row(report, past, number, root) for number, root in found]
+    clear = answer.all_clear(report)
+    none = "There are none." if clear else "No cause was found that the platform's side must mend."
     parts = (
         "# Infrastructure issues",
         lead(report),
-        table(header, rows) if rows else "No cause was found that the platform's side must mend.",
+        table(header, rows) if rows else none,
         section("What users cannot do meanwhile", _lacks(report) if found else ""),
         *(_one(report, past, number, root) for number, root in found),
         section("Open: one of these, and it is not settled which", bullets(_undecided(report))),
         section("Failing, and no known cause explains it", bullets(_unexplained(report))),
         section("Known and accepted", bullets(_accepted(v) for v in answer.accepted(report))),
-        _PLAN,
+        "" if clear else _PLAN,
     )
     return blocks(parts) + "\n"
 

@@ -19,7 +19,7 @@ _VALUE_CHARACTERS = 160
 _SENTENCE_CHARACTERS = 1_000
 FULL = "MODEL_REGISTRATION_TEST_REPORT.md"
 COMMANDS = ("aws ", "curl ", "hokusai-probe ", "terraform ", "dig ", "openssl ")
-_KIND = {
+KIND = {
     "automatic": "Paste as it is:",
     "needs-value": "Fill in what only you know, then paste:",
     "outside-aws": "This is mended outside AWS; what helps there:",
@@ -114,7 +114,7 @@ def lead(report: Report) -> str:
     """The answer in short with when it was found, as the short views begin; one line where all is clear."""
     when = f"Run of {moment(report.started_at)}"
     if answer.all_clear(report):
-        return blocks([answer.clear_line(report, STYLE), f"{when}."])
+        return f"{answer.clear_line(report, STYLE)} {when}."
     said = f"{STYLE.strong(answer.headline(report))} at {text.code(report.target)}."
     return " ".join(
         part for part in (said, f"{when}: {answer.failing(report)}.", answer.whose(report)) if part
@@ -123,7 +123,7 @@ def lead(report: Report) -> str:
 
 def in_full(number: int, found: Diagnosis) -> str:
     """A link to what the full report says of its root cause of this number."""
-    return f"[{number}. in the full report]({FULL}#{_anchor(f'{number}. {_title(found)}')})"
+    return f"[root cause {number} of the full report]({FULL}#{_anchor(f'{number}. {_title(found)}')})"
 
 
 def _title(found: Diagnosis) -> str:
@@ -198,7 +198,7 @@ def _typing(said: Remedy) -> tuple[str, ...]:
     return (
         sentence(said.summary),
         *_steps("Before:", said.before),
-        _KIND[said.kind] if said.aws_cli else "",
+        KIND[said.kind] if said.aws_cli else "",
         shell(said.aws_cli),
         "The same in Terraform:" if terraform else "",
         terraform,

@@ -121,11 +121,11 @@ def _lasting(report: Report, past: Past | None) -> Iterator[str]:
     unseen = [v.check for v in report.verdicts if v.skip_kind == "not-configured"]
     if unseen:
         yield (
-            f"{plural(len(unseen), 'check was', 'checks were')} not configured, so what they are about "
-            "breaks unseen; `hokusai-probe doctor` says what is missing."
+            f"Look further: {plural(len(unseen), 'check was', 'checks were')} not configured, and what "
+            "breaks there is not seen; `hokusai-probe doctor` says what is missing."
         )
     accepted = [v.check for v in answer.accepted(report)]
     if accepted:
         yield f"Defects that the target accepts are defects all the same: {slugs(accepted)}."
-    if past is None or not past.runs:
+    if not answer.all_clear(report) and (past is None or not past.runs):
         yield "Keep a history (`--history DIR`): the next report then says since when, and what changed."

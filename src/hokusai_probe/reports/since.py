@@ -125,7 +125,7 @@ def in_short(past: Past | None, slug: str) -> str:
     if found is None:
         return THIS_RUN
     first = moment(found.first_bad)
-    span = f"{moment(found.good_before)} to {first}" if found.good_before else f"{first} or earlier"
+    span = f"between {moment(found.good_before)} and {first}" if found.good_before else f"{first} or earlier"
     return f"{span}{', flapping' if past is not None and slug in past.flapping else ''}"
 
 
