@@ -16,7 +16,7 @@ from typing import Literal
 from hokusai_probe import text, topology
 from hokusai_probe.config import interval
 from hokusai_probe.model import Component, Diagnosis, Frozen, IssueSettings, Report, Utc, Verdict
-from hokusai_probe.reports import answer
+from hokusai_probe.reports import answer, discretion
 from hokusai_probe.reports.console import verbatim
 from hokusai_probe.reports.layout import (
     blocks,
@@ -233,7 +233,7 @@ def _mute(report: Report, *, cause: str | None = None, check: str | None = None)
 
 def _first_unexplained(report: Report) -> tuple[Verdict, ...]:
     """Failing checks that nothing present explains, less those that only follow from another of them."""
-    explained = {check for d in report.present() for check in d.explains} | _secret(report)
+    explained = {check for d in report.present() for check in d.explains} | discretion.secret(report)
     left = [v for v in report.with_status("fail") if v.check not in explained]
     hops = {v.hop for v in left if topology.known(v.hop)}
     firsts = [v for v in left if not _follows(v.hop, hops)]
@@ -244,13 +244,6 @@ def _follows(hop: str, hops: Iterable[str]) -> bool:
     if not topology.known(hop):
         return False
     return any(other != hop and topology.rests_on(hop, other) for other in hops)
-
-
-def _secret(report: Report) -> frozenset[str]:
-    """Checks whose very failure would tell of a sensitive cause."""
-    told = {c for d in report.present() if not d.sensitive for c in d.explains}
-    hidden = {c for d in (*report.present(), *report.undecided()) if d.sensitive for c in d.explains}
-    return frozenset(hidden - told)
 
 
 # --- what to do about it ------------------------------------------------------------------------------
@@ -487,7 +480,7 @@ def _names(report: Report, need: Need) -> frozenset[str]:
     family = (d for r in need.roots for d in (r.diagnosis, *r.consequences))
     explained = {c for d in family for c in d.explains}
     rivals = {c for d in need.undecided for c in d.explains}
-    return frozenset((explained | rivals | {v.check for v in need.checks}) - _secret(report))
+    return frozenset((explained | rivals | {v.check for v in need.checks}) - discretion.secret(report))
 
 
 def _since_line(report: Report, need: Need, since: datetime) -> str:

@@ -30,13 +30,14 @@ from hokusai_probe.model import (
     Target,
     Trigger,
 )
-from hokusai_probe.reports import answer, console, files, junit, step_summary
+from hokusai_probe.reports import answer, console, discretion, files, junit, step_summary
 from hokusai_probe.reports import write as write_documents
 from hokusai_probe.reports.trend import Trend
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
 from hokusai_probe.text import terminal
 
+ACTIONS = "GITHUB_ACTIONS"
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
@@ -261,11 +262,20 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
         write(sinks.junit, junit.render(report))
     if sinks.step_summary is not None:
         writing(sinks.step_summary, partial(_add_summary, report, past))
-    on_error = "-" in {sinks.json, sinks.junit}
-    stream = sys.stderr if on_error else sys.stdout
-    said = console.render(report, colour=is_terminal(stream), fail_on=fail_on, past=past)
-    say(said, err=on_error)
+    _show(report, past, fail_on, on_error="-" in {sinks.json, sinks.junit})
     return answer.exit_code(report, fail_on)
+
+
+def _show(report: Report, past: Past | None, fail_on: answer.FailOn, *, on_error: bool) -> None:
+    """Tell the terminal; where that is a job's log, which may be public, nothing sensitive is named."""
+    shown = discretion.Public(report, past)
+    if os.environ.get(ACTIONS) == "true":
+        shown = discretion.public(report, past)
+    if shown.note:
+        say(f"note: {shown.note}", err=True)
+    stream = sys.stderr if on_error else sys.stdout
+    said = console.render(shown.report, colour=is_terminal(stream), fail_on=fail_on, past=shown.past)
+    say(said, err=on_error)
 
 
 def _add_summary(report: Report, past: Past | None, file: Path) -> None:

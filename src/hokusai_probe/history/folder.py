@@ -187,6 +187,14 @@ def remember(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
     Raises OSError when it cannot be written.
     """
     write(folder, run)
+    return look_back(folder, run)
+
+
+def look_back(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
+    """What the runs before a run tell, whether or not it is among those that are kept, with notes.
+
+    Raises HistoryError when there is no such folder.
+    """
     found, notes = index(folder, run.target)
     reader = Reader(folder)
     earlier = [point for point in found.points() if point.started_at < run.started_at]

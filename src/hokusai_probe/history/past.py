@@ -58,7 +58,7 @@ def past_of(points: Sequence[Point], run: Run, before: Run | None, old: Run | No
         causes={slug: outage for slug, outage in since.items() if outage is not None},
         checks={slug: outage for slug, outage in failing.items() if outage is not None},
         flapping=tuple(_flapping(runs)),
-        served=dict(_served(runs)),
+        served=dict(_served((*judged, run))),
         changed=_changed((*judged, run)),
     )
 

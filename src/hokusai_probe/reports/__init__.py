@@ -1,6 +1,7 @@
 """Documents made from a report. A format is a function ``Report -> str`` and one line of ``DOCUMENTS``."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -71,12 +72,29 @@ def write(
     return tuple(files.replace(directory / name, said) for name, said in rendered.items())
 
 
-def write_overview(reports: Iterable[Report], directory: Path) -> tuple[Path, ...]:
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """What a history knows of a target: the time before its run, and what a page shows over time."""
+
+    past: Past
+    trend: Trend
+
+
+def write_overview(
+    reports: Iterable[Report], directory: Path, known: Mapping[str, OverTime] | None = None
+) -> tuple[Path, ...]:
     """Write ``index.html`` over several targets, and the documents of each in a folder of its own.
 
-    The newest report of each target counts. Returns the paths written, the page last. Raises OSError.
+    The newest report of each target counts. ``known``: what a history knows, by target, where there is one.
+    Returns the paths written, the page last. Raises OSError.
     """
-    found = overview.folders(reports)
-    written = [path for folder, report in found.items() for path in write(report, directory / folder)]
-    page = files.replace(directory / "index.html", overview.render(tuple(found.values())))
+    found, known = overview.folders(reports), known or {}
+    written = [path for name, report in found.items() for path in _write(report, directory / name, known)]
+    pasts = {target: one.past for target, one in known.items()}
+    page = files.replace(directory / "index.html", overview.render(tuple(found.values()), pasts))
     return (*written, page)
+
+
+def _write(report: Report, directory: Path, known: Mapping[str, OverTime]) -> tuple[Path, ...]:
+    over_time = known.get(report.target)
+    return write(report, directory, *((over_time.past, over_time.trend) if over_time else ()))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hokusai_probe.history.past import Past
 from hokusai_probe.model import AreaScore, Report
-from hokusai_probe.reports import answer, picture, since
+from hokusai_probe.reports import answer, discretion, picture, since
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -37,17 +37,21 @@ _NOTE = 200  # bytes kept for the sentence that says what was left out
 def render(report: Report, limit: int = LIMIT, past: Past | None = None) -> str:
     """The summary in at most ``limit`` bytes of UTF-8, ending in a newline; all clear is one line.
 
+    Everybody may read it where the repository is public: sensitive causes are counted and not named.
+
     Sections that do not fit are left out from the end. Nothing is left where not even a line fits. ``past``:
     what the history knows of the time before, where there is one.
     """
+    shown = discretion.public(report, past)
+    report, past = shown.report, shown.past
     if answer.all_clear(report):
         return _cut([answer.clear_line(report, STYLE)], limit)
-    return _cut([part for part in _parts(report, past) if part], limit)
+    return _cut([part for part in _parts(report, past, shown.note) if part], limit)
 
 
-def _parts(report: Report, past: Past | None) -> tuple[str, ...]:
+def _parts(report: Report, past: Past | None, note: str) -> tuple[str, ...]:
     changed = section("What changed, and when", bullets(since.what_changed(past, STYLE)), level=3)
-    return (_answer(report), changed, *_why(report, past), *_results(report))
+    return (_answer(report), note, changed, *_why(report, past), *_results(report))
 
 
 def _cut(parts: Sequence[str], limit: int) -> str:
