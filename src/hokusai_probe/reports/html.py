@@ -15,6 +15,7 @@ from hokusai_probe.reports.page import (
     STYLE,
     copied,
     facts,
+    folded,
     items,
     paragraph,
     section,
@@ -105,9 +106,9 @@ def _answer(report: Report, past: Past | None) -> Iterable[str]:
     yield paragraph((answer.clear_line if clear else answer.paragraph)(report, STYLE))
     if not clear:
         yield paragraph(f"{answer.failing(report)}; {percent(report.score.overall.percent)} pass.")
-    yield under(impact.heading(report), items(impact.said(one, STYLE) for one in impact.lacks(report)))
-    if past is not None:
-        yield under("What changed, and when", items(since.what_changed(past, STYLE)))
+    lacks = items(impact.said(one, STYLE) for one in impact.lacks(report))
+    yield under(impact.heading(report), lacks, level=3)
+    yield under("What changed, and when", items(since.what_changed(past, STYLE)), level=3)
 
 
 def _way(report: Report) -> str:
@@ -132,7 +133,7 @@ def _root(report: Report, root: answer.Root, trend: Trend, past: Past | None) ->
         _history(report, found, trend, past),
         under("What to do", *_remedy(report, found)),
         under("Evidence", items(dict.fromkeys(_evidence(e) for e in found.evidence))),
-        under("What it explains", items(_check(report, c) for c in found.explains)),
+        under("What it explains", folded((_check(report, c) for c in found.explains), "checks")),
         under("What changed there lately", items(_change(c) for c in changes.near(report, found))),
         under("What follows from it", items(_consequence(d) for d in root.consequences)),
     )
@@ -157,12 +158,13 @@ def _about(report: Report, found: Diagnosis) -> Iterable[tuple[str, str]]:
 
 
 def _history(report: Report, found: Diagnosis, trend: Trend, past: Past | None) -> str:
-    known = since.cause_since(past, found.cause)
-    since_when = paragraph(f"Seen since: {text.html(known)}.") if known else ""
     spells = sorted(trend.causes.get(found.cause, ()), key=lambda s: s.first, reverse=True)
-    if not spells and not since_when:
-        return paragraph(f"Seen in this run, {moment(report.started_at)}; earlier ones are not known here.")
-    return since_when + under("When it was there", items(_spell(s) for s in spells))
+    if spells:
+        return under("When it was there", items(_spell(s) for s in spells))
+    known = since.cause_since(past, found.cause)
+    if known:
+        return paragraph(f"Seen since: {text.html(known)}.")
+    return paragraph(f"Seen in this run, {moment(report.started_at)}; earlier ones are not known here.")
 
 
 def _spell(spell: Spell) -> str:
@@ -261,7 +263,7 @@ def _unexplained_check(report: Report, check: str, verdict: Verdict | None) -> s
 def _check(report: Report, check: str) -> str:
     verdict = next((v for v in report.verdicts if v.check == check), None)
     if verdict is None:
-        return STYLE.slug(check)
+        return f"{STYLE.slug(check)} (not asked in this run)"
     return f"{STYLE.slug(check)} ({_state(verdict)}): {sentence(verdict.title)}"
 
 
@@ -273,16 +275,18 @@ def _state(verdict: Verdict) -> str:
 
 
 def _over_time(trend: Trend) -> Iterable[str]:
-    lines = (*trend.availability, *trend.latency)
-    yield from (_figure(series, number) for number, series in enumerate(lines, 1))
-    if lines:
+    up = [_figure(series, f"up-{n}") for n, series in enumerate(trend.availability, 1)]
+    fast = [_figure(series, f"fast-{n}") for n, series in enumerate(trend.latency, 1)]
+    yield under("Served, in percent of what is known of each day", *up, level=3)
+    yield under("How fast answers came, by run", *fast, level=3)
+    if up or fast:
         yield paragraph("Shaded: nobody looked, or it could not be told.")
 
 
-def _figure(series: Series, number: int) -> str:
-    drawn, said = chart.svg(series, f"chart-{number}"), text.html(chart.describe(series))
-    name = STYLE.prose(series.name)
-    return f'<figure><figcaption>{name}</figcaption>\n{drawn}\n<p class="quiet">{said}</p></figure>'
+def _figure(series: Series, name: str) -> str:
+    drawn, said = chart.svg(series, f"chart-{name}"), text.html(chart.describe(series))
+    caption = STYLE.prose(series.name)
+    return f'<figure><figcaption>{caption}</figcaption>\n{drawn}\n<p class="quiet">{said}</p></figure>'
 
 
 def _scores(report: Report) -> str:
@@ -323,7 +327,7 @@ def _urgency(verdict: Verdict) -> int:
 
 def _result(verdict: Verdict) -> str:
     tone, mark, words = _STATUS[_state(verdict)]
-    kind = f" ({verdict.skip_kind})" if verdict.skip_kind else ""
+    kind = f" ({verdict.skip_kind})" if verdict.skip_kind not in {None, "blocked"} else ""
     why = f"<br>{sentence(verdict.reason)}" if verdict.reason else ""
     see = copied([verdict.reproduce], f"see {verdict.check}") if verdict.reproduce else ""
     return (

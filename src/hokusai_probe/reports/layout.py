@@ -229,7 +229,7 @@ def check_line(report: Report, check: str) -> str:
     """A check with what became of it."""
     verdict = next((v for v in report.verdicts if v.check == check), None)
     if verdict is None:
-        return text.code(check)
+        return f"{text.code(check)} (not asked in this run)"
     state = "blocked" if verdict.skip_kind == "blocked" else verdict.status
     return f"{text.code(check)} ({state}): {text.markdown(verdict.title)}"
 

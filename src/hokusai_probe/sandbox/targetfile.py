@@ -40,6 +40,14 @@ _P95_MS = 500.0
 
 _AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S = 5.0, 30.0, 10.0, 60.0
 _WRITE_SCOPES = ["mlflow:read", "mlflow:write", "model:read", "model:write"]
+_INFRASTRUCTURE = (
+    "load-balancer", "network", "ecs", "dns", "tls", "deployment", "secrets", "storage", "database", "cache",
+)  # fmt: skip
+_INFRASTRUCTURE_TEAM = {
+    "team": "infrastructure team",
+    "contact": "infrastructure@hokusai.test",
+    "github": "hokusai-infrastructure-team",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,11 @@ def target(facts: Facts) -> dict[str, object]:
         "slo": {"p95_ms": _P95_MS},
         "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
         "accept": {"behaviours": list(facts.accepted)},
-        "owners": {service: _owner(service) for service in SERVICES},
+        "criteria": {"infrastructure": 80.0, "authentication": 90.0},
+        "owners": {
+            **{service: _owner(service) for service in SERVICES},
+            **dict.fromkeys(_INFRASTRUCTURE, _INFRASTRUCTURE_TEAM),
+        },
     }
 
 
