@@ -102,8 +102,9 @@ def _settling(report: Report) -> str:
 
 
 def who(report: Report, found: Diagnosis) -> str:
-    """Who must act: the component, and whom the target names for it."""
-    named = answer.named_owner(report, found.component)
+    """Who must act: the component, and the team that the target names for it."""
+    owner = answer.owner(report, found.component)
+    named = owner.team or owner.contact
     actor = {"client": "you, who use the key", "probe": "we, who look"}.get(found.component, found.component)
     return f"{actor}, {text.markdown(named)}" if named else actor
 

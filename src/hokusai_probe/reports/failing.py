@@ -97,5 +97,5 @@ def _line(report: Report, past: Past | None, verdict: Verdict) -> str:
     why = f"Because of {slugs(causes)}." if causes else perhaps
     known = since.check_since(past, verdict.check)
     failing = f" Since: {known}." if known else ""
-    said = f"{text.markdown(verdict.title)}. {sentence(verdict.reason)}"
+    said = f"{sentence(verdict.reason)} Should be: {sentence(verdict.title)}"
     return f"{text.code(verdict.check)}: {said} {why}{failing}"
