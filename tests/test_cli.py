@@ -308,7 +308,7 @@ def test_an_area_without_checks_judges_nothing() -> None:
     result = call(["run", "http://127.0.0.1:9", "--quiet", "--only", "resilience"])
 
     assert result.exit_code == 3
-    assert result.stdout.endswith("Exit 3: nothing fails, but not everything could be judged.\n\n")
+    assert result.stdout.endswith("Exit 3: nothing fails, but not everything could be judged.\n")
 
 
 def test_verify_says_one_reason_once() -> None:

@@ -275,7 +275,7 @@ def _show(report: Report, past: Past | None, fail_on: answer.FailOn, *, on_error
         say(f"note: {shown.note}", err=True)
     stream = sys.stderr if on_error else sys.stdout
     said = console.render(shown.report, colour=is_terminal(stream), fail_on=fail_on, past=shown.past)
-    say(said, err=on_error)
+    say(said.removesuffix("\n"), err=on_error)
 
 
 def _add_summary(report: Report, past: Past | None, file: Path) -> None:
