@@ -71,7 +71,7 @@ class Facts:
 
 def target(facts: Facts) -> dict[str, object]:
     """The target file's content; see the target file contract of the documentation."""
-    names, scale = facts.names, facts.time_scale
+    names = facts.names
     hosts = {"registry": "registry", "auth": "auth", "api": "main"}
     urls = {
         key: f"https://{names[f'host.{balancer}']}:{facts.fronts[balancer][443].port}"
@@ -98,22 +98,23 @@ def target(facts: Facts) -> dict[str, object]:
             "cache": facts.cache,
             "http_ports": {key: facts.fronts[balancer][80].port for key, balancer in hosts.items()},
         },
-        "timeouts": {
-            "connect_s": 2.0,
-            "total_s": 8.0,
-            "load_balancer_connect_s": _CONNECT_S / scale,
-            "idle_s": _IDLE_S / scale,
-            "gateway_auth_s": _AUTH_S / scale,
-            "gateway_proxy_s": _PROXY_S / scale,
-        },
+        "timeouts": _timeouts(facts.time_scale),
         "slo": {"p95_ms": _P95_MS},
         "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
         "accept": {"behaviours": list(facts.accepted)},
         "criteria": {"infrastructure": 80.0, "authentication": 90.0},
-        "owners": {
-            **{service: _owner(service) for service in SERVICES},
-            **dict.fromkeys(_INFRASTRUCTURE, _INFRASTRUCTURE_TEAM),
-        },
+        "owners": _owners(),
+    }
+
+
+def _timeouts(scale: float) -> dict[str, float]:
+    return {
+        "connect_s": 2.0,
+        "total_s": 8.0,
+        "load_balancer_connect_s": _CONNECT_S / scale,
+        "idle_s": _IDLE_S / scale,
+        "gateway_auth_s": _AUTH_S / scale,
+        "gateway_proxy_s": _PROXY_S / scale,
     }
 
 
@@ -132,6 +133,11 @@ def _aws(facts: Facts) -> dict[str, object]:
         "trail": facts.trail,
         **bucket,
     }
+
+
+def _owners() -> dict[str, dict[str, str]]:
+    services = {service: _owner(service) for service in SERVICES}
+    return {**services, **dict.fromkeys(_INFRASTRUCTURE, _INFRASTRUCTURE_TEAM)}
 
 
 def _owner(service: str) -> dict[str, str]:
