@@ -7,7 +7,7 @@ from pathlib import Path
 
 import made
 import pytest
-from expected import HOSTILE, expect, with_text
+from expected import HOSTILE, expect, with_names, with_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -233,6 +233,16 @@ def test_hostile_text_is_inert_in_markdown(said: str) -> None:
     """Whatever the platform answers adds no link, image, HTML, heading or block to any document."""
     wild = with_text(said)
     assert {name: skeleton(render(wild)) for name, render in OVER_TIME.items()} == inert()
+
+
+@settings(max_examples=15, deadline=None)
+@given(HOSTILE.map(lambda t: f"x{t}x"))
+def test_hostile_names_are_inert_in_markdown(said: str) -> None:
+    """Nor do names of causes, checks and targets, as a plug-in or a recorded file may give them."""
+    wild, plain = with_names(said), with_names("xwordx")
+    assert [skeleton(render(wild)) for render in OVER_TIME.values()] == [
+        skeleton(render(plain)) for render in OVER_TIME.values()
+    ]
 
 
 @cache

@@ -88,5 +88,5 @@ def said(lack: Lack, style: answer.Style) -> str:
     more = f" and {len(lack.failing) - MOST} more" if len(lack.failing) > MOST else ""
     if not lack.tried:
         return f"{lack.what} (not tried; it rests on what fails: {cited}{more})"
-    some = f"; {answer.slugs(lack.passing[:MOST], style)} passes" if lack.passing else ""
+    some = f"; passes: {answer.slugs(lack.passing[:MOST], style)}" if lack.passing else ""
     return f"{lack.what}{' in every way' if lack.passing else ''} (fails: {cited}{more}{some})"
