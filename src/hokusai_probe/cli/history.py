@@ -156,22 +156,13 @@ def _recoveries(outages: Sequence[Outage]) -> str:
 
 
 def _lasted(found: Outage) -> str:
-    most = "nobody knows how much" if found.most_s is None else _span(found.most_s)
-    return f"which took {_span(found.least_s)} to {most}"
+    most = "nobody knows how much" if found.most_s is None else since.span(found.most_s)
+    return f"which took {since.span(found.least_s)} to {most}"
 
 
 def _served(found: Availability) -> str:
     known = "not known" if found.percent is None else f"{found.percent:g} % of the time that is known"
-    return f"{known} (up {_span(found.up_s)}, down {_span(found.down_s)}, unknown {_span(found.unknown_s)})"
-
-
-def _span(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"{known} (up {since.span(found.up_s)}, down {since.span(found.down_s)}, unknown {since.span(found.unknown_s)})"
 
 
 def _slowest(found: Summary) -> Iterator[tuple[str, str, str]]:
@@ -185,7 +176,7 @@ def _schedule(found: Summary) -> Iterator[tuple[str, str]]:
     due = found.schedule
     if due.runs:
         lag = max(due.median_lag_s or 0.0, 0.0)
-        yield plural(due.runs, "run"), f"{due.missed} missed; half of them up to {_span(lag)} late"
+        yield plural(due.runs, "run"), f"{due.missed} missed; half of them up to {since.span(lag)} late"
 
 
 def _old_scores(found: Summary) -> Iterator[tuple[str, str]]:

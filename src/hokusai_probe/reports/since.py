@@ -176,8 +176,13 @@ def served(found: Availability) -> str:
         return "not known"
     known = found.up_s + found.down_s
     whole = known + found.unknown_s
-    return f"{percent(found.percent)} of {_hours(known)} that are known ({_hours(whole)} in all)"
+    return f"{percent(found.percent)} of {span(known)} that are known ({span(whole)} in all)"
 
 
-def _hours(seconds: float) -> str:
-    return f"{round(seconds / 3600, 1):g} h"
+def span(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 5_400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
