@@ -8,7 +8,7 @@ SWEEPING = rm -rf $(SWEEP) && $(BIN)/python tests/sweep.py $(SWEEP)
 JUDGING = HOKUSAI_SWEEP_DIR=$(SWEEP) $(BIN)/pytest tests/test_promises.py
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: setup demo test sweep lint types docs reports lock endurance bench wheel clean
+.PHONY: setup browser demo test sweep lint types docs reports lock endurance bench wheel clean
 
 setup: $(READY)
 
@@ -19,6 +19,10 @@ $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+# Debian's Chromium, where this is Debian, we are root and there is none: tests of the page are skipped without one.
+browser:
+	sh tests/install_browser.sh
 
 # The main job twice, healthy and then as on 2025-08-05. Exit code 1 of the second run says: something fails.
 demo: setup

@@ -64,13 +64,17 @@ class Browser:
         return dict(json.loads(line))
 
     def visit(self, url: str) -> None:
-        """Load a page, and wait until it and what it starts is done."""
+        """Load a page, and wait until it and what it starts at once is done."""
         self.call("Page.navigate", url=url)
         ended = time.monotonic() + PATIENCE_S
         while not any(e["method"] == "Page.loadEventFired" for e in self.events):
             assert time.monotonic() < ended
             self.events.append(self._read())
-        self.value("new Promise(done => setTimeout(done, 200))")
+        self.wait(20)
+
+    def wait(self, milliseconds: int) -> None:
+        """Let the page do what it has begun."""
+        self.value(f"new Promise(done => setTimeout(done, {milliseconds}))")
 
     def value(self, script: str) -> Any:
         """What an expression comes to, waited for."""

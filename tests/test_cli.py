@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,10 @@ from pydantic import JsonValue
 import hokusai_probe
 from hokusai_probe.cli import main
 from hokusai_probe.cli.doctor import key as doctor_key
-from hokusai_probe.cli.output import Live
+from hokusai_probe.cli.output import Lines, Live
 from hokusai_probe.cli.run import standing
 from hokusai_probe.declare import catalogue
-from hokusai_probe.model import Hosts, Observation, Report, Target, Verdict, VerdictStatus
+from hokusai_probe.model import Area, Hosts, Observation, Report, Target, Verdict, VerdictStatus
 from hokusai_probe.redact import Redactor
 from hokusai_probe.reports import junit, step_summary
 from hokusai_probe.reports.answer import exit_code
@@ -307,7 +308,7 @@ def test_an_area_without_checks_judges_nothing() -> None:
     result = call(["run", "http://127.0.0.1:9", "--quiet", "--only", "resilience"])
 
     assert result.exit_code == 3
-    assert result.stdout.endswith("Exit 3: nothing fails, but not everything could be judged.\n\n")
+    assert result.stdout.endswith("Exit 3: nothing fails, but not everything could be judged.\n")
 
 
 def test_verify_says_one_reason_once() -> None:
@@ -345,6 +346,54 @@ def test_the_live_line_fits_the_terminal(
 
     shown = ["0 looks done; a-look-with-a-l", "0 looks done; a-look-with-a-l"]
     assert capsys.readouterr().err.split("\r")[1:] == shown
+
+
+def looked(probe: str, **more: object) -> Observation:
+    """A look that is done."""
+    given = {"started_at": datetime(2026, 1, 1, tzinfo=UTC), "duration_s": 0.1, "status": "seen"} | more
+    return Observation.model_validate({"probe": probe, **given})
+
+
+AREAS: dict[str, Area] = {"hosts": "infrastructure", "tls": "infrastructure", "key-forms": "authentication"}
+
+
+def test_progress_is_told_by_area(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal how far each area is that is not done; the last line leaves nothing behind."""
+    monkeypatch.setenv("COLUMNS", "200")
+    live = Live()
+    live.planned(AREAS)
+    live.started("hosts")
+    live.started("key-forms")
+    live.done(looked("tls", status="skipped", reason="x"))
+    live.done(looked("key-forms"))
+    live.done(looked("hosts"))
+
+    shown = [line.removeprefix("\x1b[2K") for line in capsys.readouterr().err.split("\r")[1:]]
+    assert shown == [
+        "0 looks done; authentication 0/1, infrastructure 0/2; hosts",
+        "0 looks done; authentication 0/1, infrastructure 0/2; hosts, key-forms",
+        "1 looks done; authentication 0/1, infrastructure 1/2; hosts, key-forms",
+        "2 looks done; infrastructure 1/2; hosts",
+        "3 looks done; judging",
+        "",
+    ]
+
+
+def test_progress_in_a_log_is_a_line_per_area(capsys: pytest.CaptureFixture[str]) -> None:
+    """And one for each trouble of ours, at once."""
+    lines = Lines()
+    lines.planned(AREAS)
+    lines.started("hosts")
+    lines.done(looked("hosts", status="fault", reason="broke\x1b[31m"))
+    lines.done(looked("key-forms"))
+    lines.done(looked("tls"))
+
+    said = re.sub(r"[\d.]+ s$", "N s", capsys.readouterr().err, flags=re.MULTILINE)
+    assert said == (
+        "hosts: broke\nauthentication  1 look done after N s\ninfrastructure  2 looks done after N s\n"
+    )
 
 
 def test_an_issue_plan_says_that_nothing_was_written(tmp_path: Path) -> None:

@@ -429,11 +429,17 @@ def test_a_look_that_is_done_undoes_nothing_of_another() -> None:
 
 
 def test_progress_hears_each_look_start_and_end() -> None:
-    """Skipped looks end without having started."""
+    """What is to come with its area first; skipped looks end without having started."""
     log: list[str] = []
-    progress = SimpleNamespace(started=log.append, done=lambda o: log.append(f"{o.probe} {o.status}"))
+    progress = SimpleNamespace(
+        planned=lambda areas: log.append(f"planned {areas}"),
+        started=log.append,
+        done=lambda o: log.append(f"{o.probe} {o.status}"),
+    )
     observe(catalogue(probe("ports"), probe("names", safety="hostile")), progress=progress)
-    assert sorted(log) == ["names skipped", "ports", "ports seen"]
+    planned = "planned {'names': 'proxy', 'ports': 'proxy'}"
+    assert log[0] == planned
+    assert sorted(log[1:]) == ["names skipped", "ports", "ports seen"]
 
 
 # --- choosing ---------------------------------------------------------------------------------------

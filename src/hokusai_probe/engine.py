@@ -23,6 +23,7 @@ from hokusai_probe.looking import Journal, Look
 from hokusai_probe.model import (
     PROBE_OF_FACTS,
     SAFETY_CLASSES,
+    Area,
     Blocked,
     CannotTell,
     Facts,
@@ -49,6 +50,9 @@ class OurTrouble(Exception):  # noqa: N818  # it is not an error of the platform
 class Progress(Protocol):
     """Told when a look starts and when it is done."""
 
+    def planned(self, areas: Mapping[str, Area]) -> None:
+        """Looks are about to be taken: their slugs, each with its area."""
+
     def started(self, probe: str) -> None:
         """A look has begun."""
 
@@ -58,6 +62,9 @@ class Progress(Protocol):
 
 class Silent:
     """Progress that says nothing."""
+
+    def planned(self, areas: Mapping[str, Area]) -> None:
+        """Say nothing."""
 
     def started(self, probe: str) -> None:
         """Say nothing."""
@@ -183,6 +190,7 @@ class Observer:
     ) -> tuple[Observation, ...]:
         """Take the looks. Ends when all are done, ``stop`` is set, or ``run_s`` seconds are over."""
         order = sorted(probes)
+        self._progress.planned({slug: self._catalogue.probes[slug].area for slug in order})
         for slug in order:
             self._tasks[slug] = asyncio.create_task(self._one(self._catalogue.probes[slug]), name=slug)
         await self._until_done(stop, run_s)

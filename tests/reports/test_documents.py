@@ -1,18 +1,20 @@
 """Whole documents, compared with what tests/said holds. UPDATE_SAID=1 writes them anew, to be read."""
 
 import os
+import re
+from functools import cache
 from pathlib import Path
 
 import made
 import pytest
-from expected import HOSTILE, expect, with_text
+from expected import HOSTILE, expect, with_names, with_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from hokusai_probe import config, issues
 from hokusai_probe.model import Hosts, Report, Target, Verdict
-from hokusai_probe.reports import DOCUMENTS, answer, console, files, index, layout, markdown, write
+from hokusai_probe.reports import DOCUMENTS, OVER_TIME, answer, console, files, index, layout, markdown, write
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -41,6 +43,37 @@ def test_issue_plan(situation: str) -> None:
     report = made.SITUATIONS[situation]()
     plan = issues.plan([report, made.later(report, 1)], repository="hokus-ai/platform")
     expect(f"{situation}.issues.txt", issues.describe(plan))
+
+
+VIEWS = tuple(name for name in OVER_TIME if name != "MODEL_REGISTRATION_TEST_REPORT.md")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("situation", ["healthy", "two-causes", "undecided", "client-key", "hostile"])
+def test_short_views(situation: str, name: str) -> None:
+    """Each situation has its short views, word for word, the one where all is clear too."""
+    expect(f"{situation}.{name}", OVER_TIME[name](made.SITUATIONS[situation]()))
+
+
+@pytest.mark.parametrize("situation", ["two-causes", "interrupted", "client-key"])
+def test_links_lead_to_the_causes_of_the_full_report(situation: str) -> None:
+    """What GitHub makes of its headings is what the short views link to."""
+    report = made.SITUATIONS[situation]()
+    full = markdown.render(report)
+    headings = [t.children or () for t in PARSER.parse(full) if t.type == "inline" and t.level == 1]
+    plain = ("".join(c.content for c in found if c.type in {"text", "code_inline"}) for found in headings)
+    known = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in plain}
+    linked = {a for name in VIEWS for a in re.findall(r"REPORT\.md#([^)]*)\)", OVER_TIME[name](report))}
+    assert len(linked) == len(answer.roots(report))
+    assert linked <= known
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_all_clear_begins_with_its_one_line(name: str) -> None:
+    """Every view says so first, in one line, and offers nothing to mend."""
+    said = OVER_TIME[name](made.healthy())
+    assert said.splitlines()[2].startswith("**All clear:** 9 checks of `hokusai-development` pass;")
+    assert "aws " not in said
 
 
 def test_index() -> None:
@@ -194,11 +227,28 @@ def test_plain_words_keep_the_skeleton(said: str) -> None:
     assert skeleton(markdown.render(with_text(said))) == skeleton(markdown.render(with_text("word")))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(HOSTILE.map(lambda t: f"x{t}x"))
 def test_hostile_text_is_inert_in_markdown(said: str) -> None:
-    """Whatever the platform answers adds no link, image, HTML, heading or block of its own."""
-    assert skeleton(markdown.render(with_text(said))) == skeleton(markdown.render(with_text("xwordx")))
+    """Whatever the platform answers adds no link, image, HTML, heading or block to any document."""
+    wild = with_text(said)
+    assert {name: skeleton(render(wild)) for name, render in OVER_TIME.items()} == inert()
+
+
+@settings(max_examples=15, deadline=None)
+@given(HOSTILE.map(lambda t: f"x{t}x"))
+def test_hostile_names_are_inert_in_markdown(said: str) -> None:
+    """Nor do names of causes, checks and targets, as a plug-in or a recorded file may give them."""
+    wild, plain = with_names(said), with_names("xwordx")
+    assert [skeleton(render(wild)) for render in OVER_TIME.values()] == [
+        skeleton(render(plain)) for render in OVER_TIME.values()
+    ]
+
+
+@cache
+def inert() -> dict[str, list[tuple[str, str]]]:
+    """What each document is made of where the platform's text is a word."""
+    return {name: skeleton(render(with_text("xwordx"))) for name, render in OVER_TIME.items()}
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,8 +10,12 @@ import pytest
 from _browser import NAMES, Browser, browser, chromium
 from expected import with_names, with_text
 from test_page import targets, trend
+from test_since import with_a_history
 
+from hokusai_probe.history.past import Past
+from hokusai_probe.model import Report
 from hokusai_probe.reports import badge, html, overview
+from hokusai_probe.reports.trend import Trend
 
 pytestmark = [
     pytest.mark.xdist_group("browser"),
@@ -20,8 +24,17 @@ pytestmark = [
 PAGES: dict[str, Callable[[], str]] = {
     **{name: lambda make=make: html.render(make()) for name, make in made.SITUATIONS.items()},  # type: ignore[misc]
     "with a trend": lambda: html.render(made.two_causes(), trend()),
+    "with a history": lambda: html.render(*with_a_history_and_trend()),
     "overview": lambda: overview.render(targets()),
 }
+
+
+def with_a_history_and_trend() -> tuple[Report, Trend, Past]:
+    """A report, what its history shows over time, and what it tells of the time before."""
+    now, past = with_a_history()
+    return now, trend(), past
+
+
 LIVE = (
     "</code></pre></p><script>window.pwned=1</script>",
     '"><img src=x onerror="window.pwned=1">',
@@ -59,7 +72,7 @@ def test_a_page_is_quiet_and_asks_for_nothing(shown: Callable[[str], Browser], n
     """No line in the console, and no address but the file itself, also after every button was pressed."""
     page = shown(PAGES[name]())
     page.value("document.querySelectorAll('button, summary').forEach(b => b.click())")
-    page.value("new Promise(done => setTimeout(done, 100))")
+    page.wait(200)
     assert page.said() == []
     assert [url for url in page.requests() if not url.endswith("/report.html")] == []
     assert len(page.requests()) == 1
@@ -70,6 +83,7 @@ def test_hostile_text_does_not_run(shown: Callable[[str], Browser], live: str) -
     """Neither what a platform answers nor a name becomes live, and the words are on the page."""
     for make in (with_text, with_names):
         page = shown(html.render(make(live), trend(live)))
+        page.wait(200)
         assert page.value("window.pwned === undefined")
         assert (
             page.value("document.querySelectorAll('script, iframe, img, svg a, meta[http-equiv]').length")
@@ -83,6 +97,7 @@ def test_nothing_runs_even_where_an_escaper_failed(shown: Callable[[str], Browse
     """The page's policy stops what is live in it, and asks nobody."""
     live = "".join(LIVE[:2])
     page = shown(html.render(made.two_causes()).replace("<main>", f"<main>{live}<b style='color:red'>"))
+    page.wait(200)
     assert page.value("document.querySelectorAll('script').length") == 2
     assert page.value("window.pwned === undefined")
     assert page.requests()[1:] == page.stopped() != []
@@ -176,7 +191,7 @@ def test_a_button_copies_its_command(shown: Callable[[str], Browser]) -> None:
     page.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     page.call("Page.bringToFront")
     page.value("document.querySelector('button[aria-label=\"Copy: mend target-port-mismatch\"]').click()")
-    page.value("new Promise(done => setTimeout(done, 200))")
+    page.wait(200)
     remedy = made.PORT.remedy
     assert remedy is not None
     assert page.value("document.getElementById('copied').textContent") == "Copied."
@@ -188,7 +203,7 @@ def test_without_the_clipboard_the_command_is_selected(shown: Callable[[str], Br
     page = shown(html.render(made.two_causes()))
     page.value("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     page.value("document.querySelector('button').click()")
-    page.value("new Promise(done => setTimeout(done, 100))")
+    page.wait(100)
     assert page.value("document.getElementById('copied').textContent").startswith("Selected")
     assert page.value("getSelection().toString() === document.querySelector('pre').textContent")
 

@@ -1,10 +1,13 @@
 """What a report says of the time before its run, in words."""
 
+from datetime import timedelta
+from pathlib import Path
 from unicodedata import category
 
 import made
 import pytest
 from _kept import at, cause, run
+from expected import expect
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -16,7 +19,16 @@ from hokusai_probe.history.past import Past, past_of
 from hokusai_probe.history.questions import Outage
 from hokusai_probe.history.runs import OldCount, Run, place
 from hokusai_probe.model import AreaScore, Report, Score
-from hokusai_probe.reports import console, documents, markdown, since, write
+from hokusai_probe.reports import (
+    OVER_TIME,
+    console,
+    documents,
+    html,
+    markdown,
+    since,
+    step_summary,
+    write,
+)
 
 PLAIN = console.Plain()
 OLD_45 = "45.5 % by the old count, of which two points were the fault itself (5 of 11)"
@@ -28,11 +40,11 @@ OLD = {
 }
 
 
-def past(now: Report, *before: Report) -> Past:
-    """What a history of these reports tells."""
-    kept = [run_of(one) for one in before]
+def past(now: Report, *before: Report, old: Run | None = None) -> Past:
+    """What a history of these reports tells, and of scores of the former scripts before them."""
+    kept = [*([old] if old else []), *(run_of(one) for one in before)]
     points = Index(target=now.target).changed(added=((place(one), one) for one in kept)).points()
-    return past_of(points, run_of(now), kept[-1] if kept else None)
+    return past_of(points, run_of(now), kept[-1] if kept else None, old)
 
 
 def test_since_when_is_said_with_how_exactly_it_is_known() -> None:
@@ -92,19 +104,69 @@ def test_what_changed_in_words(before: Run, now: Run, lines: tuple[str, ...]) ->
     assert since.compared(compare(before, now), PLAIN) == lines
 
 
-def test_the_full_report_says_since_when_and_what_changed() -> None:
-    """In place of "it knows of no earlier run", and at the end of the executive summary."""
-    before, now = made.healthy(), made.later(made.two_causes(), 2)
+def with_a_history() -> tuple[Report, Past]:
+    """Well, broken, well again, broken as now; and before all that the scores of the former scripts."""
+    now = made.later(made.two_causes(), 5)
+    well, bad = made.healthy(), made.two_causes()
+    earlier = (well, made.later(bad, 1), made.later(well, 2), made.later(well, 3), made.later(bad, 4))
+    old = run(0, "", old_count=OLD, target=now.target, started_at=made.WHEN - timedelta(days=1))
+    return now, past(now, *earlier, old=old)
 
-    said = markdown.render(now, past(now, before, made.later(made.two_causes(), 1)))
 
-    summary = said.partition("## Where it breaks")[0]
-    assert summary.endswith(
-        "Compared with the previous run (2025-08-05 10:27 UTC):\n\n"
-        "- nothing changed: the same 4 checks fail, as before\n\n"
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_documents_with_a_history(name: str) -> None:
+    """Word for word: since when, what changed, how much of the time each part served, the old count."""
+    now, known = with_a_history()
+
+    expect(f"history.{name}", OVER_TIME[name](now, past=known))
+
+
+def test_the_page_and_the_step_summary_with_a_history() -> None:
+    """They say the same as the documents."""
+    now, known = with_a_history()
+
+    for said in (html.render(now, past=known), step_summary.render(now, past=known)):
+        assert said.count("between 2025-08-05 12:27 UTC (last good run) and") == 2
+        assert "nothing changed: the same 4 checks fail, as before" in said
+        assert f"infrastructure: now 66.7 %; before, {OLD_45}" in said
+
+
+def test_what_comes_and_goes_is_called_flapping() -> None:
+    """Bad three times within the last day, in every document that speaks of it."""
+    words = ("pass", "fail") * 3
+    runs = [made.later(made.healthy() if w == "pass" else made.two_causes(), n) for n, w in enumerate(words)]
+
+    known = past(runs[-1], *runs[:-1])
+
+    assert set(known.flapping) >= {"auth-health", "target-port-mismatch"}
+    for name in ("MODEL_REGISTRATION_TEST_REPORT.md", "failing_components.md", "RECOMMENDATIONS.md"):
+        assert "flapping" in OVER_TIME[name](runs[-1], past=known)
+
+
+def test_all_clear_after_a_bad_night_says_what_was_mended() -> None:
+    """In the health report; nothing else has anything to say."""
+    now = made.later(made.healthy(), 1)
+
+    said = OVER_TIME["COMPREHENSIVE_HEALTH_REPORT.md"](now, past=past(now, made.two_causes()))
+
+    assert (
+        "- since the previous run (2025-08-05 09:27 UTC), so between that time and 2025-08-05 10:27 UTC:"
+        in said
     )
-    assert said.count(BETWEEN) == 2
-    assert "it knows of no earlier one" not in said
+    assert "- mended: `auth-health`, `bearer-key`, `no-key-refused`, `search`" in said
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_a_first_run_is_as_one_without_a_history(name: str) -> None:
+    """And claims nothing of the time before."""
+    now = made.two_causes()
+
+    said = OVER_TIME[name](now, past=past(now))
+
+    assert said == OVER_TIME[name](now)
+    assert [
+        word for word in ("last good run", "previous run", "flapping", "last 7 days") if word in said
+    ] == []
 
 
 def test_the_terminal_says_since_when_and_what_changed() -> None:
@@ -140,15 +202,15 @@ def test_all_clear_stays_one_line() -> None:
     assert said.count("\n") == 1
 
 
-def test_documents_are_written_with_the_time_before(tmp_path: object) -> None:
-    """Only the full report speaks of it, the others are as without."""
+def test_documents_are_written_with_the_time_before(tmp_path: Path) -> None:
+    """All that people read speak of it; what programs read is of one run."""
     now = made.later(made.two_causes(), 1)
     known = past(now, made.healthy())
 
-    changed = [name for name, document in documents(known).items() if document(now) != documents()[name](now)]
-    (report, *_) = write(now, tmp_path, known)  # type: ignore[arg-type]
+    changed = {name for name, document in documents(known).items() if document(now) != documents()[name](now)}
+    (report, *_) = write(now, tmp_path, known)
 
-    assert changed == ["MODEL_REGISTRATION_TEST_REPORT.md"]
+    assert changed == {*OVER_TIME, "report.html"}
     assert report.read_text("utf-8") == markdown.render(now, known)
 
 

@@ -192,12 +192,19 @@ def test_the_target_file_says_what_a_prober_needs(prober: Prober) -> None:
     target, names = prober.target, prober.box.names
     assert list(target) == [
         "name", "hosts", "paths", "key", "aws", "tls", "network", "timeouts", "slo", "allow", "accept",
-        "owners",
+        "criteria", "owners",
     ]  # fmt: skip
     assert target["key"] == {"env": "HOKUSAI_API_KEY"}
     assert target["allow"] == {"classes": ["read", "write", "hostile", "disruptive"]}
     assert target["accept"] == {"behaviours": []}
-    assert sorted(target["owners"]) == ["auth", "gateway", "mlflow"]
+    teams = {name: owner["team"] for name, owner in target["owners"].items()}
+    assert [teams[name] for name in ("auth", "gateway", "mlflow")] == [
+        "auth team",
+        "gateway team",
+        "mlflow team",
+    ]
+    assert (teams["load-balancer"], len(teams)) == ("infrastructure team", 13)
+    assert target["criteria"] == {"infrastructure": 80.0, "authentication": 90.0}
     aws = target["aws"]
     assert aws["cluster"] == names["cluster"]
     assert aws["services"] == {name: names[f"service.{name}"] for name in ("auth", "gateway", "mlflow")}

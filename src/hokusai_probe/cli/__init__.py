@@ -16,6 +16,7 @@ from hokusai_probe.cli.grade import grade
 from hokusai_probe.cli.history import diff, history
 from hokusai_probe.cli.issues import issues
 from hokusai_probe.cli.output import say_error
+from hokusai_probe.cli.overview import overview
 from hokusai_probe.cli.publish import publish
 from hokusai_probe.cli.run import replay, run, verify
 from hokusai_probe.cli.sandbox import sandbox, scenarios
@@ -55,6 +56,7 @@ for command in (
     verify,
     diff,
     history,
+    overview,
     doctor,
     checks,
     causes,

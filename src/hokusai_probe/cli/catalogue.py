@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import click
 
@@ -10,6 +11,8 @@ from hokusai_probe.cli.output import columns, say
 from hokusai_probe.declare import Catalogue, Cause, Check, Probe, catalogue
 from hokusai_probe.model import Report
 from hokusai_probe.runner import UsageError
+
+_BAN = ("additionalProperties", False)
 
 
 @click.command()
@@ -114,13 +117,26 @@ def _cause_page(cause: Cause) -> str:
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of the report."""
+    """Print the JSON Schema of the report.
+
+    Within a major version nothing of it is taken away or changes its type. Keys and values may be added:
+    ignore what you do not know.
+    """
     say(json.dumps(report_schema(), indent=2))
 
 
 def report_schema() -> dict[str, object]:
-    """The JSON Schema (2020-12) of a report's JSON."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Report.model_json_schema(mode="serialization"),
-    }
+    """The JSON Schema (2020-12) of a report's JSON: what is there. Later versions may add keys beside it."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**dialect, **_open(Report.model_json_schema(mode="serialization"))}
+
+
+def _open(schema: Mapping[str, object]) -> dict[str, object]:
+    """The schema without its ban on further keys: an older one must let a newer report pass."""
+    return {key: _opened(value) for key, value in schema.items() if (key, value) != _BAN}
+
+
+def _opened(value: object) -> object:
+    if isinstance(value, dict):
+        return _open(value)
+    return [_opened(one) for one in value] if isinstance(value, list) else value

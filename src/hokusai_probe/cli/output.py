@@ -15,7 +15,7 @@ import click
 
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.keys import secrets_in
-from hokusai_probe.model import KeyNames, Observation
+from hokusai_probe.model import Area, KeyNames, Observation
 from hokusai_probe.redact import Redactor
 from hokusai_probe.reports import files
 from hokusai_probe.text import terminal
@@ -87,27 +87,70 @@ def writing(where: str, act: Callable[[Path], T]) -> T:
         raise OutputError(msg) from None
 
 
+class _Areas:
+    """How far the looks of a run are, by area."""
+
+    def __init__(self) -> None:
+        self._area: dict[str, Area] = {}
+        self._left: dict[str, Area] = {}
+
+    def planned(self, areas: Mapping[str, Area]) -> None:
+        """Looks that are to come."""
+        self._area = {**areas}
+        self._left = {**areas}
+
+    def done(self, probe: str) -> Area | None:
+        """One is done: its area, where that is now complete."""
+        area = self._left.pop(probe, None)
+        return area if area is not None and area not in self._left.values() else None
+
+    def looks(self, area: Area) -> int:
+        """How many looks an area has."""
+        return sum(one == area for one in self._area.values())
+
+    def unfinished(self) -> list[str]:
+        """Each area that has looks to come, with how many of its looks are done."""
+        left = list(self._left.values())
+        named = sorted(set(left))
+        return [f"{a} {self.looks(a) - left.count(a)}/{self.looks(a)}" for a in named]
+
+
 class Lines:
-    """Progress as plain lines on standard error, one per look that is done."""
+    """Progress as plain lines on standard error: one per area that is done, and per trouble of ours."""
+
+    def __init__(self) -> None:
+        self._areas = _Areas()
+        self._began = time.monotonic()
+
+    def planned(self, areas: Mapping[str, Area]) -> None:
+        """Remember what is to come."""
+        self._areas.planned(areas)
 
     def started(self, probe: str) -> None:
-        """Say nothing: a line per look is enough where nobody watches."""
+        """Say nothing: a line per area is enough where nobody watches."""
 
     def done(self, observation: Observation) -> None:
-        """One line: what was looked at, how long it took, and what kept it from being seen."""
-        why = f" ({observation.reason})" if observation.reason else ""
-        say(
-            terminal(f"{observation.status:8}{observation.probe} {observation.duration_s:.2f} s{why}"),
-            err=True,
-        )
+        """A trouble of ours at once, and the area when its last look is done."""
+        if observation.status == "fault":
+            say(terminal(f"{observation.probe}: {observation.reason}"), err=True)
+        complete = self._areas.done(observation.probe)
+        if complete is not None:
+            count = self._areas.looks(complete)
+            looks = f"{count} look{'' if count == 1 else 's'}"
+            say(f"{complete:16}{looks} done after {time.monotonic() - self._began:.1f} s", err=True)
 
 
 class Live:
-    """Progress on a terminal: one line that says what is being looked at now."""
+    """Progress on a terminal: one line that says how far each area is and what is being looked at now."""
 
     def __init__(self) -> None:
+        self._areas = _Areas()
         self._running: dict[str, float] = {}
         self._done = 0
+
+    def planned(self, areas: Mapping[str, Area]) -> None:
+        """Remember what is to come."""
+        self._areas.planned(areas)
 
     def started(self, probe: str) -> None:
         """Show the look as running."""
@@ -117,12 +160,14 @@ class Live:
     def done(self, observation: Observation) -> None:
         """Count it, and show what still runs."""
         self._running.pop(observation.probe, None)
+        self._areas.done(observation.probe)
         self._done += 1
         self._draw()
 
     def _draw(self) -> None:
+        areas = ", ".join(self._areas.unfinished())
         names = ", ".join(sorted(self._running)) or "judging"
-        line = f"{self._done} looks done; {names}"
+        line = f"{self._done} looks done; {f'{areas}; ' if areas else ''}{names}"
         click.echo(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}", nl=False, err=True)
         if not self._running:
             click.echo("\r\x1b[2K", nl=False, err=True)

@@ -30,7 +30,7 @@ from hokusai_probe.model import (
     Target,
     Trigger,
 )
-from hokusai_probe.reports import answer, console, files, junit, step_summary
+from hokusai_probe.reports import answer, console, discretion, files, junit, step_summary
 from hokusai_probe.reports import write as write_documents
 from hokusai_probe.reports.trend import Trend
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
@@ -38,6 +38,7 @@ from hokusai_probe.runner import replay as judge_again
 from hokusai_probe.text import terminal
 from hokusai_probe.workflow import SHA
 
+ACTIONS = "GITHUB_ACTIONS"
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
@@ -281,19 +282,28 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     if sinks.junit is not None:
         write(sinks.junit, junit.render(report))
     if sinks.step_summary is not None:
-        writing(sinks.step_summary, partial(_add_summary, report))
-    on_error = "-" in {sinks.json, sinks.junit}
-    stream = sys.stderr if on_error else sys.stdout
-    said = console.render(report, colour=is_terminal(stream), fail_on=fail_on, past=past)
-    say(said, err=on_error)
+        writing(sinks.step_summary, partial(_add_summary, report, past))
+    _show(report, past, fail_on, on_error="-" in {sinks.json, sinks.junit})
     return answer.exit_code(report, fail_on)
 
 
-def _add_summary(report: Report, file: Path) -> None:
+def _show(report: Report, past: Past | None, fail_on: answer.FailOn, *, on_error: bool) -> None:
+    """Tell the terminal; where that is a job's log, which may be public, nothing sensitive is named."""
+    shown = discretion.Public(report, past)
+    if os.environ.get(ACTIONS) == "true":
+        shown = discretion.public(report, past)
+    if shown.note:
+        say(f"note: {shown.note}", err=True)
+    stream = sys.stderr if on_error else sys.stdout
+    said = console.render(shown.report, colour=is_terminal(stream), fail_on=fail_on, past=shown.past)
+    say(said.removesuffix("\n"), err=on_error)
+
+
+def _add_summary(report: Report, past: Past | None, file: Path) -> None:
     """Append the summary to what the step has said so far, within what GitHub takes for one step."""
     taken = file.stat().st_size if file.exists() else 0
     with file.open("a", encoding="utf-8") as summary:
-        summary.write(step_summary.render(report, step_summary.LIMIT - taken))
+        summary.write(step_summary.render(report, step_summary.LIMIT - taken, past))
 
 
 def _remembered(report: Report, where: str | None) -> Past | None:

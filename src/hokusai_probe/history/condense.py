@@ -37,7 +37,7 @@ def run_of(report: Report) -> Run:
         reasons={v.check: _short(v.reason) for v in wrong},
         unexplained=tuple(sorted(report.unexplained)),
         score=report.score,
-        latency=_latency(report),
+        latency=latency(report),
     )
 
 
@@ -55,7 +55,7 @@ def state_of(report: Report) -> State:
         checks={outcome: tuple(sorted(checks[outcome])) for outcome in sorted(checks)},
         causes=tuple(sorted(kept, key=lambda c: (c.cause, c.caused_by or ""))),
         denied=tuple(sorted({d.cause for d in report.diagnoses if d.status == "ruled_out"})),
-        components=_components(report),
+        components=components(report),
     )
 
 
@@ -79,7 +79,7 @@ def _kept(found: Diagnosis) -> KeptCause:
 # --- components -----------------------------------------------------------------------------------------
 
 
-def _components(report: Report) -> dict[Component, Service]:
+def components(report: Report) -> dict[Component, Service]:
     """How each component served that a check judged or a present cause names."""
     named = {v.component for v in report.verdicts if v.status != "skip" or v.skip_kind == "blocked"}
     named |= {d.component for d in report.present()}
@@ -116,7 +116,7 @@ def _vital(verdict: Verdict) -> bool:
 # --- latency --------------------------------------------------------------------------------------------
 
 
-def _latency(report: Report) -> dict[str, Histogram]:
+def latency(report: Report) -> dict[str, Histogram]:
     """How long whole answers of the platform's hosts took. One answer that several looks read counts once."""
     hosts = {_origin(url): name for name, url in report.configuration.hosts.present().items()}
     taken: defaultdict[str, set[float]] = defaultdict(set)

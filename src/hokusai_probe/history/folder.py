@@ -187,11 +187,25 @@ def remember(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
     Raises OSError when it cannot be written.
     """
     write(folder, run)
+    return look_back(folder, run)
+
+
+def look_back(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
+    """What the runs before a run tell, whether or not it is among those that are kept, with notes.
+
+    Raises HistoryError when there is no such folder.
+    """
     found, notes = index(folder, run.target)
     reader = Reader(folder)
     earlier = [point for point in found.points() if point.started_at < run.started_at]
     before = latest(reader, earlier)
-    return past_of(earlier, run, before), (*notes, *reader.notes)
+    return past_of(earlier, run, before, _old(reader, earlier)), (*notes, *reader.notes)
+
+
+def _old(reader: Reader, points: Sequence[Point]) -> Run | None:
+    """The newest of these runs that holds scores of the former scripts: such a run has no checks."""
+    found = (reader.run(p.place) for p in reversed(points) if not p.state.checks)
+    return next((run for run in found if run is not None and run.old_count), None)
 
 
 def over_time(folder: Path, target: str) -> Trend:

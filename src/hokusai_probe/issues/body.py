@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from hokusai_probe import text, topology
 from hokusai_probe.history.questions import Outage
 from hokusai_probe.issues.known import CAUSE_LABEL, FLAPPING_LABEL, MUTE_LABEL, Told, marker
-from hokusai_probe.issues.needs import Need, secret
+from hokusai_probe.issues.needs import Need
 from hokusai_probe.model import Component, Diagnosis, IssueSettings, Remedy, Report, Verdict
 from hokusai_probe.probes.changes import Change
 from hokusai_probe.reports import answer, changes, since
+from hokusai_probe.reports.discretion import secret
 from hokusai_probe.reports.layout import (
     beside,
     blocks,

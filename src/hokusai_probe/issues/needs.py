@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from hokusai_probe import topology
 from hokusai_probe.model import Component, Diagnosis, Report, Target, Verdict
 from hokusai_probe.reports import answer
+from hokusai_probe.reports.discretion import secret
 from hokusai_probe.reports.layout import moment
 
 NOT_OURS_TO_MEND: frozenset[Component] = frozenset({"client", "probe"})
@@ -165,13 +166,6 @@ def first_hops(hops: Iterable[str]) -> frozenset[str]:
     known = [hop for hop in found if topology.known(hop)]
     follow = {h for h in known if any(other != h and topology.rests_on(h, other) for other in known)}
     return found - follow
-
-
-def secret(report: Report) -> frozenset[str]:
-    """Checks whose very failure would tell of a sensitive cause."""
-    told = {c for d in report.present() if not d.sensitive for c in d.explains}
-    hidden = {c for d in (*report.present(), *report.undecided()) if d.sensitive for c in d.explains}
-    return frozenset(hidden - told)
 
 
 def _behind_the_edge(report: Report, found: dict[str, _Gathered]) -> None:

@@ -232,6 +232,11 @@ def verify_command(report: Report, slug: str) -> str:
     return f"hokusai-probe verify {shlex.quote(slug)} {shlex.quote(_typed_target(report))}"
 
 
+def run_command(report: Report) -> str:
+    """The command that repeats the whole run, its target as it can be typed."""
+    return f"hokusai-probe run {shlex.quote(_typed_target(report))}"
+
+
 def _typed_target(report: Report) -> str:
     if report.target in config.shipped():
         return report.target

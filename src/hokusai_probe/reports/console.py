@@ -214,8 +214,8 @@ def _trouble(report: Report) -> str:
 def _compared(past: Past | None, style: answer.Style) -> str:
     if past is None or past.compared is None:
         return ""
-    lines = (_indented(line) for line in since.compared(past.compared, style))
-    return "\n".join([f"{since.heading(past.compared)}:", *lines])
+    found = (*since.compared(past.compared, style), *since.flapping(past, style), *since.beside_old(past))
+    return "\n".join([f"{since.heading(past.compared)}:", *map(_indented, found)])
 
 
 def _unjudged(found: answer.Trouble) -> str:

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable
 
 from hokusai_probe import text
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import AreaScore, Diagnosis, Evidence, Remedy, Report, Verdict
 from hokusai_probe.probes.changes import Change
-from hokusai_probe.reports import answer, changes, chart, client, picture, way
-from hokusai_probe.reports.layout import COMMANDS, moment, percent, plural
+from hokusai_probe.reports import answer, changes, chart, client, impact, picture, since, way
+from hokusai_probe.reports.layout import COMMANDS, KIND, moment, percent, plural
 from hokusai_probe.reports.page import (
     STYLE,
     copied,
     facts,
+    folded,
     items,
     paragraph,
     section,
@@ -40,24 +42,26 @@ _OUTCOME = {
 }
 
 
-def render(report: Report, trend: Trend | None = None) -> str:
+def render(report: Report, trend: Trend | None = None, past: Past | None = None) -> str:
     """The page as HTML in UTF-8, ending in a newline.
 
-    ``trend`` adds availability and latency over time and the history of each cause; without it the page
-    is about this run alone.
+    ``trend`` adds availability and latency over time and the history of each cause, ``past`` what changed;
+    without them the page is about this run alone.
     """
     known = trend or Trend()
-    sections = [s for s in _sections(report, known) if s]
+    sections = [s for s in _sections(report, known, past) if s]
     title = f"{report.target}: {answer.headline(report)}"
     top = '<a class="skip" href="#answer">To the answer</a>'
     return whole(title, top, _head(report), _contents(sections), _main(sections), _foot(report))
 
 
-def _sections(report: Report, trend: Trend) -> tuple[str, ...]:
+def _sections(report: Report, trend: Trend, past: Past | None) -> tuple[str, ...]:
     return (
-        section("answer", "The answer", *_answer(report)),
+        section("answer", "The answer", *_answer(report, past)),
         section("way", "Where it breaks" if report.with_status("fail") else "The way", _way(report)),
-        section("causes", "Root causes", *(_root(report, root, trend) for root in answer.roots(report))),
+        section(
+            "causes", "Root causes", *(_root(report, root, trend, past) for root in answer.roots(report))
+        ),
         section("undecided", "Undecided", *_undecided(report, trend)),
         section("unexplained", "No known cause explains", _unexplained(report)),
         section("time", "Over time", *_over_time(trend)),
@@ -97,11 +101,14 @@ def _foot(report: Report) -> str:
 # --- the answer ---------------------------------------------------------------------------------------
 
 
-def _answer(report: Report) -> Iterable[str]:
-    said = answer.clear_line if answer.all_clear(report) else answer.paragraph
-    yield paragraph(said(report, STYLE))
-    if not answer.all_clear(report):
+def _answer(report: Report, past: Past | None) -> Iterable[str]:
+    clear = answer.all_clear(report)
+    yield paragraph((answer.clear_line if clear else answer.paragraph)(report, STYLE))
+    if not clear:
         yield paragraph(f"{answer.failing(report)}; {percent(report.score.overall.percent)} pass.")
+    lacks = items(impact.said(one, STYLE) for one in impact.lacks(report))
+    yield under(impact.heading(report), lacks, level=3)
+    yield under("What changed, and when", items(since.what_changed(past, STYLE)), level=3)
 
 
 def _way(report: Report) -> str:
@@ -116,17 +123,17 @@ def _way(report: Report) -> str:
 # --- causes -------------------------------------------------------------------------------------------
 
 
-def _root(report: Report, root: answer.Root, trend: Trend) -> str:
+def _root(report: Report, root: answer.Root, trend: Trend, past: Past | None) -> str:
     found = root.diagnosis
     return _article(
         _TONE[found.priority],
         f"{_name(found)}: {answer.must_act(found.component)}",
         paragraph(sentence(found.because)),
         facts(_about(report, found)),
-        _history(report, found, trend),
+        _history(report, found, trend, past),
         under("What to do", *_remedy(report, found)),
         under("Evidence", items(dict.fromkeys(_evidence(e) for e in found.evidence))),
-        under("What it explains", items(_check(report, c) for c in found.explains)),
+        under("What it explains", folded((_check(report, c) for c in found.explains), "checks")),
         under("What changed there lately", items(_change(c) for c in changes.near(report, found))),
         under("What follows from it", items(_consequence(d) for d in root.consequences)),
     )
@@ -150,11 +157,14 @@ def _about(report: Report, found: Diagnosis) -> Iterable[tuple[str, str]]:
     yield "Affects also", ", ".join(STYLE.prose(a) for a in found.affected)
 
 
-def _history(report: Report, found: Diagnosis, trend: Trend) -> str:
+def _history(report: Report, found: Diagnosis, trend: Trend, past: Past | None) -> str:
     spells = sorted(trend.causes.get(found.cause, ()), key=lambda s: s.first, reverse=True)
-    if not spells:
-        return paragraph(f"Seen in this run, {moment(report.started_at)}; earlier ones are not known here.")
-    return under("When it was there", items(_spell(s) for s in spells))
+    if spells:
+        return under("When it was there", items(_spell(s) for s in spells))
+    known = since.cause_since(past, found.cause)
+    if known:
+        return paragraph(f"Seen since: {text.html(known)}.")
+    return paragraph(f"Seen in this run, {moment(report.started_at)}; earlier ones are not known here.")
 
 
 def _spell(spell: Spell) -> str:
@@ -176,7 +186,7 @@ def _remedy(report: Report, found: Diagnosis) -> Iterable[str]:
 def _typing(said: Remedy, name: str) -> Iterable[str]:
     yield paragraph(sentence(said.summary))
     yield from _steps("First:", said.before, f"before mending {name}")
-    yield paragraph("Fill in what only you know:") if said.kind == "needs-value" and said.aws_cli else ""
+    yield paragraph(KIND[said.kind]) if said.aws_cli else ""
     yield copied(said.aws_cli, f"mend {name}")
     yield from _steps("After that:", said.after, f"after mending {name}")
     if said.terraform:
@@ -230,7 +240,7 @@ def _undecided(report: Report, trend: Trend) -> Iterable[str]:
             "warn",
             f"{_name(one)}: {one.component} would have to act",
             paragraph(sentence(one.because)),
-            _history(report, one, trend) if one.cause in trend.causes else "",
+            _history(report, one, trend, None) if one.cause in trend.causes else "",
             paragraph(f"Settled by the look {looks}." if looks else "No look of ours settles it."),
             copied(commands, f"what settles {one.cause}"),
             under("It would explain", items(_check(report, c) for c in one.explains)),
@@ -253,7 +263,7 @@ def _unexplained_check(report: Report, check: str, verdict: Verdict | None) -> s
 def _check(report: Report, check: str) -> str:
     verdict = next((v for v in report.verdicts if v.check == check), None)
     if verdict is None:
-        return STYLE.slug(check)
+        return f"{STYLE.slug(check)} (not asked in this run)"
     return f"{STYLE.slug(check)} ({_state(verdict)}): {sentence(verdict.title)}"
 
 
@@ -265,16 +275,18 @@ def _state(verdict: Verdict) -> str:
 
 
 def _over_time(trend: Trend) -> Iterable[str]:
-    lines = (*trend.availability, *trend.latency)
-    yield from (_figure(series, number) for number, series in enumerate(lines, 1))
-    if lines:
+    up = [_figure(series, f"up-{n}") for n, series in enumerate(trend.availability, 1)]
+    fast = [_figure(series, f"fast-{n}") for n, series in enumerate(trend.latency, 1)]
+    yield under("Served, in percent of what is known of each day", *up, level=3)
+    yield under("How fast answers came, by run", *fast, level=3)
+    if up or fast:
         yield paragraph("Shaded: nobody looked, or it could not be told.")
 
 
-def _figure(series: Series, number: int) -> str:
-    drawn, said = chart.svg(series, f"chart-{number}"), text.html(chart.describe(series))
-    name = STYLE.prose(series.name)
-    return f'<figure><figcaption>{name}</figcaption>\n{drawn}\n<p class="quiet">{said}</p></figure>'
+def _figure(series: Series, name: str) -> str:
+    drawn, said = chart.svg(series, f"chart-{name}"), text.html(chart.describe(series))
+    caption = STYLE.prose(series.name)
+    return f'<figure><figcaption>{caption}</figcaption>\n{drawn}\n<p class="quiet">{said}</p></figure>'
 
 
 def _scores(report: Report) -> str:
@@ -315,7 +327,7 @@ def _urgency(verdict: Verdict) -> int:
 
 def _result(verdict: Verdict) -> str:
     tone, mark, words = _STATUS[_state(verdict)]
-    kind = f" ({verdict.skip_kind})" if verdict.skip_kind else ""
+    kind = f" ({verdict.skip_kind})" if verdict.skip_kind not in {None, "blocked"} else ""
     why = f"<br>{sentence(verdict.reason)}" if verdict.reason else ""
     see = copied([verdict.reproduce], f"see {verdict.check}") if verdict.reproduce else ""
     return (

@@ -6,10 +6,24 @@ from hokusai_probe.reports.layout import STYLE, blocks, moment, table
 
 _ANSWERS = (
     (
-        "MODEL_REGISTRATION_TEST_REPORT.md",
-        "everybody",
-        "can a model be registered, what is broken, why, what to type",
+        "COMPREHENSIVE_HEALTH_REPORT.md",
+        "who decides",
+        "on one screen: what is so, what users cannot do, what changed, what to do; then how each part is",
     ),
+    (
+        "MODEL_REGISTRATION_TEST_REPORT.md",
+        "the engineer who mends it",
+        "everything: can a model be registered, what is broken, why, what to type, with evidence",
+    ),
+    (
+        "INFRASTRUCTURE_TEAM_HANDOFF.md",
+        "the team that owns what is broken",
+        "who must act, the exact commands, how to see that they helped, how to undo them, whom to ask",
+    ),
+    ("INFRASTRUCTURE_ISSUES.md", "who assigns work", "the defects as a list, the most urgent first"),
+    ("RECOMMENDATIONS.md", "who plans work", "in which order to mend, at what effort; quick wins first"),
+    ("failing_components.md", "who is on call", "what fails, since when, and the request that shows it"),
+    ("working_components.md", "who builds on the platform", "what was seen to work, and how fast"),
     (
         "report.html",
         "everybody with a browser",

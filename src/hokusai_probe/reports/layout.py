@@ -7,6 +7,7 @@ are given beside that is ours.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -16,8 +17,9 @@ from hokusai_probe.reports import answer
 
 _VALUE_CHARACTERS = 160
 _SENTENCE_CHARACTERS = 1_000
+FULL = "MODEL_REGISTRATION_TEST_REPORT.md"
 COMMANDS = ("aws ", "curl ", "hokusai-probe ", "terraform ", "dig ", "openssl ")
-_KIND = {
+KIND = {
     "automatic": "Paste as it is:",
     "needs-value": "Fill in what only you know, then paste:",
     "outside-aws": "This is mended outside AWS; what helps there:",
@@ -117,6 +119,33 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def lead(report: Report) -> str:
+    """The answer in short with when it was found, as the short views begin; one line where all is clear."""
+    when = f"Run of {moment(report.started_at)}"
+    if answer.all_clear(report):
+        return f"{answer.clear_line(report, STYLE)} {when}."
+    said = f"{STYLE.strong(answer.headline(report))} at {text.code(report.target)}."
+    return " ".join(
+        part for part in (said, f"{when}: {answer.failing(report)}.", answer.whose(report)) if part
+    )
+
+
+def in_full(number: int, found: Diagnosis) -> str:
+    """A link to what the full report says of its root cause of this number."""
+    return f"[root cause {number} of the full report]({FULL}#{_anchor(f'{number}. {_title(found)}')})"
+
+
+def _title(found: Diagnosis) -> str:
+    """The heading of a cause as it reads without its markup."""
+    where = f" ({', '.join(text.one_line(s) for s in found.subjects)})" if found.subjects else ""
+    return f"{found.cause}{where}: {answer.must_act(found.component)}"
+
+
+def _anchor(heading: str) -> str:
+    """What GitHub calls a heading in a link, of plain letters alone: what else a name holds is left out."""
+    return re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
+
+
 # --- a diagnosis ------------------------------------------------------------------------------------
 
 
@@ -179,7 +208,7 @@ def typing(said: Remedy) -> tuple[str, ...]:
     return (
         sentence(said.summary),
         *_steps("Before:", said.before),
-        _KIND[said.kind] if said.aws_cli else "",
+        KIND[said.kind] if said.aws_cli else "",
         shell(said.aws_cli),
         "The same in Terraform:" if terraform else "",
         terraform,
@@ -210,7 +239,7 @@ def check_line(report: Report, check: str) -> str:
     """A check with what became of it."""
     verdict = next((v for v in report.verdicts if v.check == check), None)
     if verdict is None:
-        return text.code(check)
+        return f"{text.code(check)} (not asked in this run)"
     state = "blocked" if verdict.skip_kind == "blocked" else verdict.status
     return f"{text.code(check)} ({state}): {text.markdown(verdict.title)}"
 

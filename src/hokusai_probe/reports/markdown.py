@@ -6,8 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from hokusai_probe import text
 from hokusai_probe.history.past import Past
-from hokusai_probe.model import AreaScore, Diagnosis, DiagnosisStatus, Report, Verdict
-from hokusai_probe.reports import answer, changes, client, picture, since
+from hokusai_probe.model import Diagnosis, DiagnosisStatus, Report, Verdict
+from hokusai_probe.reports import (
+    answer,
+    changes,
+    client,
+    criteria,
+    executive,
+    handoff,
+    health,
+    picture,
+    since,
+)
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -18,7 +28,6 @@ from hokusai_probe.reports.layout import (
     evidence,
     moment,
     numbered,
-    percent,
     plural,
     remedy,
     reproductions,
@@ -41,7 +50,7 @@ def render(report: Report, past: Past | None = None) -> str:
     title = "# Model Registration Test Report"
     if answer.all_clear(report):
         facts = f"{_when(report)}, hokusai-probe {text.code(report.tool_version)}."
-        return blocks([title, answer.clear_line(report, STYLE), _scores(report), facts]) + "\n"
+        return blocks([title, answer.clear_line(report, STYLE), health.scores(report), facts]) + "\n"
     parts = (*_why(report, past), *_results(report), *_rest(report))
     return blocks([title, _summary(report, past), *parts]) + "\n"
 
@@ -54,33 +63,7 @@ def _when(report: Report) -> str:
 
 
 def _summary(report: Report, past: Past | None) -> str:
-    said = (answer.paragraph(report, STYLE), _status(report), *_compared(past))
-    return section("Executive summary", *said)
-
-
-def _compared(past: Past | None) -> tuple[str, ...]:
-    """What changed since the previous run, where there was one."""
-    if past is None or past.compared is None:
-        return ()
-    return (f"{since.heading(past.compared)}:", bullets(since.compared(past.compared, STYLE)))
-
-
-def _status(report: Report) -> str:
-    """Overall status and the figures that the old report opened with."""
-    words = {0: "✅ NOTHING FAILS", 1: "❌ FAILED", 3: "⚠️ NOT ALL JUDGED"}
-    head = f"**Overall status: {words[answer.outcome(report)]}** ({_when(report)})"
-    areas = [
-        (area, report.score.areas[area])
-        for area in answer.areas_in_order(report)[:4]
-        if area in report.score.areas
-    ]
-    lines = [f"{area.capitalize()}: {_ratio(count)}" for area, count in areas]
-    return blocks([head, bullets([*lines, f"All areas: {_ratio(report.score.overall)}"])])
-
-
-def _ratio(count: AreaScore) -> str:
-    judged = count.passed + count.failed + count.errors + count.blocked
-    return f"{percent(count.percent)} ({count.passed} of {judged} checks pass)"
+    return section("Executive summary", executive.summary(report, past))
 
 
 # --- why ----------------------------------------------------------------------------------------------
@@ -118,8 +101,7 @@ def _facts(report: Report, past: Past | None, found: Diagnosis) -> Iterable[str]
     who = answer.named_owner(report, found.component)
     if who:
         yield f"Owner: {text.markdown(who)}"
-    this_run = f"{moment(report.started_at)} (this run; it knows of no earlier one)"
-    yield f"Seen since: {since.cause_since(past, found.cause) or this_run}"
+    yield f"Seen since: {since.cause_since(past, found.cause) or handoff.this_run(report)}"
     if found.affected:
         yield f"Affects also: {', '.join(text.markdown(a) for a in found.affected)}"
 
@@ -167,41 +149,12 @@ def _client(report: Report) -> tuple[str, ...]:
 
 def _results(report: Report) -> tuple[str, ...]:
     return (
-        section("Test results summary", _scores(report), _criteria(report)),
+        section("Test results summary", health.scores(report)),
+        section("Success criteria", criteria.render(report)),
         section("Model registration flow", _stages(report)),
         section("Failing checks", *_failing(report)),
         section("MLflow's client", *_client(report)),
     )
-
-
-def _scores(report: Report) -> str:
-    rows = [_score_row(report, area, count) for area, count in _area_counts(report)]
-    header = ["Area", "Passed", "Failed", "Errors", "Blocked", "Skipped", "Percent", "Needed"]
-    return table(header, [*rows, _score_row(report, "all areas", report.score.overall)]) if rows else ""
-
-
-def _area_counts(report: Report) -> tuple[tuple[str, AreaScore], ...]:
-    named = [a for a in answer.areas_in_order(report) if a in report.score.areas]
-    return tuple((area, report.score.areas[area]) for area in named)
-
-
-def _score_row(report: Report, area: str, count: AreaScore) -> list[str]:
-    counts = [count.passed, count.failed, count.errors, count.blocked, count.skipped]
-    wanted = report.configuration.criteria.get(area)
-    mark = "" if wanted is None else f"{percent(wanted)} {'✅' if _met(count, wanted) else '❌'}"
-    return [area, *(str(c) for c in counts), percent(count.percent), mark]
-
-
-def _met(count: AreaScore, wanted: float) -> bool:
-    return count.percent is not None and count.percent >= wanted
-
-
-def _criteria(report: Report) -> str:
-    found = [(a, w, report.score.areas.get(a, AreaScore())) for a, w in report.configuration.criteria.items()]
-    lines = [
-        f"[{'x' if _met(c, w) else ' '}] {a}: {percent(c.percent)} (needed {percent(w)})" for a, w, c in found
-    ]
-    return blocks(["Success criteria:", bullets(lines)]) if lines else ""
 
 
 def _stages(report: Report) -> str:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from hokusai_probe import text
-from hokusai_probe.model import Report
-from hokusai_probe.reports import answer
+from hokusai_probe.history.past import Past
+from hokusai_probe.model import Diagnosis, Report
+from hokusai_probe.reports import answer, since
 from hokusai_probe.reports.layout import moment
 from hokusai_probe.reports.page import STYLE, items, paragraph, whole
 
@@ -44,10 +45,11 @@ def _free(name: str, taken: Container[str]) -> str:
     return free
 
 
-def render(reports: Sequence[Report]) -> str:
+def render(reports: Sequence[Report], pasts: Mapping[str, Past] | None = None) -> str:
     """The page as HTML, ending in a newline: one entry for each target, what fails first.
 
-    Its links lead to ``FOLDER/report.html`` with the folders of :func:`folders`.
+    ``pasts``: what a history knows of the time before, by target. Its links lead to ``FOLDER/report.html``
+    with the folders of :func:`folders`.
     """
     found = sorted(folders(reports).items(), key=lambda pair: (-(answer.outcome(pair[1]) == 1), pair[0]))
     failing = sum(answer.outcome(report) == 1 for _, report in found)
@@ -55,20 +57,24 @@ def render(reports: Sequence[Report]) -> str:
         f"<header><h1>{len(found)} targets, {failing} with failures</h1>"
         '<p class="run">Made by hokusai-probe from the newest report of each.</p></header>'
     )
-    body = "\n".join(_entry(folder, report) for folder, report in found)
+    known = pasts or {}
+    body = "\n".join(_entry(folder, report, known.get(report.target)) for folder, report in found)
     return whole(
         "hokusai-probe: all targets", head, f"<main>\n{body or paragraph('No report yet.')}\n</main>"
     )
 
 
-def _entry(folder: str, report: Report) -> str:
-    causes = items(
-        f"{STYLE.slug(r.diagnosis.cause)}: {answer.must_act(r.diagnosis.component)}"
-        for r in answer.roots(report)
-    )
+def _entry(folder: str, report: Report, past: Past | None) -> str:
+    causes = items(_cause(root.diagnosis, past) for root in answer.roots(report))
     return (
         f'<article class="{_TONE[answer.outcome(report)]}"><h2><a href="{folder}/report.html">'
         f"{STYLE.prose(report.target)}</a></h2>\n"
         f"{paragraph(f'{text.html(answer.headline(report))}. {answer.failing(report)}.')}\n{causes}\n"
         f'<p class="quiet">{moment(report.started_at)}</p></article>'
     )
+
+
+def _cause(found: Diagnosis, past: Past | None) -> str:
+    known = since.cause_since(past, found.cause)
+    since_when = f", since {text.html(known)}" if known else ""
+    return f"{STYLE.slug(found.cause)}: {answer.must_act(found.component)}{since_when}"

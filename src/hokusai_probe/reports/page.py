@@ -42,6 +42,9 @@ def _asset(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
+_LONG = 6  # entries; a longer list is folded
+
+
 def _hash(said: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(said.encode()).digest()).decode()}'"
 
@@ -79,10 +82,18 @@ def section(name: str, title: str, *parts: str) -> str:
     return f'<section aria-labelledby="{name}"><h2 id="{name}" tabindex="-1">{title}</h2>\n{said}\n</section>'
 
 
-def under(title: str, *parts: str) -> str:
+def under(title: str, *parts: str, level: int = 4) -> str:
     """A smaller heading over its parts, or nothing."""
     said = "\n".join(p for p in parts if p)
-    return f"<h4>{title}</h4>\n{said}" if said else ""
+    return f"<h{level}>{title}</h{level}>\n{said}" if said else ""
+
+
+def folded(entries: Iterable[str], what: str) -> str:
+    """A list; one that is long is folded away, under its length and what it is of."""
+    found = list(entries)
+    if len(found) <= _LONG:
+        return items(found)
+    return f"<details><summary>{len(found)} {what}</summary>\n{items(found)}</details>"
 
 
 def items(entries: Iterable[str], *, numbered: bool = False) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hokusai_probe.history.compare import Comparison
 from hokusai_probe.history.past import Past
-from hokusai_probe.history.questions import Outage
+from hokusai_probe.history.questions import Availability, Outage
 from hokusai_probe.history.runs import SUITE, OldCount
 from hokusai_probe.reports import answer
-from hokusai_probe.reports.layout import moment, percent, plural
+from hokusai_probe.reports.layout import moment, percent, plural, span
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MOST = 5
+NO_EARLIER_RUN = "This report knows of no earlier run, so nothing is said of the time before."
+THIS_RUN = "this run or earlier"
+FLAPS = "; it is flapping: bad three times or more within a day"
 
 
 def since(found: Outage) -> str:
@@ -100,6 +103,77 @@ def heading(found: Comparison) -> str:
 
 
 def cause_since(past: Past | None, slug: str) -> str:
-    """Since when a cause is present, empty where no earlier run is known."""
+    """Since when a cause is present, and whether it comes and goes; empty where no earlier run is known."""
+    return _since_when(past, slug, past.causes) if past is not None else ""
+
+
+def check_since(past: Past | None, slug: str) -> str:
+    """Since when a check fails, and whether it comes and goes; empty where no earlier run is known."""
+    return _since_when(past, slug, past.checks) if past is not None else ""
+
+
+def _since_when(past: Past, slug: str, found: Mapping[str, Outage]) -> str:
+    if past.compared is None or slug not in found:
+        return ""
+    return f"{since(found[slug])}{FLAPS if slug in past.flapping else ''}"
+
+
+def in_short(past: Past | None, slug: str) -> str:
+    """Since when a cause is present or a check fails, for a cell of a table."""
     known = past is not None and past.compared is not None
-    return since(past.causes[slug]) if past is not None and known and slug in past.causes else ""
+    found = {**past.checks, **past.causes}.get(slug) if past is not None and known else None
+    if found is None:
+        return THIS_RUN
+    first = moment(found.first_bad)
+    span = f"between {moment(found.good_before)} and {first}" if found.good_before else f"{first} or earlier"
+    return f"{span}{', flapping' if past is not None and slug in past.flapping else ''}"
+
+
+def what_changed(past: Past | None, style: answer.Style) -> tuple[str, ...]:
+    """What changed and when, a line each; empty where no earlier run is known."""
+    if past is None or past.compared is None:
+        return ()
+    found, lines = past.compared, compared(past.compared, style)
+    head = f"since the previous run ({moment(found.before)})"
+    if found.is_old:
+        lines = _beside(found)
+    elif found.is_same:
+        lines = (f"{head} {lines[0]}", *_steady(past))
+    else:
+        lines = (f"{head}, so between that time and {moment(found.now)}:", *lines)
+    return (*lines, *flapping(past, style), *beside_old(past))
+
+
+def _steady(past: Past) -> tuple[str, ...]:
+    if past.changed is None:
+        first = moment(past.first) if past.first is not None else "nobody knows when"
+        return (f"all {plural(past.runs, 'earlier run')} since {first} found the same",)
+    return (f"the last change was between {moment(past.changed[0])} and {moment(past.changed[1])}",)
+
+
+def flapping(past: Past | None, style: answer.Style) -> tuple[str, ...]:
+    """What comes and goes, as one line; none where nothing does."""
+    if past is None or not past.flapping:
+        return ()
+    more = f" and {len(past.flapping) - _MOST} more" if len(past.flapping) > _MOST else ""
+    named = answer.slugs(past.flapping[:_MOST], style)
+    return (f"flapping, bad three times or more within a day: {named}{more}",)
+
+
+def beside_old(past: Past | None) -> tuple[str, ...]:
+    """How it was by the former scripts, where their scores were imported and are not told already."""
+    return _beside(past.old) if past is not None and past.old is not None else ()
+
+
+def _beside(found: Comparison) -> tuple[str, ...]:
+    when = moment(found.before)
+    return tuple(f"beside the former scripts' report of {when}: {line}" for line in _old_counts(found))
+
+
+def served(found: Availability) -> str:
+    """For how much of the known time something served, and how much of the time is known."""
+    if found.percent is None:
+        return "not known"
+    known = found.up_s + found.down_s
+    whole = known + found.unknown_s
+    return f"{percent(found.percent)} of {span(known)} that are known ({span(whole)} in all)"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hokusai_probe.history.past import Past
 from hokusai_probe.model import AreaScore, Report
-from hokusai_probe.reports import answer, picture
+from hokusai_probe.reports import answer, discretion, picture, since
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -33,14 +34,24 @@ LIMIT = 1024 * 1024
 _NOTE = 200  # bytes kept for the sentence that says what was left out
 
 
-def render(report: Report, limit: int = LIMIT) -> str:
+def render(report: Report, limit: int = LIMIT, past: Past | None = None) -> str:
     """The summary in at most ``limit`` bytes of UTF-8, ending in a newline; all clear is one line.
 
-    Sections that do not fit are left out from the end. Nothing is left where not even a line fits.
+    Everybody may read it where the repository is public: sensitive causes are counted and not named.
+
+    Sections that do not fit are left out from the end. Nothing is left where not even a line fits. ``past``:
+    what the history knows of the time before, where there is one.
     """
+    shown = discretion.public(report, past)
+    report, past = shown.report, shown.past
     if answer.all_clear(report):
         return _cut([answer.clear_line(report, STYLE)], limit)
-    return _cut([part for part in (_answer(report), *_why(report), *_results(report)) if part], limit)
+    return _cut([part for part in _parts(report, past, shown.note) if part], limit)
+
+
+def _parts(report: Report, past: Past | None, note: str) -> tuple[str, ...]:
+    changed = section("What changed, and when", bullets(since.what_changed(past, STYLE)), level=3)
+    return (_answer(report), note, changed, *_why(report, past), *_results(report))
 
 
 def _cut(parts: Sequence[str], limit: int) -> str:
@@ -62,25 +73,27 @@ def _answer(report: Report) -> str:
     return blocks([title, answer.paragraph(report, STYLE), when])
 
 
-def _why(report: Report) -> tuple[str, ...]:
+def _why(report: Report, past: Past | None) -> tuple[str, ...]:
     reasons = {v.check: v.reason for v in report.verdicts}
     unexplained = bullets(
         f"{check_line(report, c)}. {sentence(reasons.get(c, ''))}" for c in report.unexplained
     )
     return (
         section("Where it breaks", picture.fenced(report), level=3),
-        *(_root(report, root) for root in answer.roots(report)),
+        *(_root(report, past, root) for root in answer.roots(report)),
         section("Undecided", undecided(report.undecided()), level=3),
         section("Failures that no known cause explains", unexplained, level=3),
     )
 
 
-def _root(report: Report, root: answer.Root) -> str:
+def _root(report: Report, past: Past | None, root: answer.Root) -> str:
     found = root.diagnosis
+    known = since.cause_since(past, found.cause)
     commands = found.remedy.aws_cli if found.remedy else ()
     return section(
         diagnosis_title(found),
         sentence(found.because),
+        f"Seen since: {known}." if known else "",
         f"To do: {sentence(found.remedy.summary)}" if found.remedy else "",
         shell(commands),
         f"It explains {slugs(found.explains)}." if found.explains else "",

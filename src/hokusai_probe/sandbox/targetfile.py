@@ -43,6 +43,14 @@ _P95_MS = 500.0
 
 _AUTH_S, _PROXY_S, _CONNECT_S, _IDLE_S, _KEY_CACHE_S = 5.0, 30.0, 10.0, 60.0, 60.0
 _WRITE_SCOPES = ["mlflow:read", "mlflow:write", "model:read", "model:write"]
+_INFRASTRUCTURE = (
+    "load-balancer", "network", "ecs", "dns", "tls", "deployment", "secrets", "storage", "database", "cache",
+)  # fmt: skip
+_INFRASTRUCTURE_TEAM = {
+    "team": "infrastructure team",
+    "contact": "infrastructure@hokusai.test",
+    "github": "hokusai-infrastructure-team",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class Facts:
 
 def target(facts: Facts) -> dict[str, object]:
     """The target file's content; see the target file contract of the documentation."""
-    names, scale = facts.names, facts.time_scale
+    names = facts.names
     hosts = {"registry": "registry", "auth": "auth", "api": "main"}
     urls = {
         key: f"https://{names[f'host.{balancer}']}:{facts.fronts[balancer][443].port}"
@@ -94,11 +102,12 @@ def target(facts: Facts) -> dict[str, object]:
             "cache": facts.cache,
             "http_ports": {key: facts.fronts[balancer][80].port for key, balancer in hosts.items()},
         },
-        "timeouts": _timeouts(scale),
+        "timeouts": _timeouts(facts.time_scale),
         "slo": {"p95_ms": _P95_MS},
         "allow": {"classes": ["read", "write", "hostile", "disruptive"]},
         "accept": {"behaviours": list(facts.accepted)},
-        "owners": {service: _owner(service) for service in SERVICES},
+        "criteria": {"infrastructure": 80.0, "authentication": 90.0},
+        "owners": _owners(),
     }
 
 
@@ -129,6 +138,11 @@ def _aws(facts: Facts) -> dict[str, object]:
         "trail": facts.trail,
         **bucket,
     }
+
+
+def _owners() -> dict[str, dict[str, str]]:
+    services = {service: _owner(service) for service in SERVICES}
+    return {**services, **dict.fromkeys(_INFRASTRUCTURE, _INFRASTRUCTURE_TEAM)}
 
 
 def _owner(service: str) -> dict[str, str]:

@@ -1,0 +1,88 @@
+"""What may stand where everybody can read: a report without its sensitive causes. Pure.
+
+A sensitive cause tells whoever reads it how to get in. The log and the summary of a job are public where the
+repository is, so nothing of it is written there: neither the cause nor the checks that would tell of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hokusai_probe.history.compare import Comparison
+from hokusai_probe.history.past import Past
+from hokusai_probe.model import Diagnosis, Report, Verdict
+from hokusai_probe.reports.layout import plural
+
+WITHHELD = "withheld"
+"""What a check that is not shown is called."""
+_TITLE = "A check that is not shown where everybody can read"
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """A report and the time before, as everybody may read them; ``withheld``: causes that are left out."""
+
+    report: Report
+    past: Past | None = None
+    withheld: int = 0
+
+    @property
+    def note(self) -> str:
+        """What is left out, as a sentence; empty where nothing is."""
+        if not self.withheld:
+            return ""
+        causes = plural(self.withheld, "sensitive cause is", "sensitive causes are")
+        return f"{causes} not shown here, because everybody may read this: --reports and --json have all."
+
+
+def public(report: Report, past: Past | None = None) -> Public:
+    """The same without sensitive causes. Counts and the answer stay: what fails and is hidden still fails."""
+    found = {d.cause for d in report.diagnoses if d.sensitive}
+    hidden = secret(report)
+    shown = report.model_copy(
+        update={
+            "diagnoses": tuple(_without(d, hidden) for d in report.diagnoses if not d.sensitive),
+            "verdicts": tuple(_covered(v, hidden) for v in report.verdicts),
+            "unexplained": tuple(c for c in report.unexplained if c not in hidden),
+        }
+    )
+    count = sum(d.sensitive for d in (*report.present(), *report.undecided()))
+    return Public(shown, past and _cut(past, found | hidden), count)
+
+
+def secret(report: Report) -> frozenset[str]:
+    """Checks whose very failure would tell of a sensitive cause: no other present cause explains them."""
+    told = {c for d in report.present() if not d.sensitive for c in d.explains}
+    hidden = {c for d in (*report.present(), *report.undecided()) if d.sensitive for c in d.explains}
+    return frozenset(hidden - told)
+
+
+def _without(found: Diagnosis, hidden: frozenset[str]) -> Diagnosis:
+    return found.model_copy(update={"explains": tuple(c for c in found.explains if c not in hidden)})
+
+
+def _covered(verdict: Verdict, hidden: frozenset[str]) -> Verdict:
+    """A hidden check with its status alone; one that waits for it without its name."""
+    if verdict.check in hidden:
+        cover = {"check": WITHHELD, "title": _TITLE, "reason": "", "reproduce": None, "waited_for": None}
+        return verdict.model_copy(update=cover)
+    if verdict.waited_for in hidden:
+        return verdict.model_copy(update={"reason": f"{WITHHELD} did not pass", "waited_for": None})
+    return verdict
+
+
+def _cut(past: Past, hidden: set[str]) -> Past:
+    return past.model_copy(
+        update={
+            "compared": past.compared and _cut_comparison(past.compared, hidden),
+            "causes": {slug: one for slug, one in past.causes.items() if slug not in hidden},
+            "checks": {slug: one for slug, one in past.checks.items() if slug not in hidden},
+            "flapping": tuple(slug for slug in past.flapping if slug not in hidden),
+        }
+    )
+
+
+def _cut_comparison(found: Comparison, hidden: set[str]) -> Comparison:
+    lists = {name: value for name, value in found if isinstance(value, tuple)}
+    cut = {name: tuple(slug for slug in value if slug not in hidden) for name, value in lists.items()}
+    return found.model_copy(update=cut)
