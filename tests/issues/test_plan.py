@@ -1,5 +1,6 @@
 """What should become of the issues, for any reports and any issues that exist already."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -431,6 +432,8 @@ def test_hostile_text_stays_inside(found: Report) -> None:
         inner = [t.type for token in tokens for t in (token, *(token.children or ()))]
         assert inner.count("html_block") == 2
         assert not {"html_inline", "link_open", "image"} & set(inner)
+        said = [t.content for token in tokens for t in token.children or () if t.type == "text"]
+        assert not [line for line in said if re.search(r"@\w|#\d|<!--", line)]
         assert tokens[-2].content.startswith("Kept true by hokusai-probe")
 
 

@@ -254,10 +254,12 @@ def _name(thing: str) -> str:
 
 
 def _none_changed(report: Report) -> str:
-    known = changes.known(report)
-    if not known:
+    seen = changes.recorded(report)
+    if seen is None:
         return "What changed then is not known: AWS's record of changes was not looked at."
-    return f"What changed then: nothing is recorded of what this speaks of. {known}."
+    if seen.failure is not None:
+        return "What changed then is not known: AWS's record of changes could not be read."
+    return f"What changed then: nothing is recorded of what this speaks of. {changes.known(report)}."
 
 
 def _deployed(report: Report) -> str:
