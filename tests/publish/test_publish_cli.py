@@ -404,7 +404,7 @@ def test_a_remote_that_does_not_answer_ends_with_the_time(site: Site) -> None:
     said = site.publish("--push", "--within", "2")
 
     assert time.monotonic() - began < 8
-    assert (said.code, branches(site.remote), running("86123")) == (3, {}, [])
+    assert (said.code, branches(site.remote), running("sleep 86123")) == (3, {}, [])
     assert re.fullmatch(
         r"error: probe-data: git push did not end within [12] s; the time for it is over; not published, "
         rf"and still in {re.escape(str(site.out))}: 3 runs\n",
@@ -445,7 +445,7 @@ def test_a_signal_leaves_nothing_behind(site: Site, tmp_path: Path, number: sign
         process.wait()
     (site.remote / "hooks" / "pre-receive").unlink()
 
-    assert (process.returncode, running(f"86{number:03}")) == (128 + number, [])
+    assert (process.returncode, running(f"sleep 86{number:03}")) == (128 + number, [])
     assert err == f"error: interrupted; what is not published yet is still in {site.out}\n"
     assert list((tmp_path / "scratch").iterdir()) == []
     assert site.publish("--push").code == 0
