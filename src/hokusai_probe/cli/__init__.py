@@ -18,6 +18,7 @@ from hokusai_probe.cli.issues import issues
 from hokusai_probe.cli.output import say_error
 from hokusai_probe.cli.run import replay, run, verify
 from hokusai_probe.cli.sandbox import sandbox, scenarios
+from hokusai_probe.cli.sweep import sweep
 from hokusai_probe.errors import ProbeError
 
 EPILOG = """\b
@@ -61,5 +62,6 @@ for command in (
     scenarios,
     grade,
     issues,
+    sweep,
 ):
     main.add_command(command)
