@@ -31,7 +31,7 @@ NUMBERED = {
     "9.6": 3,
     "9.7": 3,
     "9.8": 8,
-    "10": 8,
+    "10": 9,
 }
 MORE = tuple(f"004-{number}" for number in range(8, 17))
 

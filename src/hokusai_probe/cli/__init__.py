@@ -20,6 +20,7 @@ from hokusai_probe.cli.overview import overview
 from hokusai_probe.cli.publish import publish
 from hokusai_probe.cli.run import replay, run, verify
 from hokusai_probe.cli.sandbox import sandbox, scenarios
+from hokusai_probe.cli.sweep import sweep
 from hokusai_probe.cli.workflow import workflow
 from hokusai_probe.errors import ProbeError
 
@@ -67,5 +68,6 @@ for command in (
     issues,
     workflow,
     publish,
+    sweep,
 ):
     main.add_command(command)

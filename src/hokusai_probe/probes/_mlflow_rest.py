@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
@@ -15,6 +18,24 @@ PREFIX = "hkprobe-"
 TAG = "hkprobe"
 REST = "/api/2.0/mlflow/"
 STORE = "/api/2.0/mlflow-artifacts/artifacts/"
+
+
+_STAMP = "%Y%m%dT%H%M%S"
+_NAME = re.compile(rf"{PREFIX}([0-9]{{8}}T[0-9]{{6}})-[0-9a-f]{{8}}-[0-9a-f]{{8}}")
+
+
+def new_name(run_id: str) -> str:
+    """A name for what is made now, which nothing else on the platform has; it says when that was (UTC)."""
+    return f"{PREFIX}{datetime.now(UTC).strftime(_STAMP)}-{run_id}-{secrets.token_hex(4)}"
+
+
+def made_at(name: str) -> datetime | None:
+    """When a thing of that name was made (:func:`new_name`), in UTC; None: the name is none of ours."""
+    found = _NAME.fullmatch(name)
+    try:
+        return datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC) if found else None
+    except ValueError:  # digits that are no moment
+        return None
 
 
 class Rest:

@@ -27,7 +27,8 @@ _LOOKS = 3  # a look afterwards that meets an intermittent fault says nothing of
 class Made:
     """What a registration is about to create, or has, as far as its maker knows.
 
-    ``name`` is that of the model and of the run, and in their tags. ``not_made`` holds the kinds (run,
+    ``name`` is that of the model and of the run, and in their tags. ``stored_in``: a folder of the artifact
+    store that is not a run's. ``not_made`` holds the kinds (run,
     artifact, registered model) whose creation was certainly refused: nothing is there to remove.
     """
 
@@ -35,11 +36,12 @@ class Made:
     experiment_id: str | None = None
     run_id: str | None = None
     not_made: set[str] = field(default_factory=set)
+    stored_in: str = ""
 
     @property
     def folder(self) -> str:
-        """The run's own folder in the artifact store."""
-        return f"{self.experiment_id or '0'}/{self.run_id or self.name}/artifacts"
+        """The folder in the artifact store: the one that was said, else the run's own."""
+        return self.stored_in or f"{self.experiment_id or '0'}/{self.run_id or self.name}/artifacts"
 
 
 class Removal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import secrets
 from typing import Protocol
 
 from hokusai_probe.answers import said
@@ -12,7 +11,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import Blocked, Facts, Frozen, Wrong
-from hokusai_probe.probes._mlflow_rest import PREFIX, STORE, is_gone, never_made
+from hokusai_probe.probes._mlflow_rest import STORE, is_gone, never_made, new_name
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import UNDO_S
 
@@ -66,7 +65,7 @@ class _Store:
 
     def __init__(self, look: Look, prefix: str) -> None:
         self._look = look
-        self.folder = f"{PREFIX}{look.run_id}-{secrets.token_hex(4)}"
+        self.folder = new_name(look.run_id)
         self._base = prefix + STORE
         self._stored: list[Answer] = []
 

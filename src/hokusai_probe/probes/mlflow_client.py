@@ -14,10 +14,10 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import Facts, Frozen, NotApplicable, Target, Wrong
 from hokusai_probe.probes._fork_server import Job
-from hokusai_probe.probes._mlflow_rest import EXPERIMENT, Rest
+from hokusai_probe.probes._mlflow_rest import EXPERIMENT, Rest, new_name
 from hokusai_probe.probes._removal import Made, Removal
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.model_registration import ARTIFACT, UNDO_S, new_name, tags_for
+from hokusai_probe.probes.model_registration import ARTIFACT, UNDO_S, tags_for
 from hokusai_probe.probes.trained_model import WORKER, WORKER_S
 
 Form = Literal["bearer", "x-api-key"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, strict_json
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import Blocked, Facts, Wrong
-from hokusai_probe.probes._mlflow_rest import EXPERIMENT, PREFIX, TAG, Rest, dig, dig_list, never_made
+from hokusai_probe.probes._mlflow_rest import EXPERIMENT, TAG, Rest, dig, dig_list, never_made, new_name
 from hokusai_probe.probes._removal import Made, Removal
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
@@ -63,12 +62,6 @@ class RegistrationFacts(Facts):
     stopped_in: str | None = None
     entries: tuple[Entry, ...] = ()
     leftovers: tuple[str, ...] = ()
-
-
-def new_name(run_id: str) -> str:
-    """A name for what is made now, which nothing else on the platform has."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return f"{PREFIX}{stamp}-{run_id}-{secrets.token_hex(4)}"
 
 
 def tags_for(name: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 
 from pydantic import JsonValue
@@ -12,7 +11,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, strict_json
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import CannotTell, Facts, NotApplicable, Wrong
-from hokusai_probe.probes._mlflow_rest import PREFIX, is_gone, never_made
+from hokusai_probe.probes._mlflow_rest import is_gone, never_made, new_name
 from hokusai_probe.probes.artifact_route import says_no_route
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import UNDO_S
@@ -50,7 +49,7 @@ class _Upload:
     def __init__(self, look: Look, prefix: str) -> None:
         self._look = look
         self._base = prefix + ROUTE
-        self.folder = f"{PREFIX}{look.run_id}-{secrets.token_hex(4)}"
+        self.folder = new_name(look.run_id)
         self.begun: Answer | None = None
         self.aborted: Answer | None = None
         self.id = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.http import Answer, strict_json
 from hokusai_probe.looking import Entry, Look
 from hokusai_probe.model import CannotTell, Facts, Target, Wrong
-from hokusai_probe.probes._mlflow_rest import PREFIX, never_made
+from hokusai_probe.probes._mlflow_rest import never_made, new_name
 from hokusai_probe.probes.key_forms import UNKNOWN_PATH, let_in
 from hokusai_probe.probes.key_validation import PATH, PLATFORM, accepted, refused_as_unknown
 from hokusai_probe.probes.model_registration import UNDO_S
@@ -67,7 +66,7 @@ class _Key:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self.name = f"{PREFIX}{look.run_id}-{secrets.token_hex(4)}"
+        self.name = new_name(look.run_id)
         self.issued: Answer | None = None
         self.revoked: Answer | None = None
         self.id, self._text = "", ""

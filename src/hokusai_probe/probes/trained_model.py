@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.looking import Look
 from hokusai_probe.model import Facts, Wrong
 from hokusai_probe.probes._fork_server import ForkServer, Job
-from hokusai_probe.probes._mlflow_rest import PREFIX, STORE, is_gone, lists_nothing, never_made
+from hokusai_probe.probes._mlflow_rest import STORE, is_gone, lists_nothing, never_made, new_name
 from hokusai_probe.probes._removal import left, seen
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.model_registration import UNDO_S
@@ -66,7 +65,7 @@ async def trained_model(look: Look, api: MlflowApiFacts) -> TrainedModelFacts:
 
     Equal bytes are not yet a usable model: this loads what came back and asks it the same question.
     """
-    folder = f"{PREFIX}model-{look.run_id}-{secrets.token_hex(4)}"
+    folder = new_name(look.run_id)
     store = _Store(look, api.prefix + STORE + folder)
     with tempfile.TemporaryDirectory(prefix="hokusai-probe-") as name:
         async with WORKER.job(Path(name)) as job:
