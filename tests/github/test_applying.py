@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from standin import BOT, DOCS, OURS, START, TOKEN, Account, Back, Call, Fault, S
 from hokusai_probe.github import GitHub
 from hokusai_probe.github.calls import Reply
 from hokusai_probe.github.outcome import GitHubError, describe
-from hokusai_probe.github.replies import limit
+from hokusai_probe.github.replies import as_issue, limit, read
 from hokusai_probe.issues.known import marker
 from hokusai_probe.redact import Redactor
 
@@ -168,6 +169,17 @@ def test_what_is_not_found_after_an_unclear_answer_waits_for_the_next_run(
     assert sentence.endswith("; it may be open all the same, so the next run looks before it opens another")
     assert world.writes() == [("POST", "/repos/o/n/issues")]
     assert told(world, action()) == ("done", 1, "opened")
+
+
+@pytest.mark.parametrize("number", [None, "1", 0, -1, 1.5, True])
+def test_a_number_is_a_whole_one(number: object) -> None:
+    """Everything else is there, and still it is no issue."""
+    world = StandIn()
+    ours(world)
+    told_so = world.answer(Call("GET", "/repos/o/n/issues/1", token=TOKEN))
+    assert isinstance(told_so, Back)
+    told_so.value["number"] = number
+    assert read(Reply(status=201, text=json.dumps(told_so.value)), as_issue) is None
 
 
 def test_a_list_that_lags_after_an_unclear_answer_is_looked_at_again() -> None:
