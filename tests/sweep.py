@@ -5,8 +5,9 @@ and the last one ends. What was seen goes to ``DIRECTORY/NAME.json``, where ``te
 it. The last lines printed here are which cause made which check fail, and the grade. What is diagnosed
 wrongly is looked at once more, alone: that one counts, and both are told.
 
-``--heal``: the remedies that can be pasted are carried out then, and the platform is looked at until it is
-well; at the end some platforms get the remedy of another cause, which must not heal them.
+``--heal``: for each cause one scenario is drawn; there, and on the recorded days, the remedies that can be
+pasted are carried out, and the platform is looked at until it is well. At the end some platforms get the
+remedy of another cause, which must not heal them.
 
 ``--keep``: what was seen takes its place in tests/recorded.jsonl.xz, and docs/kill-matrix.md and
 docs/accuracy.md are made anew of all that this file then holds.
@@ -21,7 +22,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -117,7 +118,7 @@ def _up(name: str) -> tuple[ExitStack, sandbox.Box] | str:
         return f"{name}: skipped, {missing}"
 
 
-def sweep(names: Sequence[str], *, mend: bool = False) -> Iterator[Swept | str]:
+def sweep(names: Sequence[str], mended: Collection[str] = ()) -> Iterator[Swept | str]:
     """The scenarios one after the other; a sentence for one whose backend this machine does not have.
 
     Who stops listening early leaves no platform running: the one that was on its way up is ended too.
@@ -129,7 +130,7 @@ def sweep(names: Sequence[str], *, mend: bool = False) -> Iterator[Swept | str]:
             now = coming.pop().result()
             if following is not None:
                 coming.append(starting.submit(_up, following))
-            yield now if isinstance(now, str) else _then_down(name, *now, ending, mend=mend)
+            yield now if isinstance(now, str) else _then_down(name, *now, ending, mend=name in mended)
 
 
 def _end(coming: Sequence[Future[tuple[ExitStack, sandbox.Box] | str]]) -> None:
@@ -149,23 +150,24 @@ def _then_down(
 
 
 def record(
-    names: Sequence[str], directory: Path, must: int, seconds: float, *, mend: bool = False
+    names: Sequence[str], directory: Path, must: int, seconds: float, mended: Collection[str] = ()
 ) -> list[Swept]:
     """Sweep into a directory, a line for each; returns what was seen.
 
-    After so many seconds nothing begins any more but the first ``must`` names.
+    After so many seconds nothing begins any more but the first ``must`` names. ``mended``: those whose
+    remedies are carried out.
     """
     directory.mkdir(parents=True, exist_ok=True)
     found: list[Swept] = []
     since = time.monotonic()
-    for number, swept in enumerate(sweep(names, mend=mend), 1):
+    for number, swept in enumerate(sweep(names, mended), 1):
         if isinstance(swept, str):
             say(f"{number:4} {swept}")
             continue
         if not is_right(swept):
             say(f"{number:4} {swept.name}: {_outcome(swept)}; once more, with nothing beside it")
             _write(swept, directory / f"{swept.name}.first.json")
-            swept = one(swept.name, mend=mend)  # noqa: PLW2901 - confirmed or not, this one counts
+            swept = one(swept.name, mend=swept.name in mended)  # noqa: PLW2901 - confirmed or not, this one counts
         _write(swept, directory / f"{swept.name}.json")
         found.append(swept)
         after = time.monotonic() - since
@@ -204,6 +206,17 @@ def core(names: Sequence[str], seed: int) -> list[str]:
         counts = Counter(name for by in left.values() for name in sorted(by))
         found.append(counts.most_common(1)[0][0])
     return found
+
+
+def to_mend(names: Sequence[str], seed: int) -> set[str]:
+    """For each cause one of the scenarios that put in nothing else; those of several causes that are days."""
+    by_cause: dict[str, list[str]] = {}
+    for name in names:
+        causes = sandbox.load_scenario(name).expect.causes
+        by_cause.setdefault(causes[0] if len(causes) == 1 else "", []).append(name)
+    days = {name for name in by_cause.pop("", ()) if name[:1].isdigit()}
+    drawn = random.Random(seed)
+    return days | {drawn.choice(found) for found in by_cause.values()}
 
 
 def matrix_rows() -> dict[str, set[str]]:
@@ -319,7 +332,8 @@ def main(arguments: Sequence[str]) -> int:
         others = [n for n in names if n not in first]
         names, must = [*first, *random.Random(SEED).sample(others, len(others))], len(first)
     with sandbox.warm(SEED):
-        found = record(names, options.directory, must, options.seconds or float("inf"), mend=options.heal)
+        mended = to_mend(names, SEED) if options.heal else ()
+        found = record(names, options.directory, must, options.seconds or float("inf"), mended)
         strange = control(drawn_pairs(found, SEED), SEED) if options.heal else []
     for s in strange:
         say(f"{s.ill} with the remedies of {s.other}: {s.became}")

@@ -162,7 +162,8 @@ def _lasted(found: Outage) -> str:
 
 def _served(found: Availability) -> str:
     known = "not known" if found.percent is None else f"{found.percent:g} % of the time that is known"
-    return f"{known} (up {span(found.up_s)}, down {span(found.down_s)}, unknown {span(found.unknown_s)})"
+    up, down, unknown = (span(seconds) for seconds in (found.up_s, found.down_s, found.unknown_s))
+    return f"{known} (up {up}, down {down}, unknown {unknown})"
 
 
 def _slowest(found: Summary) -> Iterator[tuple[str, str, str]]:
