@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import click
 
-from hokusai_probe.cli.output import hide, redactor, say, say_error, writing
+from hokusai_probe.cli.output import hide, redactor, say, say_error
 from hokusai_probe.cli.run import read_report
 from hokusai_probe.config import REPOSITORY
 from hokusai_probe.history import folder
-from hokusai_probe.history.index import Seen
+from hokusai_probe.history.index import Point
 from hokusai_probe.issues import describe, plan
 from hokusai_probe.model import Report
 from hokusai_probe.runner import UsageError
+from hokusai_probe.text import terminal
 
 
 @click.command()
 @click.argument("reports", nargs=-1, required=True, metavar="REPORT.json ...")
 @click.option("--repository", required=True, metavar="OWNER/NAME", help="Where the issues would go.")
-@click.option(
-    "--history", metavar="DIR", help="The runs before, which decide what is confirmed and what is over."
-)
+@click.option("--history", metavar="DIR", help="The earlier runs, which `run --history` keeps here.")
 @click.option("--known", is_flag=True, help="Read the issues that are there first, with GITHUB_TOKEN.")
 @click.option(
     "--apply", "write", is_flag=True, help="Carry the plan out, with GITHUB_TOKEN. Implies --known."
@@ -47,7 +47,8 @@ def issues(
 ) -> None:
     """Print the plan: which issues these reports would open, update and close, with their bodies.
 
-    Writes nothing without --apply. Without --known it supposes that there are no issues yet, and asks nobody.
+    Give all reports since the last time, of one target or of several. Without --history nothing is known of
+    the runs before them. Writes nothing without --apply. Without --known it supposes that there are no issues yet, and asks nobody.
     """
     if not REPOSITORY.fullmatch(repository):
         msg = "--repository must be OWNER/NAME, such as example/infrastructure"
@@ -56,27 +57,17 @@ def issues(
     for report in read:
         hide(report.configuration.key, os.environ)
     clean = [redactor().model(report) for report in read]
-    earlier = _earlier(history, clean)
+    before = earlier(history, {report.target for report in read}) if history else {}
     if not known and not write:
-        say(f"{describe(plan(clean, earlier, repository=repository))}\nNothing was written.")
+        planned = plan(clean, before, repository=repository, run_url=run_url(os.environ))
+        say(f"{describe(planned)}\nNothing was written.")
         return
-    context.exit(_with_github(clean, earlier, repository, wait, write=write))
-
-
-def _earlier(history: str | None, reports: Sequence[Report]) -> dict[str, Sequence[Seen]]:
-    """The runs of each target that a history holds, the earliest first. Raises OutputError, HistoryError."""
-    if history is None:
-        return {}
-    return {name: _runs(history, name) for name in {report.target for report in reports}}
-
-
-def _runs(history: str, target: str) -> Sequence[Seen]:
-    return writing(history, lambda where: folder.index(where, target))[0].points()
+    context.exit(_with_github(clean, before, repository, wait, write=write))
 
 
 def _with_github(
     reports: Sequence[Report],
-    earlier: Mapping[str, Sequence[Seen]],
+    before: Mapping[str, Sequence[Point]],
     repository: str,
     wait_s: float,
     *,
@@ -97,7 +88,7 @@ def _with_github(
     except github.GitHubError as error:
         say_error(f"the issues of {repository} could not be read, so nothing is planned: {error}")
         return 3
-    planned = plan(reports, earlier, known=known, repository=repository, author=author)
+    planned = plan(reports, before, known, repository=repository, author=author, run_url=run_url(os.environ))
     say(describe(planned))
     for name, why in hub.given_up.items():
         say_error(f"the issues of {name} could not be read, so nothing is done there: {why}")
@@ -105,3 +96,24 @@ def _with_github(
     outcomes = hub.apply(planned) if write else ()
     say(github.describe(outcomes) if write else "Nothing was written.")
     return 3 if unread or any(one.kept_from_writing for one in outcomes) else 0
+
+
+def earlier(where: str, targets: Iterable[str]) -> dict[str, tuple[Point, ...]]:
+    """The runs that a folder keeps of these targets; what cannot be read of it is named on standard error.
+
+    Raises HistoryError when there is no such folder.
+    """
+    found: dict[str, tuple[Point, ...]] = {}
+    for target in sorted(targets):
+        index, notes = folder.index(Path(where), target)
+        found[target] = index.points()
+        for note in notes:
+            say(terminal(f"note: {note}"), err=True)
+    return found
+
+
+def run_url(environment: Mapping[str, str]) -> str:
+    """Where the run of GitHub Actions can be seen that this is a part of, empty outside of one."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, number = (environment.get(name, "") for name in names)
+    return f"{server}/{repository}/actions/runs/{number}" if server and repository and number else ""
