@@ -35,6 +35,8 @@ HEAVY = (
     "dns",
     "flask",
     "redis",
+    "github",
+    "requests",
 )
 IO = {
     "httpx",
@@ -151,6 +153,13 @@ def test_history_is_pure_but_for_its_files(path: Path) -> None:
     """What is asked of many runs reaches neither the outside nor a file, and knows no look and no cause."""
     assert not ours(path) & {"probes", "causes", "engine", "http", "aws", "runner", "cli"}
     assert path.stem in HISTORY_READS or not outsiders(path) & {*IO, "pathlib", "tempfile", "shutil"}
+
+
+def test_only_the_door_to_github_knows_pygithub() -> None:
+    """And nothing loads that door before somebody asks for it."""
+    theirs = {"github", "requests", "urllib3"}
+    assert [p.name for p in modules() if outsiders(p) & theirs] == ["door.py"]
+    assert [p for p in modules() if f"{US}.github.door" in imports(p, lazy=False)] == []
 
 
 def test_only_the_command_line_opens_the_sandbox() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from acting import KEY, Inside, Time, action, do, github, one, open_of, ours
-from standin import BOT, DOCS, OURS, TOKEN, Account, Back, Call, Fault, StandIn
+from standin import BOT, DOCS, OURS, START, TOKEN, Account, Back, Call, Fault, StandIn
 
 from hokusai_probe.github import GitHub
+from hokusai_probe.github.calls import Reply
 from hokusai_probe.github.outcome import GitHubError, describe
+from hokusai_probe.github.replies import as_issue, limit, read
 from hokusai_probe.issues.known import marker
 from hokusai_probe.redact import Redactor
 
@@ -167,6 +171,17 @@ def test_what_is_not_found_after_an_unclear_answer_waits_for_the_next_run(
     assert told(world, action()) == ("done", 1, "opened")
 
 
+@pytest.mark.parametrize("number", [None, "1", 0, -1, 1.5, True])
+def test_a_number_is_a_whole_one(number: object) -> None:
+    """Everything else is there, and still it is no issue."""
+    world = StandIn()
+    ours(world)
+    told_so = world.answer(Call("GET", "/repos/o/n/issues/1", token=TOKEN))
+    assert isinstance(told_so, Back)
+    told_so.value["number"] = number
+    assert read(Reply(status=201, text=json.dumps(told_so.value)), as_issue) is None
+
+
 def test_a_list_that_lags_after_an_unclear_answer_is_looked_at_again() -> None:
     """Three looks within seven seconds, then the next run."""
     world = StandIn()
@@ -190,15 +205,35 @@ def test_of_two_the_lower_number_stays() -> None:
     assert double.body == "The same as #1, where it goes on: two runs opened it at the same time.\n"
 
 
-def test_a_double_that_people_locked_is_left() -> None:
-    """Also of two; the plan will say so."""
+@pytest.mark.parametrize("hold", [{"locked": True}, {"labels": ["probe-mute"]}])
+def test_a_double_that_people_hold_is_left(hold: dict[str, Any]) -> None:
+    """What nobody holds is closed all the same."""
     world = StandIn()
-    for _ in range(3):
-        ours(world)
-    world.sets(world.ours.issues[2], locked=True)
-    world.sets(world.ours.issues[3], labels=["probe-mute"])
+    ours(world)
+    ours(world, **hold)
+    ours(world)
     assert told(world, action())[:2] == ("left", 1)
-    assert open_of(world) == [1, 2, 3]
+    assert open_of(world) == [1, 2]
+
+
+@pytest.mark.parametrize("became", [{"state": "closed"}, {"body": "mine now"}])
+def test_a_double_that_is_none_any_more_is_left(became: dict[str, str]) -> None:
+    """Somebody closed it, or wrote into it, after it was listed."""
+    world = StandIn()
+    ours(world)
+    double = ours(world)
+    world.faults = [Fault(at("GET /2"), act=lambda w: w.sets(double, **became))]
+    assert told(world, action())[:2] == ("left", 1)
+    assert (world.writes(), double.reason) == ([], None)
+
+
+def test_a_stranger_s_marker_is_nothing_among_several_either() -> None:
+    """Two runs opened the same after somebody forged it: the lower one of ours stays."""
+    world = StandIn()
+    world.opens("mallory", "x", marker(KEY))
+    world.faults = [Fault(at(OPENING), act=lambda w: w.opens(BOT, "x", marker(KEY)))]
+    assert told(world, action())[:2] == ("done", 2)
+    assert open_of(world) == [1, 2]
 
 
 def test_the_lowest_must_stand_before_another_is_closed_for_it() -> None:
@@ -293,6 +328,11 @@ MEANWHILE: list[tuple[str, Callable[[StandIn, Any], None], str]] = [
     (
         "close",
         lambda w, i: w.sets(i, body="mine now"),
+        "#1 is not ours (any more): its first line or its author is another",
+    ),
+    (
+        "update",
+        lambda w, i: w.sets(i, is_pull=True),
         "#1 is not ours (any more): its first line or its author is another",
     ),
     (
@@ -477,6 +517,7 @@ SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes
 LIMITS = [
     (said(403, SECONDARY, **{"retry-after": "7"}), [7.0]),
     (said(429, SECONDARY, **{"retry-after": "7"}), [7.0]),
+    (said(403, "Forbidden", **{"retry-after": "7"}), [7.0]),
     (said(429, SECONDARY), [60.0]),
     (said(403, SECONDARY), [60.0]),
     (said(429, "Too many", **{"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767592830"}), [28.0]),
@@ -495,6 +536,15 @@ def test_a_limit_is_waited_for(back: Back, slept: list[float]) -> None:
     time = Time(world)
     assert told(world, action(), patience=time.patience()) == ("done", 1, "opened")
     assert time.slept == slept
+
+
+def test_github_s_clock_counts_to_its_reset() -> None:
+    """Ours may be wrong by hours."""
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(START.timestamp()) + 30)}
+    headers["date"] = "Mon, 05 Jan 2026 06:00:10 GMT"
+    wrong = START + timedelta(hours=5)
+    assert limit(Reply(status=403, headers=headers), wrong) == 20.0
+    assert limit(Reply(status=403, headers={**headers, "date": "today"}), START) == 30.0
 
 
 def test_without_a_word_the_pause_doubles() -> None:

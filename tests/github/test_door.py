@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -248,12 +247,3 @@ def test_without_pygithub_a_sentence_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "github", None)
     with pytest.raises(ProbeError, match=r"needs the extra `github`: pip install 'hokusai-probe\[github\]'"):
         connect({"GITHUB_TOKEN": "a"}, OURS)
-
-
-def test_only_the_door_imports_pygithub() -> None:
-    """Everything else of the package loads without it."""
-    code = "import sys, hokusai_probe.github; print({'github', 'requests', 'urllib3'} & {*sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout == "set()\n"

@@ -48,7 +48,8 @@ def issues(
     """Print the plan: which issues these reports would open, update and close, with their bodies.
 
     Give all reports since the last time, of one target or of several. Without --history nothing is known of
-    the runs before them. Writes nothing without --apply. Without --known it supposes that there are no issues yet, and asks nobody.
+    the runs before them. Writes nothing without --apply. Without --known it supposes that there are no
+    issues yet, and asks nobody.
     """
     if not REPOSITORY.fullmatch(repository):
         msg = "--repository must be OWNER/NAME, such as example/infrastructure"
