@@ -82,7 +82,7 @@ def test_documents_pass(path: Path) -> None:
     assert said(path.read_bytes()) == ""
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.text(), st.text())
 def test_the_address_of_a_secret_hides_none(before: str, after: str) -> None:
     """What is known to be an address is read like everything else."""

@@ -21,59 +21,76 @@ TOKEN = "ghs_16C7e42F292c6912E7710c838347Ae178B4a"
 RIGHT = "basic " + base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
 
 
-@contextmanager
-def served(root: Path) -> Iterator[tuple[str, list[str | None]]]:
-    """Git's own HTTP server, which wants the token. Its URL, and what each request was authorised by."""
-    seen: list[str | None] = []
+class Server(ThreadingHTTPServer):
+    """Git's own server of the repositories in a folder, which wants the token."""
 
-    class Door(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            given = self.headers.get("Authorization")
-            seen.append(given)
-            if given is None or given.lower() != RIGHT.lower():
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="git"')
-                self.end_headers()
-                return
-            self._answer(subprocess.run(
-                ["git", "http-backend"], input=self._body(), env=self._environment(),
-                capture_output=True, check=True, timeout=30,
-            ).stdout)  # fmt: skip
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.seen: list[str | None] = []
+        super().__init__(("127.0.0.1", 0), Door)
 
-        def do_POST(self) -> None:
-            self.do_GET()
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
 
-        def _body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-        def _environment(self) -> dict[str, str]:
-            path, _, query = self.path.partition("?")
-            known = {"GIT_PROJECT_ROOT": str(root), "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": "probe"}
-            asked = {"PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": self.command}
-            headers = {
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            }
-            return {"PATH": os.environ["PATH"], **known, **asked, **headers}
+class Door(BaseHTTPRequestHandler):
+    """Asks for the token, then lets git answer."""
 
-        def _answer(self, said: bytes) -> None:
-            head, _, body = said.partition(b"\r\n\r\n")
-            lines = dict(line.split(": ", 1) for line in head.decode().splitlines())
-            self.send_response(int(lines.pop("Status", "200").split()[0]))
-            for name, value in lines.items():
-                self.send_header(name, value)
+    server: Server
+
+    def do_GET(self) -> None:
+        given = ", ".join(self.headers.get_all("Authorization", ())) or None
+        self.server.seen.append(given)
+        if given is None or given.lower() != RIGHT.lower():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.end_headers()
-            self.wfile.write(body)
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        words, environment = ["git", "http-backend"], self._environment()
+        done = subprocess.run(words, input=body, env=environment, capture_output=True, check=True, timeout=30)
+        self._answer(done.stdout)
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def do_POST(self) -> None:
+        self.do_GET()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    def _environment(self) -> dict[str, str]:
+        path, _, query = self.path.partition("?")
+        known = {
+            "GIT_PROJECT_ROOT": str(self.server.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REMOTE_USER": "probe",
+        }
+        asked = {"PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": self.command}
+        headers = {
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        return {"PATH": os.environ["PATH"], **known, **asked, **headers}
+
+    def _answer(self, said: bytes) -> None:
+        head, _, body = said.partition(b"\r\n\r\n")
+        lines = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        self.send_response(int(lines.pop("Status", "200").split()[0]))
+        for name, value in lines.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def served(root: Path) -> Iterator[Server]:
+    """The server, as long as the block lasts."""
+    server = Server(root)
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
+        yield server
     finally:
         server.shutdown()
         thread.join()
@@ -104,9 +121,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     git(tmp_path, "init", "--quiet", "clone")
     monkeypatch.chdir(clone)
     monkeypatch.setenv("HOME", str(tmp_path))
-    with served(tmp_path) as (url, seen):
-        git(clone, "remote", "add", "origin", f"{url}/remote.git")
-        yield Place(url, seen, remote, clone)
+    with served(tmp_path) as server:
+        git(clone, "remote", "add", "origin", f"{server.url}/remote.git")
+        yield Place(server.url, server.seen, remote, clone)
 
 
 def test_what_checkout_left_in_the_repository_serves(place: Place) -> None:

@@ -246,6 +246,18 @@ def test_a_run_that_was_damaged_is_not_published(site: Site) -> None:
     assert files(site.remote, "probe-data") == kept("pp . pp")
 
 
+def test_a_run_is_published_as_it_was_written(site: Site) -> None:
+    """Whatever line ends its file has been given since."""
+    path = site.out / "history" / place(series("pp pf pp")[1])
+    written = path.read_bytes()
+    path.write_bytes(written.replace(b"\n", b"\r\n"))
+
+    said = site.publish("--push")
+
+    size = git(site.remote, "cat-file", "-s", f"probe-data:history/{place(series('pp pf pp')[1])}")
+    assert (said.code, int(size)) == (0, len(written))
+
+
 # --- branches that say no -------------------------------------------------------------------------------
 
 
@@ -392,7 +404,7 @@ def test_a_remote_that_does_not_answer_ends_with_the_time(site: Site) -> None:
     said = site.publish("--push", "--within", "2")
 
     assert time.monotonic() - began < 8
-    assert (said.code, branches(site.remote), running("86123")) == (3, {}, [])
+    assert (said.code, branches(site.remote), running("sleep 86123")) == (3, {}, [])
     assert re.fullmatch(
         r"error: probe-data: git push did not end within [12] s; the time for it is over; not published, "
         rf"and still in {re.escape(str(site.out))}: 3 runs\n",
@@ -433,7 +445,7 @@ def test_a_signal_leaves_nothing_behind(site: Site, tmp_path: Path, number: sign
         process.wait()
     (site.remote / "hooks" / "pre-receive").unlink()
 
-    assert (process.returncode, running(f"86{number:03}")) == (128 + number, [])
+    assert (process.returncode, running(f"sleep 86{number:03}")) == (128 + number, [])
     assert err == f"error: interrupted; what is not published yet is still in {site.out}\n"
     assert list((tmp_path / "scratch").iterdir()) == []
     assert site.publish("--push").code == 0
@@ -463,8 +475,16 @@ def planted_other_token(site: Site) -> str:
     return f"{path}, line {path.read_text('utf-8').count(chr(10)) + 1}"
 
 
-@pytest.mark.parametrize("plant", [planted_in_run, planted_in_document, planted_other_token])
-@pytest.mark.parametrize("words", [(), ("--push",), ("--push", "--reports-branch", "main")])
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (planted_in_run, ()),
+        (planted_in_run, ("--push",)),
+        (planted_in_run, ("--push", "--reports-branch", "main")),
+        (planted_in_document, ("--push",)),
+        (planted_other_token, ("--push", "--reports-branch", "main")),
+    ],
+)
 def test_a_leaked_key_publishes_nothing(
     site: Site, plant: Callable[[Site], str], words: Sequence[str]
 ) -> None:

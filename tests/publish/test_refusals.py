@@ -31,6 +31,8 @@ TO = "\trefs/out/x:refs/heads/main\t"
         ("git@github.com: Permission denied (publickey).", DeniedError),
         ("remote: Write access to repository not granted.", DeniedError),
         ("fatal: unable to access 'https://x/': The requested URL returned error: 403", DeniedError),
+        ("fatal: transport 'ext' not allowed", DeniedError),
+        ("git: 'remote-x' is not a git command\nfatal: unable to find remote helper for 'x'", DeniedError),
         ("fatal: '/nowhere' does not appear to be a git repository", DeniedError),
         ("fatal: unable to access 'https://x/': The requested URL returned error: 502", PublishError),
         ("fatal: the remote end hung up unexpectedly", PublishError),

@@ -26,7 +26,8 @@ _REFUSED = re.compile(
 _DENIED = re.compile(
     r"authentication failed|could not read (?:username|password)|permission (?:to \S+ )?denied"
     r"|write access to repository not granted|returned error: 40[13]|repository not found"
-    r"|repository '[^']*' not found|does not appear to be a git repository|host key verification failed",
+    r"|repository '[^']*' not found|does not appear to be a git repository|host key verification failed"
+    r"|transport '[^']*' not allowed|unable to find remote helper",
     re.IGNORECASE,
 )
 _MISSING = re.compile(r"couldn't find remote ref", re.IGNORECASE)
