@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import click
 
-from hokusai_probe.cli.output import hide, redactor, say, say_error, writing
+from hokusai_probe.cli.output import hide, redactor, say, say_error
 from hokusai_probe.cli.run import read_report
 from hokusai_probe.config import REPOSITORY
 from hokusai_probe.history import folder
@@ -48,8 +48,8 @@ def issues(
     """Print the plan: which issues these reports would open, update and close, with their bodies.
 
     Give all reports since the last time, of one target or of several. Without --history nothing is known of
-    the runs before them; without --known it supposes that there are no issues yet, and asks nobody. Nothing
-    is written without --apply.
+    the runs before them. Writes nothing without --apply. Without --known it supposes that there are no
+    issues yet, and asks nobody.
     """
     if not REPOSITORY.fullmatch(repository):
         msg = "--repository must be OWNER/NAME, such as example/infrastructure"
@@ -58,33 +58,17 @@ def issues(
     for report in read:
         hide(report.configuration.key, os.environ)
     clean = [redactor().model(report) for report in read]
-    earlier = _earlier(history, clean)
+    before = earlier(history, {report.target for report in read}) if history else {}
     if not known and not write:
-        planned = plan(clean, earlier, repository=repository, run_url=run_url(os.environ))
+        planned = plan(clean, before, repository=repository, run_url=run_url(os.environ))
         say(f"{describe(planned)}\nNothing was written.")
         return
-    context.exit(_with_github(clean, earlier, repository, wait, write=write))
-
-
-def _earlier(history: str | None, reports: Sequence[Report]) -> dict[str, tuple[Point, ...]]:
-    """The runs of each target that a history holds, the earliest first; what is unreadable is named.
-
-    Raises OutputError, HistoryError.
-    """
-    if history is None:
-        return {}
-    found: dict[str, tuple[Point, ...]] = {}
-    for target in sorted({report.target for report in reports}):
-        index, notes = writing(history, partial(folder.index, target=target))
-        found[target] = index.points()
-        for note in notes:
-            say(terminal(f"note: {note}"), err=True)
-    return found
+    context.exit(_with_github(clean, before, repository, wait, write=write))
 
 
 def _with_github(
     reports: Sequence[Report],
-    earlier: Mapping[str, Sequence[Point]],
+    before: Mapping[str, Sequence[Point]],
     repository: str,
     wait_s: float,
     *,
@@ -105,7 +89,7 @@ def _with_github(
     except github.GitHubError as error:
         say_error(f"the issues of {repository} could not be read, so nothing is planned: {error}")
         return 3
-    planned = plan(reports, earlier, known, repository=repository, author=author, run_url=run_url(os.environ))
+    planned = plan(reports, before, known, repository=repository, author=author, run_url=run_url(os.environ))
     say(describe(planned))
     for name, why in hub.given_up.items():
         say_error(f"the issues of {name} could not be read, so nothing is done there: {why}")
@@ -113,6 +97,20 @@ def _with_github(
     outcomes = hub.apply(planned) if write else ()
     say(github.describe(outcomes) if write else "Nothing was written.")
     return 3 if unread or any(one.kept_from_writing for one in outcomes) else 0
+
+
+def earlier(where: str, targets: Iterable[str]) -> dict[str, tuple[Point, ...]]:
+    """The runs that a folder keeps of these targets; what cannot be read of it is named on standard error.
+
+    Raises HistoryError when there is no such folder.
+    """
+    found: dict[str, tuple[Point, ...]] = {}
+    for target in sorted(targets):
+        index, notes = folder.index(Path(where), target)
+        found[target] = index.points()
+        for note in notes:
+            say(terminal(f"note: {note}"), err=True)
+    return found
 
 
 def run_url(environment: Mapping[str, str]) -> str:
