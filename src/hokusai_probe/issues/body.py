@@ -14,6 +14,7 @@ from hokusai_probe.history.questions import Outage
 from hokusai_probe.issues.known import CAUSE_LABEL, FLAPPING_LABEL, MUTE_LABEL, Told, marker
 from hokusai_probe.issues.needs import Need, secret
 from hokusai_probe.model import Component, Diagnosis, IssueSettings, Remedy, Report, Verdict
+from hokusai_probe.probes.changes import Change
 from hokusai_probe.reports import answer, changes, since
 from hokusai_probe.reports.layout import (
     beside,
@@ -213,8 +214,8 @@ def _acting(report: Report, need: Need, story: Story) -> str:
 def _since(report: Report, story: Story) -> str:
     comes = " It comes and goes: it turned bad three times within a day." if story.told.flapping else ""
     if story.outage is None:
-        return f"Failing since {moment(story.told.since or report.started_at)} or earlier.{comes}"
-    return f"Failing since {since.since(story.outage)}.{comes}"
+        return f"Began {moment(story.told.since or report.started_at)} or earlier.{comes}"
+    return f"Began {since.since(story.outage)}.{comes}"
 
 
 def _changed(report: Report, need: Need, story: Story) -> str:
@@ -226,22 +227,38 @@ def _changed(report: Report, need: Need, story: Story) -> str:
     then = [c for c in found if c.at <= began and (good is None or c.at >= good)]
     after = [c for c in found if c.at > began]
     deployed = _deployed(report)
-    told = bullets(changes.line(c) for c in then[-_MOST_CHANGES:])
+    told = bullets(_change(c) for c in then[-_MOST_CHANGES:])
     parts = [
         f"{CHANGED}\n{told}" if told else story.changed or _none_changed(report),
-        f"**Changed there since:**\n{bullets(changes.line(c) for c in after[-_MOST_CHANGES:])}"
-        if after
-        else "",
+        f"**Changed there since:**\n{bullets(_change(c) for c in after[-_MOST_CHANGES:])}" if after else "",
         deployed,
     ]
     return blocks(parts)
 
 
+def _change(change: Change) -> str:
+    """As short as an engineer says it: the full report has the ARNs."""
+    call = change.call.rpartition(":")[2]
+    refused = f", refused: {text.code(change.error)}" if change.error else ""
+    who = text.markdown(change.who) or "an unnamed caller"
+    things = slugs(list(dict.fromkeys(map(_name, change.things)))[:_MOST_SAID])
+    return f"{moment(change.at)}: {text.code(call)} by {who}{refused}{f' at {things}' if things else ''}"
+
+
+def _name(thing: str) -> str:
+    """What a thing is called, of an ARN without account, kind and ids."""
+    parts = re.split("[:/]", thing.split(":", 5)[-1]) if thing.startswith("arn:") else [thing]
+    names = [part for part in parts[1:] if part not in {"app", "net", "gwy"}]
+    return (names or parts)[0]
+
+
 def _none_changed(report: Report) -> str:
-    known = changes.known(report)
-    if not known:
+    seen = changes.recorded(report)
+    if seen is None:
         return "What changed then is not known: AWS's record of changes was not looked at."
-    return f"What changed then: nothing is recorded of what this speaks of. {known}."
+    if seen.failure is not None:
+        return "What changed then is not known: AWS's record of changes could not be read."
+    return f"What changed then: nothing is recorded of what this speaks of. {changes.known(report)}."
 
 
 def _deployed(report: Report) -> str:
@@ -255,10 +272,18 @@ def _deployed(report: Report) -> str:
 def _first_steps(report: Report, need: Need) -> Iterable[str]:
     command = _first_command(need)
     if command and len(command) <= _LONGEST_COMMAND:
-        yield blocks(["First:" if need.roots else "First, look:", shell([command])])
+        yield blocks([_first(need), shell([command])])
     names = [*(r.diagnosis.cause for r in need.roots), *(v.check for v in need.checks)]
     if names:
-        yield blocks(["Then see whether it helped:", shell([answer.verify_command(report, names[0])])])
+        verify = answer.verify_command(report, names[0])
+        where = ", with the file of this target in place of the path" if "path/to/" in verify else ""
+        yield blocks([f"Then see whether it helped{where}:", shell([verify])])
+
+
+def _first(need: Need) -> str:
+    if len(need.roots) > 1:
+        return f"First (of {len(need.roots)} causes this mends the first; each has its own commands below):"
+    return "First:" if need.roots else "First, look:"
 
 
 def _first_command(need: Need) -> str | None:
@@ -330,7 +355,9 @@ def _ruled_out(report: Report, need: Need) -> str:
 
 
 def _short(said: str) -> str:
-    return sentence(text.clean(text.one_line(said), _RULED_OUT_CHARACTERS))
+    """The first of the reasons that a cause was ruled out for."""
+    first, more, _ = text.one_line(said).partition("; nor that ")
+    return sentence(text.clean(f"{first}, and more" if more else first, _RULED_OUT_CHARACTERS))
 
 
 def _downstream(report: Report, need: Need, story: Story) -> str:

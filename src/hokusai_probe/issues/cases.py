@@ -90,7 +90,8 @@ class Desk:
             return self._existing(issue, "leave", why)
         said = closing.over(self.newest, key, issue, outage, goods)
         closed = self._existing(issue, "close", f"it passed in {plural(goods, 'run')} in a row")
-        comment = closing.is_over(outage, goods) if issue.comments < MOST_COMMENTS else ""
+        silent = told(issue.body).said or issue.comments >= MOST_COMMENTS
+        comment = "" if silent else closing.is_over(outage, goods)
         gone = tuple(label for label in issue.labels if label == FLAPPING_LABEL)
         return closed.model_copy(update={"body": said, "comment": comment, "labels_gone": gone})
 
@@ -193,10 +194,10 @@ class Case:
     def _about_open(self, issue: KnownIssue) -> Action:
         if quiet := next((i for i in self.closed if self._covers(i, issue)), None):
             return self.desk.double(issue, quiet)
-        written = self._written(issue)
+        comment = self._changes_of_state(issue) if issue.comments < MOST_COMMENTS else ""
+        written = self._written(issue, said=bool(comment) or told(issue.body).said)
         if why := hands_off(issue) or self._unfit():
             return _as(written, "leave", why)
-        comment = self._changes_of_state(issue) if issue.comments < MOST_COMMENTS else ""
         gone = _gone(issue, written)
         same = (issue.title, _lines(issue.body)) == (written.title, _lines(written.body))
         if same and not comment and not gone and set(written.labels) <= set(issue.labels):
@@ -230,7 +231,8 @@ class Case:
         if latest is not None and self.desk.is_quiet(latest, self.need.key):
             why = f"somebody closed #{latest.number} while it failed: left until it has passed once"
             return _as(written, "leave", why).model_copy(update={"number": latest.number})
-        if not self.desk.is_due(self.need.key):
+        by_hand = latest is not None and self.desk.is_by_hand(latest)
+        if not self.desk.is_due(self.need.key) or (by_hand and not self._standing.anew):
             return self._waits(written)
         return self._again(written, latest) if latest is not None else self._open(written, "no issue says so")
 
@@ -243,15 +245,11 @@ class Case:
         lately = latest.closed_at is not None and self.report.started_at - latest.closed_at <= REOPEN_WITHIN
         if self.desk.is_by_hand(latest) or latest.locked or not lately:
             return self._open(written, f"no open issue says so; #{latest.number} is closed for good")
-        update = {
-            "number": latest.number,
-            "comment": closing.is_back(self.report, self.need) if latest.comments < MOST_COMMENTS else "",
-            "body": body.body(self.report, self.need, self._story(latest)),
-            "labels_gone": _gone(latest, written),
-        }
-        return _as(written, "reopen", f"#{latest.number} is over, and the same is back").model_copy(
-            update=update
-        )
+        comment = closing.is_back(self.report, self.need) if latest.comments < MOST_COMMENTS else ""
+        again = self._written(latest, said=bool(comment))
+        why = f"#{latest.number} is over, and the same is back"
+        update = {"comment": comment, "labels_gone": _gone(latest, written)}
+        return _as(again, "reopen", why).model_copy(update=update)
 
     def _open(self, written: Action, reason: str) -> Action:
         """A person who owns it is given it; a team cannot be."""
@@ -274,8 +272,8 @@ class Case:
             return f"{causes} must not be written here: tell the owner in person"
         return ""
 
-    def _written(self, issue: KnownIssue | None) -> Action:
-        story = self._story(issue)
+    def _written(self, issue: KnownIssue | None, *, said: bool = False) -> Action:
+        story = self._story(issue, said=said)
         return Action(
             kind="leave",
             key=self.need.key,
@@ -288,10 +286,10 @@ class Case:
             repository=self.need.repository,
         )
 
-    def _story(self, issue: KnownIssue | None) -> body.Story:
+    def _story(self, issue: KnownIssue | None, *, said: bool) -> body.Story:
         older = (i.number for i in self.closed if issue is None or i.number < issue.number)
         return body.Story(
-            told=self._told(issue),
+            told=self._told(issue).model_copy(update={"said": said}),
             outage=self._outage(issue),
             before=max(older, default=None),
             earlier=self._earlier(issue),

@@ -31,7 +31,7 @@ def over(report: Report, key: str, issue: KnownIssue, outage: Outage | None, goo
                 f"It was: {_what(issue)}.",
                 blocks(["To see for yourself:", verify]) if verify else "",
                 "What was said here while it lasted is in this text's history: the word *edited* above it.",
-                f"If it comes back within {REOPEN_HOURS} hours, this is reopened; later, a new issue is opened.",
+                f"If it comes back within {REOPEN_HOURS} hours, this is reopened; later, there is a new one.",
                 f"Last verified {moment(report.started_at)} ({report.trigger} run).",
                 footer(report),
             ]

@@ -73,7 +73,7 @@ def _of_target(reports: Sequence[Report], given: _Given) -> Iterator[Action]:
 
 
 def _at_rest(desk: Desk, ours: Iterable[KnownIssue]) -> Iterator[Action]:
-    """What becomes of open issues of which the newest run found nothing. Of those about the same one stays."""
+    """What becomes of open issues of which the newest run found nothing; of doubles the first stays."""
     first: dict[tuple[str, str], KnownIssue] = {}
     for issue in sorted((i for i in ours if i.state == "open"), key=lambda i: i.number):
         kept = first.setdefault((key_of(issue.body) or "", desk.place(issue)), issue)

@@ -23,7 +23,7 @@ _MARKER = re.compile(r"<!-- hokusai-probe: ([A-Za-z0-9._-]+/[a-z-]+(?:/[a-z0-9-]
 _TIME = r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\dZ"
 _STATE = re.compile(
     rf"<!-- hokusai-probe-state: (failing|over|duplicate)(?: since=({_TIME}))?(?: good=({_TIME}))?"
-    r"( down)?( flapping)? -->"
+    r"( down)?( flapping)?( said)? -->"
 )
 
 
@@ -80,7 +80,8 @@ class Told(Frozen):
     """What an issue of ours says of itself on its second line, for us alone.
 
     ``since``: the first run that found it bad; ``good``: the last before that which found it well. ``down``:
-    that nobody is served was told. So what was said once is not said again, whatever became of labels.
+    that nobody is served was told. ``said``: whether anything was said beside it since it was opened. So
+    nothing is said twice, whatever became of labels.
     """
 
     kind: Kind
@@ -88,13 +89,15 @@ class Told(Frozen):
     good: Utc | None = None
     down: bool = False
     flapping: bool = False
+    said: bool = False
 
     def line(self) -> str:
         """As it stands in the text."""
         since = f" since={_minute(self.since)}" if self.since else ""
         good = f" good={_minute(self.good)}" if self.good else ""
-        words = f"{' down' if self.down else ''}{' flapping' if self.flapping else ''}"
-        return f"<!-- hokusai-probe-state: {self.kind}{since}{good}{words} -->"
+        words = ("down", self.down), ("flapping", self.flapping), ("said", self.said)
+        said = "".join(f" {word}" for word, holds in words if holds)
+        return f"<!-- hokusai-probe-state: {self.kind}{since}{good}{said} -->"
 
 
 def marker(key: str) -> str:
@@ -114,7 +117,7 @@ def told(body: str) -> Told:
     found = _STATE.fullmatch(line)
     if found is None or key_of(body) is None:
         return Told(kind="failing")
-    kind, since, good, down, flapping = found.groups()
+    kind, since, good, down, flapping, said = found.groups()
     return Told.model_validate(
         {
             "kind": kind,
@@ -122,6 +125,7 @@ def told(body: str) -> Told:
             "good": good and _moment(good),
             "down": bool(down),
             "flapping": bool(flapping),
+            "said": bool(said),
         }
     )
 

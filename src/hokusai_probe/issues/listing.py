@@ -11,18 +11,22 @@ from hokusai_probe.reports.layout import plural
 
 
 def describe(actions: Sequence[Action]) -> str:
-    """The plan for the terminal: each action with its reason and the text that it would write."""
+    """The plan for the terminal: each action with its reason, the comment (``>``) and the text (``|``)."""
     return "\n".join(_described(a) for a in actions) if actions else "Nothing to open, update or close.\n"
 
 
 def _described(action: Action) -> str:
     head = f"{_what(action)}: {text.terminal(action.title or action.key)}"
-    why = f"\n  because {text.terminal(action.reason)}"
-    labels = (
-        f"\n  labels: {', '.join(text.terminal(label) for label in action.labels)}" if action.labels else ""
+    beside = (
+        ("because", action.reason),
+        ("labels:", ", ".join(action.labels)),
+        ("labels that go:", ", ".join(action.labels_gone)),
+        ("given to:", ", ".join(action.assignees)),
     )
-    lines = [f"  | {verbatim(line)}".rstrip() for line in action.body.splitlines()]
-    return "\n".join([head + why + labels, *lines]) + "\n"
+    lines = [f"  {name} {text.terminal(said)}" for name, said in beside if said]
+    lines += [f"  > {verbatim(line)}".rstrip() for line in action.comment.splitlines()]
+    lines += [f"  | {verbatim(line)}".rstrip() for line in action.body.splitlines()]
+    return "\n".join([head, *lines]) + "\n"
 
 
 def _what(action: Action) -> str:

@@ -17,7 +17,7 @@ from hokusai_probe.model import Report, Target, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What of one run belongs to one key: causes with all that they explain, and checks without a cause.
+    """What of one run belongs to one key: causes with what suffered from them, and checks without a cause.
 
     ``marks``: what must be seen again for the same to be seen again: causes, and checks that failed.
     ``sure``: whether one of the causes was confirmed inside the run.
@@ -55,7 +55,8 @@ class Reader:
                 by_key[self._key(cause)].append(cause)
         checks = self._unexplained(failing - {c for cause in present for c in cause.explains})
         keys = dict.fromkeys((*by_key, *checks))
-        return {key: _signs(by_key[key], frozenset(checks.get(key, ())), failing) for key in keys}
+        suffering = failing | frozenset(state.checks.get("blocked", ()))
+        return {key: _signs(by_key[key], frozenset(checks.get(key, ())), suffering) for key in keys}
 
     def _key(self, cause: KeptCause) -> str:
         key = f"{prefix(self.target.name)}{cause.component}"
@@ -72,11 +73,11 @@ class Reader:
         return found
 
 
-def _signs(causes: Iterable[KeptCause], checks: frozenset[str], failing: frozenset[str]) -> Signs:
-    found = {cause.cause: frozenset(cause.explains) for cause in causes}
-    explained = frozenset[str]().union(*found.values()) & failing
+def _signs(causes: Iterable[KeptCause], checks: frozenset[str], suffering: frozenset[str]) -> Signs:
+    """A cause also explains checks that no run here ever judges; only those count that failed or waited."""
+    found = {cause.cause: frozenset(cause.explains) & suffering for cause in causes}
     sure = any(cause.certainty == "confirmed" for cause in causes)
-    return Signs(found, checks, frozenset(found) | checks | explained, sure)
+    return Signs(found, checks, frozenset(found).union(checks, *found.values()), sure)
 
 
 def _firsts(causes: Iterable[KeptCause]) -> Iterator[KeptCause]:
@@ -120,14 +121,14 @@ class Counting:
 def is_well(state: State, causes: Mapping[str, frozenset[str]], checks: frozenset[str]) -> bool:
     """Whether a state speaks against all of these: the checks pass, and the causes are gone for certain.
 
-    A cause is gone when something speaks against it, or when all passes that it explained. That a run did
-    not name it, or left it undecided, proves nothing.
+    A cause is gone when something speaks against it, or when all passes that suffered from it. That a run
+    did not name it, or left it undecided, proves nothing.
     """
     passing = frozenset(state.checks.get("pass", ()))
     named = {cause.cause for cause in state.causes}
     return checks <= passing and all(
-        slug_ not in named and (slug_ in state.denied or (bool(explained) and explained <= passing))
-        for slug_, explained in causes.items()
+        slug_ not in named and (slug_ in state.denied or (bool(suffering) and suffering <= passing))
+        for slug_, suffering in causes.items()
     )
 
 

@@ -29,15 +29,16 @@ class Standing:
     """How it stands under one key after the runs that were told of, in order.
 
     ``now``: what the last run that counts said. ``seen``: how often at most the same was seen in a row.
-    ``goods``: how many runs in a row said that all is well. ``turns``: when it turned bad, of the last day;
-    ``turned``: when it did last, and ``well_before`` when it was last well before that. ``causes`` with all
-    that they explain and ``checks``: what it was ever about. ``confirmed``: whether an issue is due, unless it
-    is ``over``.
+    ``goods``: how many runs in a row said that all is well. ``turned``: when it turned bad last, and
+    ``well_before`` when it was last well before that. ``causes`` with what suffered and ``checks``:
+    what it was ever about. ``confirmed``: whether an issue is due, unless it is ``over``; ``anew``:
+    whether what came after it turned bad last would do alone.
     """
 
     settings: IssueSettings
     now: Literal["good", "bad", "unknown"] = "unknown"
     confirmed: bool = False
+    anew: bool = False
     goods: int = 0
     bad_runs: int = 0
     first_bad: datetime | None = None
@@ -47,10 +48,10 @@ class Standing:
     first_good: datetime | None = None
     causes: dict[str, frozenset[str]] = field(default_factory=dict)
     checks: frozenset[str] = frozenset()
-    turns: tuple[datetime, ...] = ()
     turned: datetime | None = None
     well_before: datetime | None = None
     _marks: dict[str, int] = field(default_factory=dict)
+    _turns: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
     _in_a_row: int = 0
     _well: dict[int, tuple[State, bool]] = field(default_factory=dict)
 
@@ -65,15 +66,12 @@ class Standing:
         return self.goods >= self.settings.close_runs
 
     def flaps(self, now: datetime) -> bool:
-        """Whether it turned bad so often within a day that it comes and goes."""
-        return len(self._lately(now)) >= FLAPS
+        """Whether the same turned bad so often within a day that it comes and goes."""
+        return any(len(_lately(turns, now)) >= FLAPS for turns in self._turns.values())
 
     def is_calm(self, now: datetime) -> bool:
-        """Whether it did not turn bad for a day."""
-        return not self._lately(now)
-
-    def _lately(self, now: datetime) -> tuple[datetime, ...]:
-        return tuple(turn for turn in self.turns if turn > now - WITHIN)
+        """Whether nothing turned bad for a day."""
+        return not any(_lately(turns, now) for turns in self._turns.values())
 
     def outage(self) -> Outage | None:
         """The time that is or was bad, None where no run found anything."""
@@ -94,28 +92,32 @@ class Standing:
         if self.over or self.first_bad is None:
             self._begin(run.started_at, _last_well(earlier, signs))
         if self.goods or not self.bad_runs:
-            self.turns = (*self._lately(run.started_at), run.started_at)
+            self.anew = False
             self.turned, self.well_before = run.started_at, self.last_good or self.good_before
         self.now, self.goods, self.first_good = "bad", 0, None
         self.last_bad = run.started_at
         self.bad_runs += 1
         self._in_a_row += 1
-        self.causes |= signs.causes
+        for cause, suffering in signs.causes.items():
+            self.causes[cause] = self.causes.get(cause, frozenset()) | suffering
         self.checks |= signs.checks
         self._well.clear()
+        for mark in signs.marks - self._marks.keys():
+            self._turns[mark] = (*_lately(self._turns.get(mark, ()), run.started_at), run.started_at)
         self._marks = {**self._unless_well(run.state), **{m: self._marks.get(m, 0) + 1 for m in signs.marks}}
-        self.confirmed = self.confirmed or self._is_enough(run, signs)
+        self.anew = self.anew or self._is_enough(run, signs)
+        self.confirmed = self.confirmed or self.anew
 
     def other(self, run: Seen) -> None:
         """A run that found nothing that belongs here: all is well, or nothing can be told."""
-        self._marks = self._unless_well(run.state)
-        self.now = "good" if self._is_well(run.state) else "unknown"
-        if self.now == "good":
-            self.first_good = self.first_good if self.goods else run.started_at
-            self.goods += 1
-            self._in_a_row = 0
-            self._marks = {}
-            self.last_good = run.started_at
+        if not self._is_well(run.state):
+            self.now, self._marks = "unknown", self._unless_well(run.state)
+            return
+        self.first_good = self.first_good if self.goods else run.started_at
+        self.now, self.last_good = "good", run.started_at
+        self.goods += 1
+        self._in_a_row = 0
+        self._marks.clear()
 
     def _is_well(self, state: State) -> bool:
         if id(state) not in self._well:
@@ -140,6 +142,10 @@ class Standing:
             or (run.trigger == "deploy" and signs.sure)
             or self.flaps(run.started_at)
         )
+
+
+def _lately(turns: Iterable[datetime], now: datetime) -> tuple[datetime, ...]:
+    return tuple(turn for turn in turns if turn > now - WITHIN)
 
 
 def standings(runs: Sequence[Seen], target: Target, verdicts: Mapping[str, Verdict]) -> dict[str, Standing]:

@@ -18,7 +18,7 @@ _WORD = re.compile(rf"[^\s'\"`,;=()\[\]{{}}]{{{SHORTEST},}}")
 
 def beside(report: Report, found: Diagnosis) -> str:
     """The newest changes of what a diagnosis speaks of, as a list; empty where there is none."""
-    return bullets(line(change) for change in near(report, found))
+    return bullets(_line(change) for change in near(report, found))
 
 
 def near(report: Report, found: Diagnosis) -> tuple[Change, ...]:
@@ -119,8 +119,7 @@ def _everywhere(report: Report) -> Iterator[str]:
         yield f"cluster/{cluster}"
 
 
-def line(change: Change) -> str:
-    """A change as one line of Markdown: when, which call, by whom, and at what."""
+def _line(change: Change) -> str:
     things = ", ".join(text.code(thing) for thing in change.things[:3])
     refused = f", refused: {text.code(change.error)}" if change.error else ""
     who = text.markdown(change.who) or "an unnamed caller"

@@ -1,0 +1,422 @@
+"""Each rule by which issues are opened, closed, reopened or left, one situation each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from world import BOT, CHECKS, TARGET, Past, World, at, run
+
+from hokusai_probe.history.index import Point
+from hokusai_probe.issues import MUTE_LABEL, Action, KnownIssue, plan
+from hokusai_probe.issues.known import Told, told
+from hokusai_probe.issues.needs import needs
+from hokusai_probe.issues.signs import Reader, seen
+from hokusai_probe.model import Owner, Report, Target
+
+OURS = "here/auth"
+
+
+def with_issues(**changed: Any) -> Target:
+    """The target with other issue settings."""
+    return TARGET.model_copy(update={"issues": TARGET.issues.model_copy(update=changed)})
+
+
+def lived(*reports: Report, world: World | None = None, past: Past | None = None) -> tuple[World, Past]:
+    """The repository when each run's plan was carried out, and the history of them."""
+    world, past = world or World(), past or Past()
+    for report in reports:
+        world = world.after(plan([report], past.by_target(), world.issues), report.started_at)
+        past.add(report)
+    return world, past
+
+
+def days(*down: str, start: float = 0.0, **more: Any) -> list[Report]:
+    """Hourly runs, of which each finds down what is named: nothing, ``auth``, or ``auth mlflow``."""
+    return [run(start + n, parts.split(), **more) for n, parts in enumerate(down)]
+
+
+def brief(actions: Sequence[Action]) -> list[tuple[str, str, int | None, str]]:
+    """Kind, key, number and reason of each action."""
+    return [(a.kind, a.key, a.number, a.reason) for a in actions]
+
+
+def mailed(world: World) -> list[tuple[int, str, float]]:
+    """What was mailed: the issue, what it was, and in which hour."""
+    return [(e.number, e.kind, (e.at - at(0)).total_seconds() / 3600) for e in world.events]
+
+
+A, OK = "auth", ""
+AN_OUTAGE = [(1, "open", 1.0), (1, "comment", 3.0), (1, "close", 3.0)]
+
+
+# --- confirmed, ruled out -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "mails"),
+    [
+        ([A, A, OK, OK], AN_OUTAGE),
+        ([A, OK, A, OK, OK], []),
+        ([A, A, OK, A, OK, OK], [(1, "open", 1.0), (1, "comment", 5.0), (1, "close", 5.0)]),
+        ([A, A, OK, OK, OK, OK], AN_OUTAGE),
+    ],
+)
+def test_two_runs_open_and_two_close(what: list[str], mails: list[tuple[int, str, float]]) -> None:
+    """Opened at the second run that sees the same, closed at the second in a row that finds it well."""
+    assert mailed(lived(*days(*what))[0]) == mails
+
+
+@pytest.mark.parametrize("look", ["blind", "interrupted"])
+def test_a_run_that_could_not_tell_neither_opens_nor_closes(look: Any) -> None:
+    """Skips, an interrupted run, a run that judged nothing: passed over, as if there had been none."""
+    lame = [run(hour, look=look) for hour in (0.5, 1.5)]
+    first, last = days(A, A)
+    world, past = lived(first, lame[0], last, lame[1])
+    assert mailed(world) == [(1, "open", 1.0)]
+    world, past = lived(run(2), *(run(h, look=look) for h in (3, 4, 5)), world=world, past=past)
+    assert mailed(world) == [(1, "open", 1.0)]
+    assert mailed(lived(run(6), world=world, past=past)[0]) == [
+        (1, "open", 1.0),
+        (1, "comment", 6.0),
+        (1, "close", 6.0),
+    ]
+
+
+def test_what_is_not_named_any_more_is_not_gone() -> None:
+    """An undecided cause, and checks that wait or are not looked at, keep an issue open."""
+    world, past = lived(*days(A, A))
+    well = run(2)
+    left = next(v for v in well.verdicts if v.check == "auth-2")
+    for changed in ({"status": "skip", "skip_kind": "blocked"}, {"status": "error"}, {"status": "skip"}):
+        verdicts = tuple(v.model_copy(update=changed) if v is left else v for v in well.verdicts)
+        for hour in (2, 3, 4):
+            report = well.model_copy(update={"verdicts": verdicts, "started_at": at(hour)})
+            (action,) = plan([report], past.by_target(), world.issues)
+            assert action.reason == "it passed in 0 of 2 runs needed; what a run does not see is not over"
+    cause = run(0, [A]).diagnoses[0].model_copy(update={"status": "undecided", "certainty": None})
+    unsure = well.model_copy(update={"diagnoses": (cause,)})
+    assert [a.kind for a in plan([unsure], past.by_target(), world.issues)] == ["leave"]
+
+
+def test_other_checks_of_a_component_confirm_each_other_in_twice_as_many_runs() -> None:
+    """A flake here and another one there are chance; where each run finds something else, it is not."""
+    checks = [check for check, (part, _) in CHECKS.items() if part == "auth"]
+    runs = [run(n, flake=checks[n % 3]) for n in range(4)]
+    assert mailed(lived(*runs[:3])[0]) == []
+    assert mailed(lived(*runs)[0]) == [(1, "open", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "flake", "opened"), [("deploy", "", True), ("deploy", "auth-0", False), ("manual", "", False)]
+)
+def test_after_a_deployment_a_cause_that_was_confirmed_opens_at_once(
+    trigger: Any, flake: str, opened: bool
+) -> None:
+    """Not a failing check alone: the run that a deployment started must have confirmed the cause itself."""
+    report = run(0, [] if flake else [A], flake=flake, trigger=trigger)
+    assert [a.kind for a in plan([report])] == (["open"] if opened else ["leave"])
+
+
+def test_a_cause_is_confirmed_by_a_run_of_the_history() -> None:
+    """One report and what the history kept of the run before it are two runs; the same run twice is one."""
+    first, second = days(A, A)
+    assert [a.kind for a in plan([second], {"here": [seen(first)]})] == ["open"]
+    assert [a.kind for a in plan([second], {"here": [seen(second)]})] == ["leave"]
+    assert [a.kind for a in plan([second, second])] == ["leave"]
+
+
+def test_an_evicted_run_loses_nothing() -> None:
+    """What two runs confirmed whose plans were never carried out is opened with the next, if not yet over."""
+    reports = days(A, A, OK, OK)
+    (action,) = plan(reports[:3])
+    assert (action.kind, action.key) == ("open", OURS)
+    assert "Last verified 2026-01-05 01:00 UTC (schedule run)." in action.body
+    assert plan(reports) == ()
+
+
+def test_a_history_that_remembers_nothing_closes_what_is_up() -> None:
+    """Where no run is kept that saw it fail, the component itself must be up in as many runs."""
+    world, _ = lived(*days(A, A))
+    reports = [run(50), run(51)]
+    assert [a.kind for a in plan(reports[:1], known=world.issues)] == ["leave"]
+    (closed,) = plan(reports, known=world.issues)
+    assert closed.kind == "close"
+    assert "No run is kept that tells when it began." in closed.body
+    ailing = run(52, flake="auth-3")
+    assert [a.kind for a in plan([*reports, ailing], known=world.issues)] != ["close"]
+
+
+# --- states ---------------------------------------------------------------------------------------------
+
+
+def test_it_is_reopened_within_three_days_and_then_there_is_a_new_one() -> None:
+    """What we closed is reopened for 72 hours; later a new issue links to the old one."""
+    world, past = lived(*days(A, A, OK, OK))
+    soon, _ = lived(*days(A, A, start=70), world=world, past=Past(points=list(past.points)))
+    late, _ = lived(*days(A, A, start=80), world=world, past=past)
+    assert mailed(soon)[3:] == [(1, "comment", 71.0), (1, "reopen", 71.0)]
+    assert mailed(late)[3:] == [(2, "open", 81.0)]
+    assert "- the issue about the same before this one: #1" in late.issue(2).body
+    assert told(soon.issue(1).body).said
+
+
+def test_an_outage_that_came_back_mails_three_times_as_well() -> None:
+    """It is said that it is back; that it is over is in the text, and in the mail that it was closed."""
+    world, _ = lived(*days(A, A, OK, OK, A, A, OK, OK))
+    assert mailed(world)[3:] == [(1, "comment", 5.0), (1, "reopen", 5.0), (1, "close", 7.0)]
+
+
+def test_what_comes_and_goes_is_labelled_and_stays_open_until_it_is_calm() -> None:
+    """Three times within a day: one comment, a label, and no closing before a day without."""
+    on_off = [A, OK] * 3
+    world, past = lived(*days(*on_off))
+    assert mailed(world) == [(1, "open", 4.0)]
+    assert world.issue(1).labels == ("hokusai-probe", "flapping", "cause:auth-down")
+    assert "It comes and goes: it turned bad three times within a day." in world.issue(1).body
+    quiet, _ = lived(*days(*[OK] * 24, start=6), world=world, past=past)
+    assert mailed(quiet)[1:] == [(1, "comment", 28.0), (1, "close", 28.0)]
+    assert "flapping" not in quiet.issue(1).labels
+
+
+def test_an_open_issue_that_begins_to_flap_says_so_once() -> None:
+    """The label and one comment, however often it comes and goes after that."""
+    world, _ = lived(*days(A, A, *[OK, A] * 5))
+    assert [m for m in mailed(world) if m[1] == "comment"] == [(1, "comment", 5.0)]
+    assert "flapping" in world.issue(1).labels
+
+
+def test_it_is_said_once_that_it_got_worse() -> None:
+    """A small defect does not hide an outage of the same component: that nobody is served is told."""
+    assert CHECKS["mlflow-3"] == ("mlflow", "pace.search")  # nothing that registering rests on
+    small = [run(n, flake="mlflow-3") for n in (0, 1)]
+    world, _ = lived(*small, *days("mlflow", "mlflow", "mlflow", "mlflow", start=2))
+    assert mailed(world) == [(1, "open", 1.0), (1, "comment", 3.0)]
+    assert told(world.issue(1).body) == Told(
+        kind="failing", since=at(0), down=True, said=True, good=None, flapping=False
+    )
+
+
+def test_nothing_is_said_in_an_issue_with_two_hundred_comments() -> None:
+    """GitHub stops taking any at some point; the text and the state are kept true all the same."""
+    world, past = lived(*days(A, A))
+    full = world.by_hand(1, comments=200)
+    assert mailed(lived(*days(OK, OK, start=2), world=full, past=past)[0])[1:] == [(1, "close", 3.0)]
+
+
+# --- people ---------------------------------------------------------------------------------------------
+
+
+CLOSED = {"state": "closed", "closed_at": at(2.5), "closed_by": "ann", "state_reason": "completed"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        CLOSED,
+        CLOSED | {"state_reason": "not_planned"},
+        CLOSED | {"closed_by": ""},
+        CLOSED | {"closed_by": BOT},  # some other automation that runs under the same name
+        CLOSED | {"labels": (MUTE_LABEL,)},
+    ],
+)
+def test_closed_by_hand_it_stays_closed_until_it_passed_once(changed: dict[str, Any]) -> None:
+    """A person's word stands while the failure lasts; when it comes anew, so does an issue, a new one."""
+    world, past = lived(*days(A, A, A))
+    by_hand = world.by_hand(1, **changed)
+    world, past = lived(*days(A, A, A, start=3), world=by_hand, past=past)
+    assert world.issues == by_hand.issues
+    world, past = lived(*days(OK, A, start=6), world=world, past=past)
+    assert world.issues == by_hand.issues
+    world, past = lived(*days(A, start=8), world=world, past=past)
+    assert mailed(world)[1:] == [(2, "open", 8.0)]
+    assert "#1" in world.issue(2).body
+
+
+def test_closed_by_hand_when_it_was_well_it_may_come_back() -> None:
+    """Somebody who closes what has just passed does not mean the next outage."""
+    world, past = lived(*days(A, A, OK))
+    world, _ = lived(*days(A, A, start=3), world=world.by_hand(1, **CLOSED), past=past)
+    assert mailed(world)[1:] == [(2, "open", 4.0)]
+
+
+def test_reopened_by_hand_it_stays_open_until_it_fails_and_is_over() -> None:
+    """Nobody's reopening is undone; once it was seen failing again, everything is as ever."""
+    world, past = lived(*days(A, A, OK, OK))
+    again = world.by_hand(1, state="open", closed_at=None, closed_by="", state_reason="reopened")
+    world, past = lived(*days(OK, OK, OK, start=4), world=again, past=past)
+    assert world.issues == again.issues
+    world, _ = lived(*days(A, A, OK, OK, start=7), world=world, past=past)
+    assert mailed(world)[3:] == [(1, "comment", 7.0), (1, "close", 10.0)]
+
+
+@pytest.mark.parametrize("changed", [{"locked": True}, {"labels": (MUTE_LABEL,)}])
+def test_a_lock_and_a_mute_keep_our_hands_off(changed: dict[str, Any]) -> None:
+    """Whatever is found, it is neither changed nor closed."""
+    world, past = lived(*days(A, A))
+    theirs = world.by_hand(1, **changed)
+    after, _ = lived(*days(A, OK, OK, OK, start=2), world=theirs, past=past)
+    assert after == theirs
+
+
+def test_what_we_closed_and_somebody_locked_is_followed_by_a_new_one() -> None:
+    """As some repositories lock whatever is closed."""
+    world, past = lived(*days(A, A, OK, OK))
+    world, _ = lived(*days(A, A, start=5), world=world.by_hand(1, locked=True), past=past)
+    assert mailed(world)[3:] == [(2, "open", 6.0)]
+
+
+def test_labels_of_people_stay_and_ours_go_when_they_no_longer_hold() -> None:
+    """Of the labels only those of causes and of flapping are ever taken away."""
+    world, past = lived(*days(A, A))
+    theirs = world.by_hand(1, labels=(*world.issue(1).labels, "urgent", "cause:else"))
+    (action,) = plan(days(A, start=2), past.by_target(), theirs.issues)
+    assert action.labels_gone == ("cause:else",)
+    assert theirs.after([action], at(2)).issue(1).labels == ("urgent", "hokusai-probe", "cause:auth-down")
+
+
+# --- many ----------------------------------------------------------------------------------------------
+
+
+def test_doubles_converge_on_the_lowest_number() -> None:
+    """Also those that nobody sees failing any more, and without counting as closed by hand later."""
+    world, past = lived(*days(A, A))
+    double = world.issue(1).model_copy(update={"number": 2, "created_at": at(1)})
+    world, past = lived(*days(A, start=2), world=world.put(double), past=past)
+    assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
+    world, past = lived(*days(OK, OK, A, A, start=3), world=world, past=past)
+    assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
+
+
+def test_a_double_of_what_somebody_closed_is_closed_too() -> None:
+    """It was there when they closed the first, so they meant both."""
+    world, past = lived(*days(A, A))
+    double = world.issue(1).model_copy(update={"number": 2, "created_at": at(1)})
+    world = world.put(double).by_hand(1, **CLOSED)
+    assert brief(plan(days(A, start=3), past.by_target(), world.issues)) == [
+        ("close", OURS, 2, "the same as #1")
+    ]
+
+
+def test_five_new_issues_are_enough_for_one_run() -> None:
+    """The most urgent come first; the others at the next run."""
+    target = with_issues(group_by="cause")
+    one = run(0, [A], target=target)
+    causes = tuple(one.diagnoses[0].model_copy(update={"cause": f"c-{n}"}) for n in range(7))
+    first, second, third = (
+        one.model_copy(update={"diagnoses": causes, "started_at": at(n)}) for n in range(3)
+    )
+    actions = plan([first, second])
+    assert [a.kind for a in actions] == ["open"] * 5 + ["leave"] * 2
+    world = World().after(actions, at(1))
+    again = plan([third], {"here": [seen(first), seen(second)]}, world.issues)
+    assert [a.kind for a in again] == ["update"] * 5 + ["open"] * 2
+
+
+def test_a_dead_edge_is_one_issue() -> None:
+    """What is seen through a broken edge alone, and not for certain, is told in the issue of the edge."""
+    report = run(0)
+    tls = report.verdicts[0].model_copy(
+        update={"check": "tls", "component": "tls", "hop": "tls.registry", "status": "fail"}
+    )
+    behind = report.verdicts[1].model_copy(
+        update={"check": "search", "component": "gateway", "hop": "mlflow-api", "status": "fail"}
+    )
+    likely = (
+        run(0, ["gateway"]).diagnoses[0].model_copy(update={"certainty": "likely", "explains": ("search",)})
+    )
+    dead = report.model_copy(update={"verdicts": (tls, behind), "diagnoses": (likely,)})
+    sure = dead.model_copy(update={"diagnoses": (likely.model_copy(update={"certainty": "confirmed"}),)})
+    assert [(n.key, n.behind) for n in needs(dead)] == [("here/tls", ("search",))]
+    assert [n.key for n in needs(sure)] == ["here/gateway", "here/tls"]
+    assert "- [ ] gateway: `search`" in plan([dead])[0].body
+
+
+# --- settings -------------------------------------------------------------------------------------------
+
+
+def test_a_run_during_maintenance_counts_for_nothing() -> None:
+    """It confirms nothing, rules nothing out, and changes no text."""
+    window = f"{at(1.5).isoformat()}/{at(3.5).isoformat()}"
+    target = with_issues(maintenance=(window,))
+    assert mailed(lived(*days(A, OK, A, A, A, target=target))[0]) == []
+    world, past = lived(*days(A, A, target=target))
+    kept, _ = lived(*days(OK, OK, start=2, target=target), world=world, past=past)
+    assert kept == world
+
+
+@pytest.mark.parametrize(("private", "told_of"), [((), False), (("O/N",), True)])
+def test_a_sensitive_cause_is_written_only_where_few_may_read(
+    private: tuple[str, ...], told_of: bool
+) -> None:
+    """In a repository that the target calls private; nowhere else, not even by the names of its checks."""
+    target = with_issues(private_repositories=private)
+    reports = [run(n, [A], target=target) for n in (0, 1)]
+    secret = tuple(d.model_copy(update={"sensitive": True}) for d in reports[0].diagnoses)
+    reports = [r.model_copy(update={"diagnoses": secret}) for r in reports]
+    (action,) = plan(reports, repository="o/n")
+    assert (action.kind == "open") == told_of
+    assert ("auth-down" in f"{action.title}{action.labels}{action.body}") == told_of
+    assert ("auth-0" in action.body) == told_of
+
+
+def test_an_issue_that_belongs_elsewhere_now_is_closed_when_there_is_one_there() -> None:
+    """First the new one is opened; then the old one is closed, with a link."""
+    world, past = lived(*days(A, A))
+    there = TARGET.model_copy(update={"owners": {"auth": Owner(github="ann", repository="hokus/auth")}})
+    reports = days(A, start=2, target=there)
+    opened, left = plan(reports, past.by_target(), world.issues, repository="o/n")
+    assert (opened.kind, opened.repository, opened.assignees) == ("open", "hokus/auth", ("ann",))
+    assert (left.kind, left.number, left.repository) == ("leave", 1, "o/n")
+    new = KnownIssue(
+        number=1, state="open", title=opened.title, body=opened.body, author=BOT, repository="hokus/auth"
+    )
+    _, closed = plan(reports, past.by_target(), [*world.issues, new], repository="o/n")
+    assert (closed.kind, closed.repository, closed.comment) == (
+        "close",
+        "o/n",
+        "The same as hokus/auth#1, which is kept.",
+    )
+
+
+def test_a_switch_of_the_bots_name_doubles_nothing() -> None:
+    """With ``also_ours`` the issues of the former name are updated, closed and reopened as before."""
+    target = with_issues(also_ours=("old-bot",))
+    world, past = lived(*days(A, A, target=target))
+    old = world.by_hand(1, author="old-bot")
+    kinds = [a.kind for a in plan(days(A, start=2, target=target), past.by_target(), old.issues)]
+    assert kinds == ["update"]
+    stranger = plan(days(A, start=2), past.by_target(), old.issues)
+    assert [a.kind for a in stranger] == ["open"]
+
+
+@pytest.mark.parametrize("down", [(), ("auth",), ("auth", "mlflow"), ("gateway", "site")])
+def test_a_history_and_a_report_say_the_same_of_who_must_act(down: tuple[str, ...]) -> None:
+    """The keys that are read off what a history kept are those of the report itself."""
+    for flake in ("", "site-1", "mlflow-2"):
+        report = run(0, down, flake=flake)
+        reader = Reader(TARGET, {v.check: v for v in report.verdicts})
+        assert set(reader.signs(seen(report).state)) == {need.key for need in needs(report)}
+
+
+def test_a_plan_takes_no_longer_for_a_longer_history() -> None:
+    """Only the last weeks are asked: a history of a year costs what one of three weeks does."""
+
+    class Asked(list[Point]):
+        """Counts what is asked of it one by one."""
+
+        asked = 0
+
+        def __getitem__(self, which: Any) -> Any:
+            found = super().__getitem__(which)
+            Asked.asked += len(found) if isinstance(which, slice) else 1
+            return found
+
+    healthy = seen(run(0))
+    points = [
+        Point("", at(0) + timedelta(hours=n), "schedule", 3600.0, healthy.state) for n in range(365 * 24)
+    ]
+    plan([run(365 * 24)], {"here": Asked(points)})
+    assert Asked.asked < 15 * 24
