@@ -264,6 +264,15 @@ def test_sensitive_cause_is_withheld() -> None:
     assert "1 further cause of this component must not be described in public" in beside.body
 
 
+def test_a_check_that_would_tell_of_a_sensitive_cause_is_not_named_for_another() -> None:
+    """Not even where a cause that may be told fits it as well."""
+    rival = cause("tasks-crash-at-start", "ecs", explains=("auth-health", "leak"), status="undecided")
+    hidden = cause("key-accepted-when-invalid", explains=("leak",), status="undecided", sensitive=True)
+    (action,) = plan([report(verdict("auth-health"), verdict("leak"), rival, hidden)])
+    assert action.key == "here/auth"
+    assert "leak" not in action.body
+
+
 def test_undecided_alone_opens_nothing() -> None:
     """Undecided causes whose checks a present one explains open no issue of their own."""
     rival = cause("tasks-crash-at-start", "ecs", explains=("auth-health",), status="undecided")

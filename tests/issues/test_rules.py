@@ -97,8 +97,52 @@ def test_what_is_not_named_any_more_is_not_gone() -> None:
             (action,) = plan([report], past.by_target(), world.issues)
             assert action.reason == "it passed in 0 of 2 runs needed; what a run does not see is not over"
     cause = run(0, [A]).diagnoses[0].model_copy(update={"status": "undecided", "certainty": None})
-    unsure = well.model_copy(update={"diagnoses": (cause,)})
-    assert [a.kind for a in plan([unsure], past.by_target(), world.issues)] == ["leave"]
+    unsure = [well.model_copy(update={"diagnoses": (cause,), "started_at": at(n)}) for n in (2, 3, 4)]
+    assert [a.kind for a in plan(unsure, past.by_target(), world.issues)] == ["leave"]
+
+
+def without(report: Report, check: str) -> Report:
+    """The report, where one check was not looked at."""
+    skipped = {"status": "skip", "skip_kind": "cannot-tell"}
+    verdicts = (v.model_copy(update=skipped) if v.check == check else v for v in report.verdicts)
+    return report.model_copy(update={"verdicts": tuple(verdicts)})
+
+
+def test_a_check_without_a_cause_must_pass_itself() -> None:
+    """Whatever else of its component does."""
+    world, past = lived(*(run(n, flake="auth-2") for n in (0, 1)))
+    blind = [without(run(n), "auth-2") for n in (2, 3, 4)]
+    assert [a.kind for a in plan(blind, past.by_target(), world.issues)] == ["leave"]
+    assert [a.kind for a in plan([run(2), run(3)], past.by_target(), world.issues)] == ["close"]
+
+
+@pytest.mark.parametrize(("denied", "kind"), [(False, "leave"), (True, "close")])
+def test_a_cause_from_which_nothing_suffers_must_be_ruled_out(denied: bool, kind: str) -> None:
+    """No check can pass in its stead: something must speak against it."""
+    cause = run(0, [A]).diagnoses[0].model_copy(update={"explains": ()})
+    world, past = lived(*(run(n).model_copy(update={"diagnoses": (cause,)}) for n in (0, 1)))
+    gone = (cause.model_copy(update={"status": "ruled_out"}),) if denied else ()
+    after = [run(n).model_copy(update={"diagnoses": gone}) for n in (2, 3)]
+    assert [a.kind for a in plan(after, past.by_target(), world.issues)] == [kind]
+
+
+def test_what_no_run_here_judges_keeps_nothing_open() -> None:
+    """A cause also explains checks of looks that are not allowed here; only what suffered must pass."""
+    down = run(0, [A])
+    cause = down.diagnoses[0].model_copy(
+        update={"explains": (*down.diagnoses[0].explains, "never-looked-at")}
+    )
+    reports = [down.model_copy(update={"diagnoses": (cause,), "started_at": at(n)}) for n in (0, 1)]
+    assert mailed(lived(*reports, run(2), run(3))[0]) == AN_OUTAGE
+
+
+def test_an_old_issue_is_about_what_it_was_opened_for() -> None:
+    """However long ago: the runs are asked back to those that it was opened after."""
+    world, past = lived(*days(A, A))
+    late = [without(run(24 * 20 + n), "auth-2") for n in (0, 1, 2)]
+    assert [a.kind for a in plan(late, past.by_target(), world.issues)] == ["leave"]
+    well = [run(24 * 20 + n) for n in (0, 1)]
+    assert [a.kind for a in plan(well, past.by_target(), world.issues)] == ["close"]
 
 
 def test_other_checks_of_a_component_confirm_each_other_in_twice_as_many_runs() -> None:
@@ -287,6 +331,14 @@ def test_doubles_converge_on_the_lowest_number() -> None:
     world, past = lived(*days(A, start=2), world=world.put(double), past=past)
     assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
     world, past = lived(*days(OK, OK, A, A, start=3), world=world, past=past)
+    assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
+
+
+def test_of_doubles_that_are_over_the_first_is_reopened() -> None:
+    """Both were closed with the same plan; the second says of itself that it was only a double."""
+    world, past = lived(*days(A, A, OK))
+    double = world.issue(1).model_copy(update={"number": 2, "created_at": at(1)})
+    world, past = lived(*days(OK, A, A, start=3), world=world.put(double), past=past)
     assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
 
 

@@ -56,7 +56,7 @@ def past(*reports: Report) -> dict[str, list[Point]]:
 def test_the_first_screen() -> None:
     """What users cannot do, since when, who, what changed then and since, one command, one way to see."""
     mend = Remedy(kind="automatic", summary="Register it.", aws_cli=("aws elbv2 register-targets",))
-    down = with_changes(run(2, ["auth"]), change(1.5), change(2.5), change(0.5))
+    down = with_changes(run(2, ["auth"]), change(1.5), change(2.5), change(0.5), change(-0.5))
     causes = tuple(d.model_copy(update={"remedy": mend}) for d in down.diagnoses)
     (action,) = plan(
         [down.model_copy(update={"diagnoses": causes})], past(run(0), run(1, ["auth"])), run_url=URL
