@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from described import complaint
 from standin import Back, Call, StandIn
 
-HANG_S = 1.0
+HANG_S = 1.5
 
 
 class Server(ThreadingHTTPServer):
@@ -26,7 +26,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.world = world
         self.complaints: list[str] = []
-        self.agents: set[str] = set()
+        self.heads: set[tuple[str, ...]] = set()
         self.one_at_a_time = threading.Lock()
         self.url = world.url = f"http://127.0.0.1:{self.server_port}"
 
@@ -39,7 +39,8 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         call = self._call()
         with self.server.one_at_a_time:
-            self.server.agents.add(self.headers.get("User-Agent", ""))
+            names = ("User-Agent", "Connection", "Accept-Encoding")
+            self.server.heads.add(tuple(self.headers.get(name, "") for name in names))
             back = self.server.world.answer(call)
             told = back if isinstance(back, Back) and back.text is None else None
             known = call.path.startswith(("/repos/", "/user"))

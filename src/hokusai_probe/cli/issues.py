@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,10 +14,12 @@ from hokusai_probe.cli.run import read_report
 from hokusai_probe.config import REPOSITORY
 from hokusai_probe.history import folder
 from hokusai_probe.history.index import Point
-from hokusai_probe.issues import describe, plan
-from hokusai_probe.model import Report
+from hokusai_probe.issues import Action, describe, plan
+from hokusai_probe.model import Target
 from hokusai_probe.runner import UsageError
 from hokusai_probe.text import terminal
+
+Planner = Callable[..., tuple[Action, ...]]
 
 
 @click.command()
@@ -48,8 +51,8 @@ def issues(
     """Print the plan: which issues these reports would open, update and close, with their bodies.
 
     Give all reports since the last time, of one target or of several. Without --history nothing is known of
-    the runs before them. Writes nothing without --apply. Without --known it supposes that there are no
-    issues yet, and asks nobody.
+    the runs before them. Without --known it is supposed that there are no issues yet, and nobody is asked.
+    Nothing is written without --apply.
     """
     if not REPOSITORY.fullmatch(repository):
         msg = "--repository must be OWNER/NAME, such as example/infrastructure"
@@ -57,44 +60,38 @@ def issues(
     read = [read_report(path) for path in reports]
     for report in read:
         hide(report.configuration.key, os.environ)
-    clean = [redactor().model(report) for report in read]
     before = earlier(history, {report.target for report in read}) if history else {}
-    if not known and not write:
-        planned = plan(clean, before, repository=repository, run_url=run_url(os.environ))
-        say(f"{describe(planned)}\nNothing was written.")
-        return
-    context.exit(_with_github(clean, before, repository, wait, write=write))
+    clean = [redactor().model(report) for report in read]
+    planned = partial(plan, clean, before, repository=repository, run_url=run_url(os.environ))
+    if known or write:
+        targets = [report.configuration for report in read]
+        context.exit(_with_github(planned, targets, repository, wait, write=write))
+    say(f"{describe(planned())}\nNothing was written.")
 
 
 def _with_github(
-    reports: Sequence[Report],
-    before: Mapping[str, Sequence[Point]],
-    repository: str,
-    wait_s: float,
-    *,
-    write: bool,
+    planned: Planner, targets: Sequence[Target], repository: str, wait_s: float, *, write: bool
 ) -> int:
     """Plan with what GitHub knows, and do it if asked to; 3 where something kept us from it."""
     from hokusai_probe import github
 
     doors = github.connect(os.environ, repository)
     patience = github.Patience(wait_s)
-    settings = [report.configuration for report in reports]
-    others = {owner.repository for one in settings for owner in one.owners.values()} - {""}
+    others = {owner.repository for target in targets for owner in target.owners.values()} - {""}
     try:
         author = github.GitHub(doors, repository, patience=patience).author()
-        ours = {author, *(login for one in settings for login in one.issues.also_ours)}
+        ours = {author, *(login for target in targets for login in target.issues.also_ours)}
         hub = github.GitHub(doors, repository, authors=ours, redactor=redactor(), patience=patience)
-        known = hub.known_in(sorted(others))
+        there = hub.known_in(sorted(others))
     except github.GitHubError as error:
         say_error(f"the issues of {repository} could not be read, so nothing is planned: {error}")
         return 3
-    planned = plan(reports, before, known, repository=repository, author=author, run_url=run_url(os.environ))
-    say(describe(planned))
+    actions = planned(known=there, author=author)
+    say(describe(actions))
     for name, why in hub.given_up.items():
         say_error(f"the issues of {name} could not be read, so nothing is done there: {why}")
     unread = bool(hub.given_up)
-    outcomes = hub.apply(planned) if write else ()
+    outcomes = hub.apply(actions) if write else ()
     say(github.describe(outcomes) if write else "Nothing was written.")
     return 3 if unread or any(one.kept_from_writing for one in outcomes) else 0
 
