@@ -31,7 +31,6 @@ from pathlib import Path
 
 import _recorded
 from _recorded import Kept, Strange, Whole
-from conftest import SEED
 
 from hokusai_probe import accuracy, sandbox, second_round
 from hokusai_probe.cli.grade import summary
@@ -325,6 +324,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--heal", action="store_true")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args(arguments)
+    from conftest import SEED  # sets the variable where it is not set, for what starts sandboxes beside this
+
     say(f"sandbox seed: {SEED} (HOKUSAI_TEST_SEED gives the same names and ids again)")
     names, must = options.names or sandbox.scenario_names(), 0
     if options.seconds is not None:
@@ -338,7 +339,7 @@ def main(arguments: Sequence[str]) -> int:
     for s in strange:
         say(f"{s.ill} with the remedies of {s.other}: {s.became}")
     if options.keep:
-        keep(found, strange, options.directory)
+        keep(found, strange, options.directory, SEED)
     report(found)
     return 0
 
@@ -350,10 +351,10 @@ def graded(found: Sequence[Swept], mode: Mode) -> Graded:
     return total(g.model_copy(update={"heal": healed.get(g.name)}) for g in grades)
 
 
-def keep(found: Sequence[Swept], strange: Sequence[Strange], directory: Path) -> None:
+def keep(found: Sequence[Swept], strange: Sequence[Strange], directory: Path, seed: int) -> None:
     """Record what was seen, and make the pages of all records."""
     records = [_recorded.kept_of(s, again=(directory / f"{s.name}.first.json").exists()) for s in found]
-    whole = _recorded.write(records, seed=SEED, day=datetime.now(UTC), controls=strange)
+    whole = _recorded.write(records, seed=seed, day=datetime.now(UTC), controls=strange)
     everything = [k.swept() for k in whole.kept]
     MATRIX.write_text(page(everything), encoding="utf-8")
     ACCURACY.write_text(accuracy_page(everything, whole), encoding="utf-8")

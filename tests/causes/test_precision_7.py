@@ -255,7 +255,6 @@ NOT_SILENCED = {
     "breaker-stuck-open": "it makes health endpoints and load balancers turn away a well service",
     "event-loop-blocked": "whatever is asked in that moment fails with it",
     "health-constant": "it is no defect: it only proves less",
-    "is-valid-ignored": "no check fails of it; the cause reads it",
     "key-sent-in-body": "no key works",
     "mlflow-open-from-outside": "no check looks at it: the rule admits the prober's network on purpose",
     "no-scope-check": "no check fails of more being allowed",

@@ -156,9 +156,9 @@ def test_documents_are_pushed_when_the_state_has_changed(site: Site) -> None:
         told.append(site.publish(*words).out.splitlines()[1:])
 
     first, unchanged, changed = (
-        ["main: pushed 7 documents to origin (ID)", "  reports: none was there before"],
+        [f"main: pushed {len(DOCUMENTS)} documents to origin (ID)", "  reports: none was there before"],
         ["main: nothing new", "  reports: the state is the one that is published"],
-        ["main: pushed 7 documents to origin (ID)", "  reports: the state has changed"],
+        [f"main: pushed {len(DOCUMENTS)} documents to origin (ID)", "  reports: the state has changed"],
     )
     assert told == [first, unchanged, changed, unchanged, changed]
     assert messages(site.remote, "main") == [*["Reports of hokusai-probe: the state has changed"] * 3, "code"]
@@ -203,7 +203,7 @@ def test_every_target_has_a_folder(site: Site) -> None:
     said = site.publish("--push")
 
     assert said.out == (
-        "probe-data: pushed 8 documents to origin (ID)\n"
+        f"probe-data: pushed {len(DOCUMENTS) + 1} documents to origin (ID)\n"
         "  reports/hokusai-development: the state has changed\n"
         "  reports/staging: the state is the one that is published\n"
     )
@@ -276,7 +276,7 @@ def test_documents_go_beside_the_history_where_a_branch_is_protected(site: Site)
         "probe-data\n  reports: none was there before\n"
     )
     assert told == [
-        Said(0, refused.format("4 runs") + "probe-data: pushed 7 documents to origin (ID)\n"
+        Said(0, refused.format("4 runs") + f"probe-data: pushed {len(DOCUMENTS)} documents to origin (ID)\n"
                 "  reports: none was there before\n", ""),
         Said(0, refused.format("1 run") + "probe-data: nothing new\n"
                 "  reports: the state is the one that is published\n", ""),

@@ -1,5 +1,6 @@
 """Checks as tests of a pytest session: what they come to is what the run says, and one run is made."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -195,7 +196,13 @@ def test_without_a_target_nothing_is_loaded(tmp_path: Path) -> None:
         "print(sorted(m for m in sys.modules if m.startswith(('hokusai', 'pydantic', 'httpcore', 'boto'))))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
 
     assert done.stdout.splitlines()[-1] == "['hokusai_probe', 'hokusai_probe.pytest_plugin']"
