@@ -178,7 +178,7 @@ def test_what_cannot_be_used_is_said_before_any_test(
     assert (key in said, Platform.asked) == (False, [])
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_under_xdist_one_run_is_made(pytester: pytest.Pytester, looked: Looked, target: str) -> None:
     """By the controller, whose workers are told: the same outcomes, the same number of requests."""
     result = pytester.runpytest_subprocess(*PLUGIN, "-p", "xdist", "-n", "2", "--hokusai-target", target)
@@ -195,15 +195,11 @@ def test_without_a_target_nothing_is_loaded(tmp_path: Path) -> None:
         "import pytest, sys; pytest.main(['-q', '-p', 'hokusai_probe.pytest_plugin']);"
         "print(sorted(m for m in sys.modules if m.startswith(('hokusai', 'pydantic', 'httpcore', 'boto'))))"
     )
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+        cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
 
     assert done.stdout.splitlines()[-1] == "['hokusai_probe', 'hokusai_probe.pytest_plugin']"
 
