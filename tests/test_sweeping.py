@@ -1,16 +1,20 @@
 """What a sweep takes for ours, and what it says; the sweep of a real server is in test_plain_mlflow."""
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from _facts import answer
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hokusai_probe.cli import main
 from hokusai_probe.cli.sweep import exit_code, lines
+from hokusai_probe.http import Answer
 from hokusai_probe.probes._mlflow_rest import made_at, new_name
-from hokusai_probe.sweeping import Leftover, Swept, _model, _run
+from hokusai_probe.sweeping import MOST, Leftover, Swept, _model, _run, _Sweeper
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAME = "hkprobe-20260102T030405-0a1b2c3d-4e5f6071"
@@ -68,6 +72,58 @@ def test_a_run_is_ours_by_its_tags_its_name_and_its_ids(changed: dict[str, str],
     folder = f"7/{ID}/artifacts"
     expected = Leftover(kind="run", name=NAME, made_at=MADE, experiment_id="7", run_id=ID, folder=folder)
     assert list(_run({"info": info, "data": {"tags": TAGS}}, "run")) == ([expected] if ours else [])  # type: ignore[dict-item]
+
+
+class _Server:
+    """An MLflow with so many models of ours, young ones and others between them, 100 a page."""
+
+    def __init__(self, models: int) -> None:
+        names = [f"hkprobe-20260102T030405-0a1b2c3d-{n:08x}" for n in range(models)]
+        young = new_name("0a1b2c3d")
+        self.models = [self._model(n) for n in (*names[:50], young, "churn", *names[50:])]
+        self.asked: list[str] = []
+
+    @staticmethod
+    def _model(name: str) -> dict[str, object]:
+        return {"name": name, "tags": [TAGS[0], {"key": "hkprobe.journal", "value": name}]}
+
+    async def call(self, method: str, call: str, _body: object = None, query: object = ()) -> Answer:
+        """A page of models, and nothing of anything else."""
+        self.asked.append(f"{method} {call}")
+        if call != "registered-models/search":
+            return answer(body={})
+        token = dict(query).get("page_token")  # type: ignore[call-overload]
+        first = int(token or 0)
+        page = {"registered_models": self.models[first : first + 100]}
+        more = {"next_page_token": str(first + 100)} if first + 100 < len(self.models) else {}
+        given = answer(body={**page, **more})
+        given._kept = json.dumps({**page, **more}).encode()
+        return given
+
+    async def list_store(self, _folder: str) -> Answer:
+        """An empty store."""
+        return answer(body={"files": []})
+
+
+def searched(server: _Server) -> Swept:
+    """What a sweep without --apply finds there."""
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    return asyncio.run(_Sweeper(server, hour_ago, lambda _: None).sweep(apply=False))  # type: ignore[arg-type]
+
+
+def test_what_is_ours_is_found_page_by_page() -> None:
+    """All pages, and none but what is ours and old enough."""
+    found = searched(_Server(150))
+    assert (len(found.found), found.young, found.more, found.unseen) == (150, 1, False, ())
+    assert {thing.kind for thing in found.found} == {"registered model"}
+
+
+def test_one_sweep_finds_no_more_than_it_can_remove() -> None:
+    """The rest is for another one, and this one says so."""
+    server = _Server(1000)
+    found = searched(server)
+    assert (len(found.found), found.more, found.remains) == (MOST, True, True)
+    assert server.asked == ["GET registered-models/search"] * 3
 
 
 MODEL = Leftover(kind="registered model", name=NAME, made_at=MADE)

@@ -125,7 +125,8 @@ class _Key:
     async def left(self) -> str:
         """A sentence about a key that is not certainly without effect, or an empty one."""
         if not self.id:
-            return "" if self.issued is not None and never_made(self.issued) else f"the key {self.name}"
+            refused_it = self.issued is not None and never_made(self.issued)
+            return "" if refused_it else f"whether the key {self.name} was issued was not seen"
         path = f"{KEYS}/{quote(self.id, safe='')}"
         found = await self._look.http.send("GET", "auth", path, key="bearer", whose="admin")
         ended = found.status == 404 or _json(found).get("is_active") is False
