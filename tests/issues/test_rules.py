@@ -189,6 +189,9 @@ def test_a_history_that_remembers_nothing_closes_what_is_up() -> None:
     (closed,) = plan(reports, known=world.issues)
     assert closed.kind == "close"
     assert "No run is kept that tells when it began." in closed.body
+    unsure = run(0, [A]).diagnoses[0].model_copy(update={"status": "undecided", "certainty": None})
+    open_yet = [report.model_copy(update={"diagnoses": (unsure,)}) for report in reports]
+    assert [a.kind for a in plan(open_yet, known=world.issues)] == ["leave"]
     ailing = run(52, flake="auth-3")
     assert [a.kind for a in plan([*reports, ailing], known=world.issues)] != ["close"]
 
@@ -451,6 +454,12 @@ def test_a_history_and_a_report_say_the_same_of_who_must_act(down: tuple[str, ..
         report = run(0, down, flake=flake)
         reader = Reader(TARGET, {v.check: v for v in report.verdicts})
         assert set(reader.signs(seen(report).state)) == {need.key for need in needs(report)}
+        first, *others = (*report.diagnoses, None)
+        for circle in (None, "mlflow-down"):  # the second is caused by the first, or each by the other
+            links = [d.model_copy(update={"caused_by": "auth-down"}) for d in others if d is not None]
+            top = [first.model_copy(update={"caused_by": circle})] if first is not None else []
+            caused = report.model_copy(update={"diagnoses": (*top, *links)})
+            assert set(reader.signs(seen(caused).state)) == {need.key for need in needs(caused)}
 
 
 def test_a_plan_takes_no_longer_for_a_longer_history() -> None:
