@@ -18,7 +18,7 @@ PATHS = {
     f"{REPOSITORY}/issues": ("get", "post"),
     ISSUE: ("get", "patch"),
     f"{ISSUE}/assignees": ("post",),
-    f"{ISSUE}/comments": ("get", "post"),
+    f"{ISSUE}/comments": ("post",),
     f"{ISSUE}/labels": ("post",),
     f"{ISSUE}/labels/{{name}}": ("delete",),
     f"{REPOSITORY}/labels": ("post",),

@@ -371,11 +371,6 @@ class Desk:
 
     # --- beside an issue --------------------------------------------------------------------------
 
-    def list_comments(self, call: Call, number: str) -> Back:
-        """A page of comments."""
-        issue = self._issue(number)
-        return self._page(call, [self._comment(issue, c) for c in issue.comments])
-
     def write_comment(self, call: Call, number: str) -> Back:
         """Adds a comment."""
         issue = self._issue(number)
@@ -525,7 +520,7 @@ ISSUE = r"/issues/(\d+)"
 ROUTES: dict[str, dict[str, Callable[..., Back]]] = {
     r"/issues": {"GET": Desk.list_issues, "POST": Desk.open_issue},
     ISSUE: {"GET": Desk.get_issue, "PATCH": Desk.edit_issue},
-    rf"{ISSUE}/comments": {"GET": Desk.list_comments, "POST": Desk.write_comment},
+    rf"{ISSUE}/comments": {"POST": Desk.write_comment},
     rf"{ISSUE}/labels": {"POST": Desk.add_labels},
     rf"{ISSUE}/labels/([^/]+)": {"DELETE": Desk.remove_label},
     rf"{ISSUE}/assignees": {"POST": Desk.assign},

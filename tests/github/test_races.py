@@ -73,7 +73,7 @@ def run(
 
 
 class Turns:
-    """Says whose request comes next, of two runs at a time; when that is told, each goes as it can."""
+    """Says whose request comes next, of two runs at a time; after that the first goes on to its end."""
 
     def __init__(self, schedule: Sequence[int]) -> None:
         self._schedule = list(schedule)
@@ -108,7 +108,8 @@ class Turns:
                 self._changed.notify_all()
 
     def _may(self, me: int) -> bool:
-        return not self._schedule or self._schedule[0] == me or self._over[1 - me]
+        following = self._schedule[0] if self._schedule else 0
+        return following == me or self._over[1 - me]
 
 
 class Turnstile:

@@ -167,11 +167,6 @@ def as_comment(reply: Reply) -> Comment:
     return Comment.model_validate(reply.json_value())
 
 
-def as_comments(reply: Reply) -> tuple[Comment, ...]:
-    """A page of comments. Raises ValidationError."""
-    return _COMMENTS.validate_python(reply.json_value())
-
-
 def as_label(reply: Reply) -> Label:
     """A label. Raises ValidationError."""
     return Label.model_validate(reply.json_value())
@@ -188,7 +183,6 @@ def as_user(reply: Reply) -> User:
 
 
 _ISSUES = TypeAdapter(tuple[Issue, ...])
-_COMMENTS = TypeAdapter(tuple[Comment, ...])
 _LABELS = TypeAdapter(tuple[Label, ...])
 
 

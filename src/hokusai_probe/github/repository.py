@@ -62,11 +62,6 @@ class Repository:
         request = Request(method="POST", path=path, body={"body": body}, once=True)
         return self._ask(request, replies.as_comment)
 
-    def comments(self, number: int, since: datetime) -> tuple[Comment, ...]:
-        """The comments on an issue that were written or changed since then (UTC)."""
-        query = (("per_page", str(_A_PAGE)), ("since", since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")))
-        return self._pages(f"/issues/{number}/comments", query, replies.as_comments)
-
     def give_labels(self, number: int, names: Iterable[str]) -> frozenset[str]:
         """Add labels to an issue, and say which it has then. Others stay."""
         path = f"{self._path(number)}/labels"
