@@ -330,6 +330,8 @@ def test_doctor_wants_a_prefix_only_where_keys_of_that_kind_are_given_out() -> N
 
     assert doctor_key(bare, {"HOKUSAI_API_KEY": "other"}) == ("hint", "key", prefix)
     assert doctor_key(ours, {"HOKUSAI_API_KEY": "other"}) == ("wrong", "key", prefix)
+    begun = ("wrong", "key", "HOKUSAI_API_KEY is the beginning of a key and nothing more")
+    assert doctor_key(ours, {"HOKUSAI_API_KEY": "hk_live_"}) == begun
     assert doctor_key(ours, {"HOKUSAI_API_KEY": KEY}) == ("ok", "key", "HOKUSAI_API_KEY is set")
     blank = "HOKUSAI_API_KEY is not set: it holds only white space"
     assert doctor_key(ours, {"HOKUSAI_API_KEY": " \t"}) == ("missing", "key", blank)

@@ -43,3 +43,8 @@ def test_a_text_leads_to_the_causes_that_show_it(real: Catalogue) -> None:
 def test_what_a_remedy_asks_for(real: Catalogue, cause: str, says: str) -> None:
     """Read from the code of the cause and of what it shares with others."""
     assert remedy_kind(real.causes[cause]) == says
+
+
+def test_every_cause_says_what_its_remedy_asks_for(real: Catalogue) -> None:
+    """But for those of our own trouble that nobody can mend for us."""
+    assert [slug for slug, one in real.causes.items() if remedy_kind(one) == "none"] == []

@@ -131,6 +131,13 @@ FOLDER = Leftover(kind="artifact folder", name=NAME, made_at=MADE, folder=NAME)
 SAID: list[tuple[Swept, bool, int, str]] = [
     (Swept(), False, 0, "nothing of earlier runs is there"),
     (
+        Swept(looked_back=40),
+        False,
+        0,
+        "of deleted runs only the newest 40 were looked into for artifacts\n"
+        "nothing else of earlier runs is there",
+    ),
+    (
         Swept(young=2),
         True,
         0,

@@ -65,7 +65,8 @@ class Swept(Frozen):
 
     ``found`` is what may be removed, ``young`` how much more there is that may be in use. ``removed`` was
     looked for afterwards and is gone. ``left``: sentences about what is not. ``unseen``: what could not be
-    looked at. ``more``: there is too much for one sweep.
+    looked at. ``more``: there is too much for one sweep. ``looked_back``: deleted runs stay in MLflow for
+    ever, and only the artifacts of so many of the newest were looked for; 0: of all.
     """
 
     found: tuple[Leftover, ...] = ()
@@ -74,6 +75,7 @@ class Swept(Frozen):
     left: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     more: bool = False
+    looked_back: int = 0
 
     @property
     def remains(self) -> bool:
@@ -122,6 +124,7 @@ class _Sweeper:
     young: int = 0
     unseen: list[str] = field(default_factory=list)
     more: bool = False
+    looked_back: int = 0
 
     async def sweep(self, *, apply: bool) -> Swept:
         """Everything, until the time or the target's budget is over."""
@@ -142,6 +145,7 @@ class _Sweeper:
             left=tuple(left),
             unseen=tuple(self.unseen),
             more=self.more,
+            looked_back=self.looked_back,
         )
 
     # --- finding --------------------------------------------------------------------------------------
@@ -185,6 +189,7 @@ class _Sweeper:
         async for run in self._pages("POST", "runs/search", "runs", body | {"run_view_type": "DELETED_ONLY"}):
             for thing in _run(run, "artifact folder"):
                 if looked_into == _LOOKED_BACK:
+                    self.looked_back = looked_into
                     return
                 looked_into += 1
                 if await self._has_files(thing.folder):

@@ -35,6 +35,7 @@ NO_ROUTE = "404 from MLflow (text/html)"
 ROWS: list[tuple[MultipartUploadsFacts, str | None, tuple[str, str | None, str]]] = [
     (facts(answer(), ENDED), "3.17.2", PASS),
     (facts(answer(), answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})), None, PASS),
+    (facts(answer()).model_copy(update={"nameless": True}), "3.17.2", PASS),
     (
         facts(NONE),
         "3.17.2",
@@ -102,6 +103,14 @@ def undone(*answers: Answer) -> tuple[list[tuple[str, object]], tuple[Entry, ...
         return await journal.undo(5.0)
 
     return door.sent, asyncio.run(work())
+
+
+def test_a_store_that_names_no_upload_has_none_open() -> None:
+    """As Azure's: MLflow gives addresses and no id, and nothing is there to give up."""
+    nameless = answer(200, {"upload_id": None, "credentials": [{"url": "x"}]})
+    nameless._kept = json.dumps({"upload_id": None, "credentials": [{"url": "x"}]}).encode()
+
+    assert undone(nameless) == ([ASKED], (Entry(kind="upload in parts", name="it", removed=True),))
 
 
 def received(body: dict[str, object]) -> Answer:

@@ -85,6 +85,18 @@ def test_the_history_does_not_tell_either() -> None:
     assert [word for word in TELLING if word in said] == []
 
 
+def test_what_is_not_seen_now_is_not_told_for_having_been_seen() -> None:
+    """A hole that this run did not look for may be there still: neither it nor its check is named."""
+    before = made.report(made.verdicts(no_key_refused=made.fail("200")), diagnoses=(HOLE,))
+    unseen = made.skip("not-configured", "not looked at")
+    now = made.later(made.report(made.verdicts(no_key_refused=unseen)), 1)
+    known = past(now, before)
+
+    assert HOLE.cause in known.explained
+    said = step_summary.render(now, past=known)
+    assert [word for word in (*TELLING, "no longer certain") if word in said] == []
+
+
 @pytest.mark.parametrize("in_a_job", [True, False])
 def test_a_jobs_log_is_as_discreet_as_its_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, in_a_job: bool

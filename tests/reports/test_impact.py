@@ -4,7 +4,7 @@ import made
 import pytest
 
 from hokusai_probe.model import Report
-from hokusai_probe.reports import console, criteria, impact
+from hokusai_probe.reports import console, criteria, executive, impact
 from hokusai_probe.reports.impact import Lack
 
 PLAIN = console.Plain()
@@ -37,6 +37,18 @@ def forms(*statuses: str) -> Report:
 def test_what_users_cannot_do(report: Report, said: list[str]) -> None:
     """A way that works is said to; what was tried and works is not denied for what it seems to rest on."""
     assert [impact.said(lack, PLAIN) for lack in impact.lacks(report) if lack.tried] == said
+
+
+def test_what_stops_us_alone_says_nothing_of_the_users() -> None:
+    """Without a network of our own nothing answers, and nobody knows what users can do."""
+    ours = made.PORT.model_copy(update={"cause": "probe-has-no-network", "component": "probe"})
+    silent = made.report(made.verdicts(registry_health=made.fail("refused")), diagnoses=(ours,))
+
+    assert impact.lacks(silent) == ()
+    assert "Overall status: ⚠️ NOT ALL JUDGED" in executive.summary(silent)
+    both = silent.model_copy(update={"diagnoses": (ours, made.PORT)})
+    assert [lack.what for lack in impact.lacks(both)] == ["reach the registry host"]
+    assert "Overall status: ❌ FAILED" in executive.summary(both)
 
 
 def test_what_was_not_tried_rests_on_what_fails() -> None:

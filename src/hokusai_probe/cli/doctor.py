@@ -67,6 +67,8 @@ def key(target: Target, environment: Mapping[str, str]) -> Finding:
     if not found.get_secret_value().startswith(KNOWN_PREFIXES):
         state: State = "hint" if target.hosts.auth is None else "wrong"
         return state, "key", f"{name} does not begin with {' or '.join(KNOWN_PREFIXES)}"
+    if found.get_secret_value() in KNOWN_PREFIXES:
+        return "wrong", "key", f"{name} is the beginning of a key and nothing more"
     return "ok", "key", f"{name} is set"
 
 

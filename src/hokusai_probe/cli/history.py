@@ -12,16 +12,17 @@ from pathlib import Path
 import click
 
 from hokusai_probe.cli.output import columns, hide, redactor, say, try_writing, write, writing
-from hokusai_probe.cli.run import read_report
+from hokusai_probe.cli.run import ACTIONS, read_report
 from hokusai_probe.history import folder, legacy
 from hokusai_probe.history.compare import Comparison, compare
 from hokusai_probe.history.condense import run_of
 from hokusai_probe.history.index import Point
+from hokusai_probe.history.past import explained
 from hokusai_probe.history.questions import Availability, Outage
 from hokusai_probe.history.retention import to_spare
-from hokusai_probe.history.runs import HistoryError, Run
+from hokusai_probe.history.runs import HistoryError, Run, State
 from hokusai_probe.history.summary import Summary, summary, with_old_scores
-from hokusai_probe.reports import console, since
+from hokusai_probe.reports import console, discretion, since
 from hokusai_probe.reports.layout import moment, plural, span
 from hokusai_probe.runner import UsageError
 from hokusai_probe.text import clean, terminal
@@ -62,6 +63,12 @@ def _chosen(where: str, target: str | None) -> str:
     wanted = "name one with --target" if target is None else f"{clean(target)!r} is none of them"
     msg = f"{where} has runs of these targets: {names}; {wanted}"
     raise UsageError(msg)
+
+
+def _hidden(states: Iterable[State]) -> frozenset[str]:
+    """What is not named in a job's log, which may be public."""
+    in_public = os.environ.get(ACTIONS) == "true"
+    return discretion.telling(explained(states)) if in_public else frozenset()
 
 
 # --- index ----------------------------------------------------------------------------------------------
@@ -107,7 +114,8 @@ def show(ctx: click.Context, where: str, target: str | None, days: float, json_f
     if json_file is not None:
         write(json_file, redactor().text(found.model_dump_json(indent=2)) + "\n")
     if json_file != "-":
-        say(described(found))
+        hidden = _hidden(p.state for p in points)
+        say(described(discretion.cut_summary(found, hidden)))
     _ended(ctx, (*notes, *reader.notes))
 
 
@@ -319,7 +327,7 @@ def diff(
     if json_file is not None:
         write(json_file, redactor().text(found.model_dump_json(indent=2)) + "\n")
     if json_file != "-":
-        say(_difference(found))
+        say(_difference(discretion.cut_comparison(found, _hidden((before.state, now.state)))))
     ctx.exit(1 if found.is_worse else 0)
 
 

@@ -17,7 +17,7 @@ from hokusai_probe.model import Area
 
 _MADE = "<!-- Made by `make docs` from the docstrings. Change those. -->"
 LITERAL = re.compile(r"``([^`]+)``")
-_KIND = re.compile(r'kind="(automatic|needs-value|outside-aws)"|kind=(readiness)\(')
+_KIND = re.compile(r'kind="(automatic|needs-value|outside-aws)"|kind=(readiness)\(|RemedyKind = "([a-z-]+)"')
 _REMEDY = {
     "automatic": "commands that can be pasted",
     "readiness": "commands that can be pasted where every value was read; else what is missing is named",

@@ -120,8 +120,10 @@ def _summary(found: Swept, *, applied: bool) -> Iterator[str]:
         yield f"{found.young} more are too young to tell whether a run is using them"
     if found.more:
         yield "there may be more: sweep again"
+    if found.looked_back:
+        yield f"of deleted runs only the newest {found.looked_back} were looked into for artifacts"
     if not found.found and not found.unseen:
-        yield "nothing of earlier runs is there"
+        yield f"nothing {'else ' if found.looked_back else ''}of earlier runs is there"
     elif found.found and not applied:
         yield f"{len(found.found)} to remove: add --apply"
     elif found.found:

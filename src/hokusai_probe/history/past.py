@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from hokusai_probe.history import questions
 from hokusai_probe.history.compare import Comparison, compare
 from hokusai_probe.history.index import Point, Seen
 from hokusai_probe.history.questions import Availability, Outage
-from hokusai_probe.history.runs import Run
+from hokusai_probe.history.runs import Run, State
 from hokusai_probe.model import Component, Frozen
 
 WINDOW = timedelta(days=7)
@@ -26,6 +26,7 @@ class Past(Frozen):
     ``causes`` and ``checks``: since when what is present and what fails is bad. ``flapping``: checks and
     causes that turned bad three times within the last day. ``served``: for how much of the last seven days
     each component served. ``changed``: the two runs between which what fails or is present last changed.
+    ``explained``: the checks that each cause of an earlier run explained.
     """
 
     compared: Comparison | None = None
@@ -37,6 +38,7 @@ class Past(Frozen):
     flapping: tuple[str, ...] = ()
     served: Mapping[str, Availability] = Field(default_factory=dict)
     changed: tuple[datetime, datetime] | None = None
+    explained: Mapping[str, frozenset[str]] = Field(default_factory=dict)
 
 
 def past_of(points: Sequence[Point], run: Run, before: Run | None, old: Run | None = None) -> Past:
@@ -60,7 +62,16 @@ def past_of(points: Sequence[Point], run: Run, before: Run | None, old: Run | No
         flapping=tuple(_flapping(runs)),
         served=dict(_served((*judged, run))),
         changed=_changed((*judged, run)),
+        explained=explained(run.state for run in earlier),
     )
+
+
+def explained(states: Iterable[State]) -> Mapping[str, frozenset[str]]:
+    """The checks that each cause explained, present or open, in any of these states."""
+    found: dict[str, set[str]] = {}
+    for kept in (cause for state in states for cause in state.causes):
+        found.setdefault(kept.cause, set()).update(kept.explains)
+    return {slug: frozenset(checks) for slug, checks in found.items()}
 
 
 def _flapping(runs: Sequence[Seen]) -> Iterator[str]:

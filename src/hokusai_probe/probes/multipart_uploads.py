@@ -27,12 +27,14 @@ class MultipartUploadsFacts(Facts):
     """What beginning an upload of one part was answered, and giving it up.
 
     ``begun`` comes without its body where MLflow gave an address to upload to: whoever has that may write.
-    ``has_id``: whether the answer named the upload. ``aborted`` None: there was nothing to give up.
+    ``has_id``: whether the answer named the upload; ``nameless``: it gave addresses, and the store names no
+    uploads. ``aborted`` None: there was nothing to give up.
     ``leftovers``: an upload of ours that may be open still; S3 charges for its parts, and it has none.
     """
 
     begun: Answer
     has_id: bool
+    nameless: bool = False
     aborted: Answer | None = None
     entries: tuple[Entry, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -53,14 +55,17 @@ class _Upload:
         self.begun: Answer | None = None
         self.aborted: Answer | None = None
         self.id = ""
+        self.nameless = False
 
     async def begin(self) -> Answer:
         self.begun = await self._send("create", {"path": FILE, "num_parts": 1})
-        self.id = _id(self.begun)
+        self.id, self.nameless = _id(self.begun), _is_nameless(self.begun)
         return self.begun
 
     async def abort(self) -> bool:
         """Give it up. Whether nothing is open any more: also where MLflow says that nothing was begun."""
+        if self.nameless:
+            return True
         if not self.id:
             return self.begun is not None and _never_begun(self.begun)
         self.aborted = await self._send("abort", {"path": FILE, "upload_id": self.id})
@@ -76,6 +81,12 @@ def _id(answer: Answer) -> str:
     body = strict_json(answer.kept.decode(errors="replace")) if answer.status == 200 else None
     found = body.get("upload_id") if isinstance(body, Mapping) else None
     return found if isinstance(found, str) else ""
+
+
+def _is_nameless(answer: Answer) -> bool:
+    """Whether the store names no upload: on Azure's there is none to give up (MLflow 3.17's source)."""
+    body = strict_json(answer.kept.decode(errors="replace")) if answer.status == 200 else None
+    return isinstance(body, Mapping) and not body.get("upload_id") and bool(body.get("credentials"))
 
 
 def _never_begun(answer: Answer) -> bool:
@@ -101,6 +112,7 @@ async def multipart_uploads(look: Look, api: MlflowApiFacts) -> MultipartUploads
     return MultipartUploadsFacts(
         begun=begun.model_copy(update={"body": ""}) if begun.status == 200 else begun,
         has_id=bool(upload.id),
+        nameless=upload.nameless,
         aborted=upload.aborted,
         entries=entries,
         leftovers=tuple(f"the {e.kind} {e.name} may be open still" for e in entries if not e.removed),
@@ -114,6 +126,8 @@ def uploads_in_parts_can_be_begun(facts: MultipartUploadsFacts, versions: Versio
         return NotApplicable(reason=f"MLflow's artifact store takes none: {said(facts.begun)}")
     if says_no_route(facts.begun) and not knows_route(versions):
         return CannotTell(reason=f"whether this MLflow has the route is not known: {said(facts.begun)}")
+    if facts.nameless:
+        return None
     if not facts.has_id:
         return Wrong(reason=f"beginning an upload: {said(facts.begun)}", reproduce=facts.begun.curl())
     if facts.aborted is None or not is_gone(facts.aborted):

@@ -122,6 +122,12 @@ def all_clear(report: Report) -> bool:
     return bool(report.with_status("pass")) and exit_code(report) == 0 and not found
 
 
+def ours_alone(report: Report) -> bool:
+    """Whether all that is wrong is trouble of whoever looks: it says nothing about the platform."""
+    found = roots(report)
+    return bool(found) and all(root.diagnosis.component == "probe" for root in found)
+
+
 def outcome(report: Report) -> Literal[0, 1, 3]:
     """0 nothing fails, 1 something fails, 3 nothing fails but for our own trouble, or nothing was judged."""
     if report.with_status("fail"):

@@ -6,10 +6,12 @@ repository is, so nothing of it is written there: neither the cause nor the chec
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hokusai_probe.history.compare import Comparison
 from hokusai_probe.history.past import Past
+from hokusai_probe.history.summary import Summary
 from hokusai_probe.model import Diagnosis, Report, Verdict
 from hokusai_probe.reports.layout import plural
 
@@ -36,18 +38,30 @@ class Public:
 
 
 def public(report: Report, past: Past | None = None) -> Public:
-    """The same without sensitive causes. Counts and the answer stay: what fails and is hidden still fails."""
+    """The same without sensitive causes. Counts and the answer stay: what fails and is hidden still fails.
+
+    Of a check that a sensitive cause explains beside another one, only the outcome is told.
+    """
     found = {d.cause for d in report.diagnoses if d.sensitive}
     hidden = secret(report)
+    quiet = {c for d in report.diagnoses if d.sensitive for c in d.explains}
     shown = report.model_copy(
         update={
             "diagnoses": tuple(_without(d, hidden) for d in report.diagnoses if not d.sensitive),
-            "verdicts": tuple(_covered(v, hidden) for v in report.verdicts),
+            "verdicts": tuple(_covered(v, hidden, quiet) for v in report.verdicts),
             "unexplained": tuple(c for c in report.unexplained if c not in hidden),
         }
     )
     count = sum(d.sensitive for d in (*report.present(), *report.undecided()))
-    return Public(shown, past and _cut(past, found | hidden), count)
+    return Public(shown, past and _cut(past, found | hidden | telling(past.explained)), count)
+
+
+def telling(explained: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The causes that are sensitive wherever they are found, and the checks that these explained."""
+    from hokusai_probe.declare import catalogue
+
+    named = {slug for slug, one in catalogue().causes.items() if one.sensitive}
+    return frozenset(named.union(*(checks for slug, checks in explained.items() if slug in named)))
 
 
 def secret(report: Report) -> frozenset[str]:
@@ -61,20 +75,22 @@ def _without(found: Diagnosis, hidden: frozenset[str]) -> Diagnosis:
     return found.model_copy(update={"explains": tuple(c for c in found.explains if c not in hidden)})
 
 
-def _covered(verdict: Verdict, hidden: frozenset[str]) -> Verdict:
-    """A hidden check with its status alone; one that waits for it without its name."""
+def _covered(verdict: Verdict, hidden: frozenset[str], quiet: Collection[str]) -> Verdict:
+    """A hidden check with its status alone, a quiet one without its reason, one that waits without a name."""
     if verdict.check in hidden:
         cover = {"check": WITHHELD, "title": _TITLE, "reason": "", "reproduce": None, "waited_for": None}
         return verdict.model_copy(update=cover)
+    if verdict.check in quiet and verdict.status != "pass":
+        return verdict.model_copy(update={"reason": WITHHELD, "reproduce": None})
     if verdict.waited_for in hidden:
         return verdict.model_copy(update={"reason": f"{WITHHELD} did not pass", "waited_for": None})
     return verdict
 
 
-def _cut(past: Past, hidden: set[str]) -> Past:
+def _cut(past: Past, hidden: Collection[str]) -> Past:
     return past.model_copy(
         update={
-            "compared": past.compared and _cut_comparison(past.compared, hidden),
+            "compared": past.compared and cut_comparison(past.compared, hidden),
             "causes": {slug: one for slug, one in past.causes.items() if slug not in hidden},
             "checks": {slug: one for slug, one in past.checks.items() if slug not in hidden},
             "flapping": tuple(slug for slug in past.flapping if slug not in hidden),
@@ -82,7 +98,19 @@ def _cut(past: Past, hidden: set[str]) -> Past:
     )
 
 
-def _cut_comparison(found: Comparison, hidden: set[str]) -> Comparison:
+def cut_summary(found: Summary, hidden: Collection[str]) -> Summary:
+    """The same without what is hidden."""
+    shown: Mapping[str, object] = {
+        "present": {slug: one for slug, one in found.present.items() if slug not in hidden},
+        "failing": {slug: one for slug, one in found.failing.items() if slug not in hidden},
+        "recovered": {slug: all_ for slug, all_ in found.recovered.items() if slug not in hidden},
+        "flapping": tuple(slug for slug in found.flapping if slug not in hidden),
+    }
+    return found.model_copy(update=shown)
+
+
+def cut_comparison(found: Comparison, hidden: Collection[str]) -> Comparison:
+    """The same without what is hidden."""
     lists = {name: value for name, value in found if isinstance(value, tuple)}
     cut = {name: tuple(slug for slug in value if slug not in hidden) for name, value in lists.items()}
     return found.model_copy(update=cut)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hokusai_probe import text
 from hokusai_probe.history.past import Past
@@ -55,7 +55,8 @@ def _listed(title: str, items: str) -> str:
 
 
 def _state(report: Report) -> str:
-    head = f"**Overall status: {_WORDS[answer.outcome(report)]}** (run of {moment(report.started_at)})"
+    found = 3 if answer.ours_alone(report) else answer.outcome(report)
+    head = f"**Overall status: {_WORDS[found]}** (run of {moment(report.started_at)})"
     areas = [a for a in answer.areas_in_order(report) if a in report.score.areas][:_FIRST_AREAS]
     lines = (f"{area.capitalize()}: {_ratio(report.score.areas[area])}" for area in areas)
     return blocks([head, bullets([*lines, f"All areas: {_ratio(report.score.overall)}"])])
@@ -94,11 +95,19 @@ def _fixes(report: Report) -> Iterator[str]:
 def _settling(report: Report) -> str:
     """What would tell which of several causes it is; empty where none is open."""
     open_ = report.undecided()
-    looks = slugs(dict.fromkeys(s.look for d in open_ for s in d.settled_by))
+    looks = dict.fromkeys(s.look for d in open_ for s in d.settled_by)
     if not open_:
         return ""
-    named = f"It may be any of {slugs(d.cause for d in open_)}."
-    return f"{named} The look that would tell: {looks}." if looks else f"{named} No look of ours would tell."
+    named = f"It may be any of {_some([d.cause for d in open_])}."
+    if not looks:
+        return f"{named} No look of ours would tell."
+    return f"{named} The look that would tell: {_some(list(looks))}."
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of them, and how many more."""
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return slugs(names[:MOST]) + more
 
 
 def who(report: Report, found: Diagnosis) -> str:

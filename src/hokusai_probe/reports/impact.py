@@ -54,8 +54,11 @@ class Lack:
 def lacks(report: Report) -> tuple[Lack, ...]:
     """What users cannot do, each with the checks that say so; empty where nothing of it was seen to fail.
 
-    What was tried and works is not listed, whatever else fails.
+    What was tried and works is not listed, whatever else fails. Where the trouble is ours alone, nobody knows
+    what users can do.
     """
+    if answer.ours_alone(report):
+        return ()
     found = (_lack(report, ability) for ability in ABILITIES)
     return tuple(lack for lack in found if lack is not None)
 

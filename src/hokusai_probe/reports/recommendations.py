@@ -8,6 +8,7 @@ from hokusai_probe import text
 from hokusai_probe.history.past import Past
 from hokusai_probe.model import Diagnosis, Report
 from hokusai_probe.reports import answer, executive, since
+from hokusai_probe.reports.handoff import NOT_THEIRS
 from hokusai_probe.reports.layout import (
     STYLE,
     blocks,
@@ -60,13 +61,15 @@ def _row(report: Report, past: Past | None, number: int, root: answer.Root) -> l
         found.effort,
         executive.who(report, found),
         since.in_short(past, found.cause),
-        plural(len(_mends(root)), "check"),
+        plural(len(_mends(report, root)), "check"),
     ]
 
 
-def _mends(root: answer.Root) -> tuple[str, ...]:
-    """The checks that a root and what follows from it explain."""
-    return tuple(dict.fromkeys(c for d in (root.diagnosis, *root.consequences) for c in d.explains))
+def _mends(report: Report, root: answer.Root) -> tuple[str, ...]:
+    """The checks that fail or wait in this run and that a root and what follows from it explain."""
+    wrong = {v.check for v in (*report.with_status("fail"), *answer.blocked(report))}
+    found = dict.fromkeys(c for d in (root.diagnosis, *root.consequences) for c in d.explains)
+    return tuple(c for c in found if c in wrong)
 
 
 def _one(report: Report, past: Past | None, number: int, root: answer.Root) -> str:
@@ -80,7 +83,8 @@ def _about(report: Report, past: Past | None, number: int, root: answer.Root) ->
     found, shared = root.diagnosis, _shared(report, root)
     yield f"Why: {sentence(found.because)}"
     yield f"Since: {since.cause_since(past, found.cause) or since.THIS_RUN}"
-    yield f"How: {_how(found)}; {in_full(number, found)}, and in {_HANDOFF}"
+    handed = "" if found.component in NOT_THEIRS else f", and in {_HANDOFF}"
+    yield f"How: {_how(found)}; {in_full(number, found)}{handed}"
     if found.remedy and found.remedy.also_touches:
         yield f"It also touches: {sentence(found.remedy.also_touches)}"
     if shared:
@@ -100,9 +104,9 @@ def _how(found: Diagnosis) -> str:
 
 def _shared(report: Report, root: answer.Root) -> tuple[str, ...]:
     """Other root causes that explain some of the same checks."""
-    mine = set(_mends(root))
+    mine = set(_mends(report, root))
     others = (r for r in answer.roots(report) if r is not root and r != root)
-    return tuple(r.diagnosis.cause for r in others if mine & set(_mends(r)))
+    return tuple(r.diagnosis.cause for r in others if mine & set(_mends(report, r)))
 
 
 def _unknown(report: Report) -> str:
