@@ -151,6 +151,7 @@ def patients() -> Iterator[Callable[[str, int], Patient]]:
 Patients = Callable[[str, int], Patient]
 
 
+@pytest.mark.timeout(300)
 def test_a_remedy_heals_and_nothing_else_does(patients: Patients) -> None:
     """Another cause's remedy leaves a platform as ill as it was; its own, as printed, makes it well."""
     ill, other = patients("gateway-mlflow-url-wrong", 4711), patients("listener-rule-shadowed", 4711)
