@@ -14,6 +14,7 @@ from sweep import VARIABLE, matrix_rows, one, read
 
 from hokusai_probe import sandbox
 from hokusai_probe.cli.run import bare_environment
+from hokusai_probe.config import load
 from hokusai_probe.declare import catalogue
 from hokusai_probe.grading import Swept, grade, kill_matrix
 from hokusai_probe.issues import describe, plan
@@ -204,9 +205,15 @@ def test_a_read_run_stays_within_its_requests() -> None:
     """A run of class read sends fewer than 150 requests and creates nothing."""
     with sandbox.start("healthy") as box:
         environment = {**bare_environment(), **box.environment}
-        report = run(box.target_file, environment=environment, skip=["registration"])
+        target = load(box.target_file, environment)
+        only_read = target.model_copy(
+            update={"allow": target.allow.model_copy(update={"classes": ("read",)})}
+        )
+        report = run(only_read, environment=environment)
 
-    assert 0 < report.requests_sent < READ_REQUESTS
+    writing = {o.probe for o in report.observations if catalogue().probes[o.probe].safety != "read"}
+    assert {o.probe for o in report.observations if o.status == "seen"} & writing == set()
+    assert 0 < report.requests_sent < READ_REQUESTS, report.requests_sent
 
 
 @pytest.mark.parametrize("number", range(PAIRS))
