@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from acted import ROOT, WORKFLOWS, used
+from acted import ROOT, WORKFLOWS, step, used
 
 from hokusai_probe.cli import main
 
@@ -108,6 +108,14 @@ def test_a_token_reaches_only_the_steps_that_need_it() -> None:
         "secrets.HOKUSAI_API_KEY": {"Look", "Sweep"},
         "secrets.HEARTBEAT_URL": {"Send the heartbeat"},
     }
+
+
+def test_what_is_not_said_to_be_private_is_written_for_everybody() -> None:
+    """What the look writes is published and kept as an artifact, as public as the repository."""
+    look = step("probe", "probe", "Look")
+
+    assert look["env"]["PUBLIC"] == "${{ !github.event.repository.private && 'yes' || '' }}"
+    assert "${PUBLIC:+--public}" in look["run"]
 
 
 def test_who_may_do_what_is_what_the_manual_says() -> None:
