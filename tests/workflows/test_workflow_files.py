@@ -97,7 +97,7 @@ def test_nobody_outside_writes_a_word_of_a_script() -> None:
 
 
 def test_a_token_reaches_only_the_steps_that_need_it() -> None:
-    """And the platform's key only the look and the sweep."""
+    """And the platform's key only the look, the sweep, and the publication, which searches for it."""
     given: dict[str, set[str]] = {}
     for one in (one for _, job in jobs() for one in job["steps"]):
         for secret in re.findall(r"github\.token|secrets\.\w+", str(one.get("env"))):
@@ -105,7 +105,7 @@ def test_a_token_reaches_only_the_steps_that_need_it() -> None:
 
     assert given == {
         "github.token": {"Fetch the history", "Publish", "Keep the issues true"},
-        "secrets.HOKUSAI_API_KEY": {"Look", "Sweep"},
+        "secrets.HOKUSAI_API_KEY": {"Look", "Publish", "Sweep"},
         "secrets.HEARTBEAT_URL": {"Send the heartbeat"},
     }
 
