@@ -28,6 +28,7 @@ _NEWS = {
     "changed": "the state has changed",
     "unchanged": "the state is the one that is published",
     "older": "what is published is of a later run",
+    "partial": "the run judged only some of the checks of the one that is published",
     "interrupted": "the run was cut short, and what is published is of a whole one",
 }
 
