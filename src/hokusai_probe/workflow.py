@@ -119,6 +119,20 @@ def asked(*, target: str, areas: str, sha: str, settle_s: str) -> Asked:
         raise RequestError(msg) from None
 
 
+def filled(inputs: Asked, payload: Asked) -> Asked:
+    """What the inputs of a caller's workflow leave open, said by a payload. Raises RequestError.
+
+    The caller's repository has fixed its inputs, so a payload that says otherwise is refused.
+    """
+    said = {name: value for name, value in payload if value not in {"", None}}
+    fixed = {name: value for name, value in inputs if value not in {"", None}}
+    wrong = [name for name in fixed if said.get(name, fixed[name]) != fixed[name]]
+    if wrong:
+        msg = f"client_payload.{wrong[0]} is refused: the workflow that takes the dispatch says another one"
+        raise RequestError(msg)
+    return Asked.model_validate({**said, **fixed})
+
+
 def interval(text: str) -> float | None:
     """Seconds between two runs of a schedule, None for an empty text. Raises RequestError."""
     if not text.strip():
