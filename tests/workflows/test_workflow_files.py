@@ -105,7 +105,8 @@ def test_a_token_reaches_only_the_steps_that_need_it() -> None:
 
     assert given == {
         "github.token": {"Fetch the history", "Publish", "Keep the issues true"},
-        "secrets.HOKUSAI_API_KEY": {"Look", "Publish", "Sweep"},
+        "secrets.HOKUSAI_API_KEY": {"See that there is a key", "Look", "Publish", "Sweep"},
+        "secrets.HOKUSAI_PROBE_APP_TOKEN": {"Keep the issues true"},
         "secrets.HEARTBEAT_URL": {"Send the heartbeat"},
     }
 
