@@ -148,7 +148,8 @@ def called(url: str, place: Path) -> Repository:
 def test_dependabot_s_pull_requests_are_left_alone(url: str, tmp_path: Path) -> None:
     """They have no secrets."""
     Platform.asked.clear()
-    done = called(url, tmp_path).act("registry", "pull_request", actor="dependabot[bot]")
+    opened = {"pull_request": {"user": {"login": "dependabot[bot]"}}}
+    done = called(url, tmp_path).act("registry", "pull_request", opened, actor="dependabot[bot]")
 
     assert (done.code, done.jobs, Platform.asked) == (0, {}, [])
 

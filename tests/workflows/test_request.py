@@ -169,6 +169,10 @@ def hourly(*states: State, last: datetime = NOON) -> list[Point]:
         ([WELL, TOLD_NOTHING], ""),
         ([WELL, ILL], "something is wrong"),
         ([WELL, OPEN], "something is wrong"),
+        ([ILL], "something is wrong"),
+        ([WELL, ILL, ILL, ILL, ILL], "something is wrong"),
+        ([WELL, ILL, ILL, ILL, ILL, ILL], ""),
+        ([WELL, ILL, ILL, ILL, ILL, OPEN], "something is wrong"),
         ([ILL, WELL], "something was wrong lately"),
         ([ILL, WELL, WELL, WELL, WELL], "something was wrong lately"),
         ([ILL, WELL, WELL, WELL, WELL, WELL], ""),
@@ -177,16 +181,25 @@ def hourly(*states: State, last: datetime = NOON) -> list[Point]:
     ],
 )
 def test_issues_are_looked_after_while_there_is_something_to_say(states: list[State], why: str) -> None:
-    """And for as long afterwards as it takes to close them (2 runs here), with two tries in reserve."""
-    assert workflow.issues_need_a_look(hourly(*states), close_runs=2) == why
+    """As long as it takes to open or close one (2 runs here), and two tries in reserve; then it rests."""
+    assert workflow.issues_need_a_look(hourly(*states), 2, 2) == why
 
 
-def test_a_healthy_month_needs_a_second_job_once_a_day() -> None:
-    """Which is what keeps an hourly schedule within its budget."""
-    runs = hourly(*[WELL] * 24 * 30, last=datetime(2026, 3, 30, 23, 23, tzinfo=UTC))
-    needed = [i for i in range(1, len(runs) + 1) if workflow.issues_need_a_look(runs[:i], 2)]
+@pytest.mark.parametrize(
+    ("states", "jobs"),
+    [
+        ([WELL] * 744, 31),
+        ([ILL] * 744, 31 + 4),
+        ([WELL] * 12 + ([ILL] * 6 + [WELL] * 18) * 30 + [WELL] * 12, 31 + 30 * 8),
+    ],
+    ids=["healthy", "broken", "an outage of six hours each day"],
+)
+def test_a_month_needs_a_second_job_once_a_day_and_at_each_change(states: list[State], jobs: int) -> None:
+    """Which is what keeps an hourly schedule within its budget, also while nobody mends what is broken."""
+    runs = hourly(*states, last=datetime(2026, 3, 31, 23, 23, tzinfo=UTC))
+    needed = [i for i in range(1, len(runs) + 1) if workflow.issues_need_a_look(runs[:i], 2, 2)]
 
-    assert len(needed) == 30
+    assert (len(runs), len(needed)) == (744, jobs)
 
 
 # --- the commands ---------------------------------------------------------------------------------------

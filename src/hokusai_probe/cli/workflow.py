@@ -60,9 +60,9 @@ def after(report_file: str, history: str) -> None:
     """Say whether a job for the issues must follow a run: the output ``issues`` is true or false."""
     report = read_report(report_file)
     runs = writing(history, lambda where: folder.index(where, report.target))[0].points()
-    why = (
-        "" if report.interrupted else decide.issues_need_a_look(runs, report.configuration.issues.close_runs)
-    )
+    rules = report.configuration.issues
+    why = decide.issues_need_a_look(runs, rules.close_runs, rules.confirm_runs)
+    why = "" if report.interrupted else why
     say(f"issues: {why or 'nothing to look after'}")
     _give({"issues": "true" if why else "false"})
 
