@@ -134,8 +134,10 @@ SAID: list[tuple[Swept, bool, int, str]] = [
         Swept(looked_back=40),
         False,
         0,
-        "of deleted runs only the newest 40 were looked into for artifacts\n"
-        "nothing else of earlier runs is there",
+        (
+            "of deleted runs only the newest 40 were looked into for artifacts\n"
+            "nothing else of earlier runs is there"
+        ),
     ),
     (
         Swept(young=2),

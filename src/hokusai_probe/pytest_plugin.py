@@ -107,12 +107,16 @@ class CheckItem(pytest.Item):
 
 
 class Run:
-    """The run of one session, and pytest's hooks that need it. ``report`` is None until it was made."""
+    """The run of one session, and pytest's hooks that need it. ``report`` is None until it was made.
+
+    ``phases``: those that any check's test came to, here or at a worker; only ``call`` judges.
+    """
 
     def __init__(self, plan: Plan, report: Report | None = None) -> None:
         self.plan = plan
         self.report: Report | None = None
         self.verdicts: dict[str, Verdict] = {}
+        self.phases: set[str] = set()
         if report is not None:
             self._keep(report)
 
@@ -158,11 +162,19 @@ class Run:
         if self.report is not None:
             node.workerinput[_REPORT] = self.report.to_json()  # type: ignore[attr-defined]
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Under xdist the controller is told of every test, at whatever worker it ran."""
+        if report.nodeid.startswith(f"{NAME}::"):
+            self.phases.add(report.when)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A session in which nothing was judged, or in which we had trouble, is not green."""
         from hokusai_probe.as_tests import judged_nothing
 
-        if self.report is not None and session.exitstatus == 0 and judged_nothing(self.report):
+        if self.report is None or session.exitstatus != 0:
+            return
+        all_skipped = bool(self.phases) and "call" not in self.phases
+        if all_skipped or judged_nothing(self.report):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -119,6 +119,20 @@ def asked(*, target: str, areas: str, sha: str, settle_s: str) -> Asked:
         raise RequestError(msg) from None
 
 
+def filled(inputs: Asked, payload: Asked) -> Asked:
+    """What the inputs of a caller's workflow leave open, said by a payload. Raises RequestError.
+
+    The caller's repository has fixed its inputs, so a payload that says otherwise is refused.
+    """
+    said = {name: value for name, value in payload if value not in {"", None}}
+    fixed = {name: value for name, value in inputs if value not in {"", None}}
+    wrong = [name for name in fixed if said.get(name, fixed[name]) != fixed[name]]
+    if wrong:
+        msg = f"client_payload.{wrong[0]} is refused: the workflow that takes the dispatch says another one"
+        raise RequestError(msg)
+    return Asked.model_validate({**said, **fixed})
+
+
 def interval(text: str) -> float | None:
     """Seconds between two runs of a schedule, None for an empty text. Raises RequestError."""
     if not text.strip():
@@ -185,22 +199,27 @@ def _sha(asked: str) -> str:
     return asked
 
 
-def issues_need_a_look(runs: Sequence[Seen], close_runs: int) -> str:
+def issues_need_a_look(runs: Sequence[Seen], close_runs: int, open_runs: int) -> str:
     """Why a job for the issues must follow the last of these runs, the earliest first; empty where none must.
 
-    Something is wrong, or was within as many runs as it takes to close an issue and some more, or this is
-    the first run of its day (UTC), which is when whatever went wrong with an issue is put right.
+    The platform was found in another state within as many runs as it takes to open or close an issue and some
+    more, something wrong being one of the two; or this is the first run of its day (UTC), which is when
+    whatever went wrong with an issue is put right. While all stays as it is, there is nothing to write.
     """
     if not runs:
         return "nothing is known yet"
     last, before = runs[-1], runs[:-1]
-    if is_bad(last.state):
-        return "something is wrong"
-    if any(is_bad(run.state) for run in before[-(close_runs + MORE_LOOKS) :]):
-        return "something was wrong lately"
+    lately = [run.state for run in runs[-(max(open_runs, close_runs) + MORE_LOOKS + 1) :]]
+    if any(map(is_bad, lately)) and (len(lately) > len(before) or any(map(_differ, lately, lately[1:]))):
+        return "something is wrong" if is_bad(last.state) else "something was wrong lately"
     if not any(run.started_at.date() == last.started_at.date() for run in before):
         return "this is the first run of the day"
     return ""
+
+
+def _differ(one: State, other: State) -> bool:
+    """Whether an issue could say something else: other failures or causes, or another way to fail."""
+    return (one.causes, one.checks.get("fail")) != (other.causes, other.checks.get("fail"))
 
 
 def is_bad(state: State) -> bool:

@@ -33,6 +33,7 @@ from hokusai_probe.model import (
     Target,
     Verdict,
 )
+from hokusai_probe.reports.discretion import to_publish
 from hokusai_probe.score import score
 
 WHEN = datetime(2026, 1, 5, 6, tzinfo=UTC)
@@ -262,6 +263,16 @@ def test_sensitive_cause_is_withheld() -> None:
         assert "key-accepted-when-invalid" not in f"{action.title}{action.body}{action.labels}"
         assert "bad-key-refused" not in action.body
     assert "1 further cause of this component must not be described in public" in beside.body
+
+
+def test_a_report_for_everybody_opens_no_issue_for_what_it_does_not_show() -> None:
+    """A withheld check counts as the sensitive cause does, so nothing is opened and nothing is closed."""
+    hidden = cause("key-accepted-when-invalid", explains=("bad-key-refused",), sensitive=True)
+    reports = [to_publish(one).report for one in twice(verdict("bad-key-refused"), hidden)]
+
+    assert brief(plan(reports)) == [
+        ("leave", "here/auth", None, "1 sensitive cause must not be written here: tell the owner in person")
+    ]
 
 
 def test_a_check_that_would_tell_of_a_sensitive_cause_is_not_named_for_another() -> None:

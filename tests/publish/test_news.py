@@ -12,6 +12,11 @@ BROKEN = report(verdicts(auth_health=fail("502")), diagnoses=(PORT,))
 LATER = {"started_at": WHEN + timedelta(hours=1), "duration_s": 9.0, "requests_sent": 88}
 
 
+def some(report: Report, **changed: object) -> Report:
+    """What `--only` makes of it: fewer checks."""
+    return report.model_copy(update={"verdicts": report.verdicts[:3], **changed})
+
+
 @pytest.mark.parametrize(
     ("ours", "published", "said"),
     [
@@ -25,6 +30,12 @@ LATER = {"started_at": WHEN + timedelta(hours=1), "duration_s": 9.0, "requests_s
         (healthy().model_copy(update={**LATER, "tool_version": "0.2.0"}), healthy(), "changed"),
         (healthy().model_copy(update={**LATER, "target": "another"}), healthy(), "changed"),
         (BROKEN, healthy().model_copy(update=LATER), "older"),
+        (some(healthy(), **LATER), BROKEN, "partial"),
+        (some(BROKEN, **LATER), healthy(), "partial"),
+        (some(BROKEN), None, "first"),
+        (healthy().model_copy(update=LATER), some(BROKEN), "changed"),
+        (some(healthy(), **LATER, tool_version="0.2.0"), BROKEN, "changed"),
+        (some(healthy(), **LATER, target="another"), BROKEN, "changed"),
         (BROKEN.model_copy(update={**LATER, "interrupted": "SIGTERM"}), healthy(), "interrupted"),
         (BROKEN.model_copy(update={"interrupted": "SIGTERM"}), None, "first"),
     ],
@@ -32,7 +43,7 @@ LATER = {"started_at": WHEN + timedelta(hours=1), "duration_s": 9.0, "requests_s
 def test_news_is_another_state_of_a_later_whole_run(
     ours: Report, published: Report | None, said: News
 ) -> None:
-    """Checks, causes, target and version make a state; times, counts and reasons do not."""
+    """Checks, causes, target and version make a state; times, counts and reasons do not. A part is none."""
     assert news(ours, published) == said
 
 

@@ -516,6 +516,21 @@ def test_a_key_with_a_name_of_its_own_is_known(site: Site, monkeypatch: pytest.M
     assert f"there may be a secret in {page}, line 1" in said.err
 
 
+@pytest.mark.parametrize("in_a_job", [True, False])
+def test_a_job_is_told_when_its_key_is_not_searched_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, in_a_job: bool
+) -> None:
+    """A step that was not given the key cannot know it; elsewhere a folder may be published without one."""
+    site.saw(healthy(), 3)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true" if in_a_job else "")
+    monkeypatch.setenv("HOKUSAI_API_KEY", " ")
+
+    said = site.publish("--push")
+
+    note = "note: no key is searched for in HOKUSAI_API_KEY: give this step what the look has\n"
+    assert (said.code, said.err) == (0, note if in_a_job else "")
+
+
 def contents(folder: Path) -> dict[str, bytes | None]:
     """Everything below a folder, with the bytes of each file."""
     return {

@@ -1,5 +1,6 @@
 """Where everybody can read, nothing tells of a sensitive cause: the summary and the log of a job."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import made
@@ -95,6 +96,35 @@ def test_what_is_not_seen_now_is_not_told_for_having_been_seen() -> None:
     assert HOLE.cause in known.explained
     said = step_summary.render(now, past=known)
     assert [word for word in (*TELLING, "no longer certain") if word in said] == []
+
+
+def test_what_everybody_may_read_can_be_published_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No file of a run with --public tells of it, nor can it be judged again; the exit code is the run's."""
+    sinks = Sinks(*(str(tmp_path / name) for name in ("reports", "report.json", "junit.xml")))
+    sinks = replace(sinks, history=str(tmp_path / "history"))
+    led = made.RULE.model_copy(update={"caused_by": HOLE.cause})
+    report = with_a_hole()
+    seen = report.observations[0].model_copy(update={"to_settle": (HOLE.cause,)})
+    report = report.model_copy(update={"observations": (seen,), "diagnoses": (*report.diagnoses, led)})
+
+    assert emit(report, sinks, "trouble", everybody=True) == emit(report, Sinks(), "trouble")
+
+    files = {path: path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file()}
+    kept = Report.read((tmp_path / "report.json").read_text("utf-8"))
+    assert len(files) > 10
+    assert [(path, word) for path, text in files.items() for word in TELLING if word in text] == []
+    assert [one.facts for one in kept.observations] == [None]
+    assert (kept.score, len(kept.verdicts)) == (report.score, len(report.verdicts))
+    assert "2 sensitive causes are in none of the files" in capsys.readouterr().err
+
+
+def test_without_one_what_was_seen_stays() -> None:
+    """Nothing is taken from whom it helps."""
+    report = made.two_causes()
+
+    assert discretion.to_publish(report).report == report
 
 
 @pytest.mark.parametrize("in_a_job", [True, False])

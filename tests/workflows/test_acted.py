@@ -95,6 +95,18 @@ def test_a_payload_that_is_none_ends_it(repository: Repository) -> None:
     assert list(repository.place.rglob("owned")) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "without", "code"), [("", "", 1), (" ", "false", 1), ("", "true", 0), (KEY, "", 0)]
+)
+def test_a_look_without_a_key_must_be_wanted(key: str, without: str, code: int) -> None:
+    """White space is no key, and nothing but the word says that none is needed."""
+    script = step("probe", "probe", "See that there is a key")["run"]
+    environment = {"PATH": path(), "HOKUSAI_API_KEY": key, "WITHOUT_KEY": without}
+    done = subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=environment, check=False)
+
+    assert done.returncode == code
+
+
 def test_a_dry_run_publishes_nothing_and_silence_is_red(repository: Repository) -> None:
     """Where nothing could be judged the job is red; where a dry run was asked for nothing is pushed."""
     done = repository.act("probe", "workflow_dispatch", **{"areas": "audit", "dry-run": "true"})
@@ -112,11 +124,47 @@ def test_a_fork_is_left_alone(repository: Repository, workflow: str) -> None:
     assert (done.code, done.jobs, Platform.asked) == (0, {}, [])
 
 
-def test_dependabot_is_left_alone(repository: Repository) -> None:
-    """It has no secrets."""
-    done = repository.act("probe", "workflow_dispatch", actor="dependabot[bot]")
+CALLER = """
+name: registry
+on: [pull_request, repository_dispatch]
+permissions: {}
+jobs:
+  probe:
+    uses: ./.github/workflows/probe.yml
+    with: {target: second, areas: infrastructure}
+    permissions: {contents: write, id-token: write, issues: write}
+    secrets: {HOKUSAI_API_KEY: "${{ secrets.HOKUSAI_API_KEY }}"}
+"""
+
+
+def called(url: str, place: Path) -> Repository:
+    """A repository whose own workflow calls ours, for the second of two targets."""
+    second = {"second": f'name = "second"\n[hosts]\nregistry = "{url}"\n', "first": 'name = "first"\n'}
+    secrets = {"HOKUSAI_API_KEY": KEY, "GITHUB_TOKEN": TOKEN}
+    files = {".github/workflows/registry.yml": CALLER, **second}
+    return Repository.made(place, "first\nsecond\n", files=files, secrets=secrets)
+
+
+def test_dependabot_s_pull_requests_are_left_alone(url: str, tmp_path: Path) -> None:
+    """They have no secrets."""
+    Platform.asked.clear()
+    opened = {"pull_request": {"user": {"login": "dependabot[bot]"}}}
+    done = called(url, tmp_path).act("registry", "pull_request", opened, actor="dependabot[bot]")
 
     assert (done.code, done.jobs, Platform.asked) == (0, {}, [])
+
+
+def test_a_caller_s_inputs_stand_whatever_a_dispatch_brings(url: str, tmp_path: Path) -> None:
+    """Also where Dependabot was the last to touch the workflow: such an event has the secrets."""
+    payload = {"client_payload": {"sha": SHA}}
+    repository = called(url, tmp_path)
+    done = repository.act("registry", "repository_dispatch", payload, actor="dependabot[bot]")
+
+    (run,) = [json.loads(repository.show(file)) for file in repository.runs()]
+    assert (run["target"], run["trigger"], run["verified_sha"]) == ("second", "deploy", SHA), done.log
+    assert {file.split("/")[1] for file in repository.published() if file.startswith("reports/")} == {
+        "second"
+    }
 
 
 def test_a_job_that_did_not_run_is_not_taken_for_one_that_did(repository: Repository) -> None:

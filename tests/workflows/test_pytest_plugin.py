@@ -156,6 +156,18 @@ def test_a_session_that_judges_nothing_is_not_green(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.timeout(180)
+def test_under_xdist_as_well(pytester: pytest.Pytester, looked: Looked, target: str) -> None:
+    """There the run is of all checks, and the session of those that were chosen among them."""
+    lacking = next(v.check for v in looked.report.verdicts if v.skip_kind == "not-configured")
+    result = pytester.runpytest_subprocess(
+        *PLUGIN, "-p", "xdist", "-n", "1", "--hokusai-target", target, "-k", lacking
+    )
+
+    assert result.parseoutcomes().keys() <= {"skipped", "deselected"}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.mark.parametrize(
     ("arguments", "key", "says"),
     [

@@ -169,6 +169,10 @@ def hourly(*states: State, last: datetime = NOON) -> list[Point]:
         ([WELL, TOLD_NOTHING], ""),
         ([WELL, ILL], "something is wrong"),
         ([WELL, OPEN], "something is wrong"),
+        ([ILL], "something is wrong"),
+        ([WELL, ILL, ILL, ILL, ILL], "something is wrong"),
+        ([WELL, ILL, ILL, ILL, ILL, ILL], ""),
+        ([WELL, ILL, ILL, ILL, ILL, OPEN], "something is wrong"),
         ([ILL, WELL], "something was wrong lately"),
         ([ILL, WELL, WELL, WELL, WELL], "something was wrong lately"),
         ([ILL, WELL, WELL, WELL, WELL, WELL], ""),
@@ -177,16 +181,25 @@ def hourly(*states: State, last: datetime = NOON) -> list[Point]:
     ],
 )
 def test_issues_are_looked_after_while_there_is_something_to_say(states: list[State], why: str) -> None:
-    """And for as long afterwards as it takes to close them (2 runs here), with two tries in reserve."""
-    assert workflow.issues_need_a_look(hourly(*states), close_runs=2) == why
+    """As long as it takes to open or close one (2 runs here), and two tries in reserve; then it rests."""
+    assert workflow.issues_need_a_look(hourly(*states), 2, 2) == why
 
 
-def test_a_healthy_month_needs_a_second_job_once_a_day() -> None:
-    """Which is what keeps an hourly schedule within its budget."""
-    runs = hourly(*[WELL] * 24 * 30, last=datetime(2026, 3, 30, 23, 23, tzinfo=UTC))
-    needed = [i for i in range(1, len(runs) + 1) if workflow.issues_need_a_look(runs[:i], 2)]
+@pytest.mark.parametrize(
+    ("states", "jobs"),
+    [
+        ([WELL] * 744, 31),
+        ([ILL] * 744, 31 + 4),
+        ([WELL] * 12 + ([ILL] * 6 + [WELL] * 18) * 30 + [WELL] * 12, 31 + 30 * 8),
+    ],
+    ids=["healthy", "broken", "an outage of six hours each day"],
+)
+def test_a_month_needs_a_second_job_once_a_day_and_at_each_change(states: list[State], jobs: int) -> None:
+    """Which is what keeps an hourly schedule within its budget, also while nobody mends what is broken."""
+    runs = hourly(*states, last=datetime(2026, 3, 31, 23, 23, tzinfo=UTC))
+    needed = [i for i in range(1, len(runs) + 1) if workflow.issues_need_a_look(runs[:i], 2, 2)]
 
-    assert len(needed) == 30
+    assert (len(runs), len(needed)) == (744, jobs)
 
 
 # --- the commands ---------------------------------------------------------------------------------------
@@ -210,16 +223,53 @@ def test_outputs_are_handed_on_and_shown(tmp_path: Path) -> None:
     assert out.read_text(encoding="utf-8") == "before=1\n" + lines
 
 
-def test_a_dispatch_is_read_from_its_file_and_from_nothing_else(tmp_path: Path) -> None:
-    """Options say nothing where a payload does; without a list there is one target."""
-    (tmp_path / "event.json").write_text(json.dumps({"client_payload": {"sha": SHA}}), encoding="utf-8")
-    result = call(
-        "request", "--target", "elsewhere", "--targets", str(tmp_path / "none"),
-        GITHUB_EVENT_NAME="repository_dispatch", GITHUB_EVENT_PATH=str(tmp_path / "event.json"),
+def dispatched(place: Path, payload: dict[str, object], *options: str) -> Result:
+    """What the command makes of a dispatch, where two targets are allowed."""
+    (place / "list").write_text("\n".join(LIST), encoding="utf-8")
+    (place / "event.json").write_text(json.dumps({"client_payload": payload}), encoding="utf-8")
+    return call(
+        "request", "--targets", str(place / "list"), *options,
+        GITHUB_EVENT_NAME="repository_dispatch", GITHUB_EVENT_PATH=str(place / "event.json"),
     )  # fmt: skip
 
-    assert (result.exit_code, result.output.splitlines()[0]) == (0, "target=hokusai-probe.toml")
-    assert f"sha={SHA}" in result.output.splitlines()
+
+def test_a_payload_says_what_the_caller_s_workflow_leaves_open(tmp_path: Path) -> None:
+    """What that one says under `with:` stands; saying the same is no contradiction."""
+    fixed = ("--target", LIST[1], "--areas", "proxy")
+    result = dispatched(tmp_path, {"sha": SHA, "settle_s": 30, "areas": "proxy"}, *fixed)
+
+    said = {"target": LIST[1], "name": folder_of(LIST[1]), "only": "proxy", "trigger": "deploy", "sha": SHA}
+    lines = "".join(f"{name}={value}\n" for name, value in {**PLAIN, **said, "settle": "30"}.items())
+    assert (result.exit_code, result.output) == (0, lines)
+
+
+@pytest.mark.parametrize(
+    ("payload", "option", "part"),
+    [
+        ({"target": LIST[0]}, ("--target", LIST[1]), "target"),
+        ({"areas": "proxy,errors"}, ("--areas", "proxy"), "areas"),
+        ({}, ("--sha", "f" * 40), "sha"),
+        ({"settle_s": 30}, ("--settle", "0"), "settle_s"),
+    ],
+)
+def test_a_payload_does_not_overrule_the_caller_s_workflow(
+    tmp_path: Path, payload: dict[str, object], option: tuple[str, str], part: str
+) -> None:
+    """Whoever may send a dispatch does not decide what the repository has decided."""
+    result = dispatched(tmp_path, {"sha": SHA, **payload}, *option)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert (
+        f"client_payload.{part} is refused: the workflow that takes the dispatch says another"
+        in result.stderr
+    )
+
+
+def test_without_a_list_there_is_one_target(tmp_path: Path) -> None:
+    """The file that a run takes by itself."""
+    result = call("request", "--targets", str(tmp_path / "none"))
+
+    assert result.output.splitlines()[0] == "target=hokusai-probe.toml"
 
 
 @pytest.mark.parametrize(

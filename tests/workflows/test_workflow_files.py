@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from acted import ROOT, WORKFLOWS, used
+from acted import ROOT, WORKFLOWS, step, used
 
 from hokusai_probe.cli import main
 
@@ -47,7 +47,7 @@ ACTIONLINT = ("actionlint", "-no-color")
 
 @pytest.mark.parametrize("line", [ZIZMOR, ACTIONLINT], ids=["zizmor", "actionlint"])
 def test_linters_have_nothing_against_them(line: tuple[str, ...]) -> None:
-    """Not even the most suspicious persona of zizmor."""
+    """Not even the most suspicious persona of zizmor. actionlint reads scripts only where shellcheck is."""
     done = lint(ROOT, *line)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -97,7 +97,7 @@ def test_nobody_outside_writes_a_word_of_a_script() -> None:
 
 
 def test_a_token_reaches_only_the_steps_that_need_it() -> None:
-    """And the platform's key only the look and the sweep."""
+    """And the platform's key only the look, the sweep, and the publication, which searches for it."""
     given: dict[str, set[str]] = {}
     for one in (one for _, job in jobs() for one in job["steps"]):
         for secret in re.findall(r"github\.token|secrets\.\w+", str(one.get("env"))):
@@ -105,9 +105,18 @@ def test_a_token_reaches_only_the_steps_that_need_it() -> None:
 
     assert given == {
         "github.token": {"Fetch the history", "Publish", "Keep the issues true"},
-        "secrets.HOKUSAI_API_KEY": {"Look", "Sweep"},
+        "secrets.HOKUSAI_API_KEY": {"See that there is a key", "Look", "Publish", "Sweep"},
+        "secrets.HOKUSAI_PROBE_APP_TOKEN": {"Keep the issues true"},
         "secrets.HEARTBEAT_URL": {"Send the heartbeat"},
     }
+
+
+def test_what_is_not_said_to_be_private_is_written_for_everybody() -> None:
+    """What the look writes is published and kept as an artifact, as public as the repository."""
+    look = step("probe", "probe", "Look")
+
+    assert look["env"]["PUBLIC"] == "${{ !github.event.repository.private && 'yes' || '' }}"
+    assert "${PUBLIC:+--public}" in look["run"]
 
 
 def test_who_may_do_what_is_what_the_manual_says() -> None:

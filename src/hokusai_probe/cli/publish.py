@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from hokusai_probe.cli.output import say, say_error
+from hokusai_probe.cli.run import ACTIONS
 from hokusai_probe.publish.errors import PublishError
 from hokusai_probe.publish.wish import Identity, Outcome, Result, Wish
 from hokusai_probe.reports.layout import plural
@@ -27,6 +28,7 @@ _NEWS = {
     "changed": "the state has changed",
     "unchanged": "the state is the one that is published",
     "older": "what is published is of a later run",
+    "partial": "the run judged only some of the checks of the one that is published",
     "interrupted": "the run was cut short, and what is published is of a whole one",
 }
 
@@ -145,6 +147,9 @@ def _told(result: Result, wish: Wish) -> None:
     """Say what became of it: what is not published as an error."""
     for note in result.notes:
         say(terminal(f"note: history: {note}"), err=True)
+    if result.not_searched and os.environ.get(ACTIONS) == "true":
+        names = ", ".join(result.not_searched)
+        say(terminal(f"note: no key is searched for in {names}: give this step what the look has"), err=True)
     for one in result.outcomes:
         line = f"{one.branch}: {_became(one, wish)}"
         if one.status == "failed":

@@ -32,6 +32,7 @@ from hokusai_probe.model import (
 )
 from hokusai_probe.reports import answer, console, discretion, files, junit, step_summary
 from hokusai_probe.reports import write as write_documents
+from hokusai_probe.reports.layout import plural
 from hokusai_probe.reports.trend import Trend
 from hokusai_probe.runner import Control, Options, UsageError, carry_out
 from hokusai_probe.runner import replay as judge_again
@@ -177,6 +178,8 @@ def bare_environment() -> dict[str, str]:
     metavar="SECONDS",
     help="When the next run is due, so that a history can tell which were missed.",
 )
+@click.option("--public", is_flag=True,
+              help="Everybody may read what is written: name no sensitive cause anywhere.")  # fmt: skip
 @click.option("--fail-on", type=click.Choice(["failure", "trouble", "never"]), default="failure",
               help="What makes the exit code other than 0.")  # fmt: skip
 @click.option("--seed", type=int, help="Names and addresses of the sandbox.")
@@ -199,6 +202,7 @@ def run(
     trigger: Trigger,
     verified_sha: str | None,
     every: float | None,
+    public: bool,
     fail_on: answer.FailOn,
     seed: int | None,
     quiet: bool,
@@ -225,7 +229,7 @@ def run(
     sinks.try_writing()
     with place(*with_sandbox(arguments, sandbox=in_sandbox), seed) as where:
         report = looked(where, options, quiet=quiet, settle_s=settle)
-    ctx.exit(emit(report, sinks, fail_on))
+    ctx.exit(emit(report, sinks, fail_on, everybody=public))
 
 
 def looked(where: Place, options: Options, *, quiet: bool, settle_s: float = 0.0) -> Report:
@@ -266,13 +270,14 @@ def _stop(control: Control, number: signal.Signals) -> None:
     control.stop.set()
 
 
-def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> int:
+def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure", *, everybody: bool = False) -> int:
     """Write the report everywhere it was asked for; the summary goes where the JSON does not.
 
-    Everything goes through the redactor once more, the target's own words too. Returns the exit code.
-    Raises OutputError.
+    Everything goes through the redactor once more, the target's own words too. ``everybody`` may read the
+    files: nothing sensitive is in them. Returns the exit code, of the whole report. Raises OutputError.
     """
-    report = redactor().model(report)
+    whole = redactor().model(report)
+    report = _for_everybody(whole) if everybody else whole
     past = _remembered(report, sinks.history)
     if sinks.reports is not None:
         trend = _over_time(report, sinks.history)
@@ -284,7 +289,15 @@ def emit(report: Report, sinks: Sinks, fail_on: answer.FailOn = "failure") -> in
     if sinks.step_summary is not None:
         writing(sinks.step_summary, partial(_add_summary, report, past))
     _show(report, past, fail_on, on_error="-" in {sinks.json, sinks.junit})
-    return answer.exit_code(report, fail_on)
+    return answer.exit_code(whole, fail_on)
+
+
+def _for_everybody(report: Report) -> Report:
+    shown = discretion.to_publish(report)
+    if shown.withheld:
+        causes = plural(shown.withheld, "sensitive cause is", "sensitive causes are")
+        say(f"note: {causes} in none of the files, because everybody may read them (--public)", err=True)
+    return shown.report
 
 
 def _show(report: Report, past: Past | None, fail_on: answer.FailOn, *, on_error: bool) -> None:

@@ -38,14 +38,13 @@ def workflow() -> None:
 def request(targets: str, target: str, areas: str, sha: str, settle: str, trigger: str, every: str) -> None:
     """Check what a workflow was asked for, and give it on as outputs of the step. Exit code 2: refused.
 
-    A repository_dispatch says in its payload what it wants: sha, and if it likes target, areas and settle_s.
-    Other events say it with options; an empty option is one that was not given.
+    Options say it; an empty option is one that was not given. What they leave open a repository_dispatch says
+    in its payload: sha, and if it likes target, areas and settle_s.
     """
     event = os.environ.get("GITHUB_EVENT_NAME", "")
+    asked = decide.asked(target=target, areas=areas, sha=sha, settle_s=settle)
     if event == "repository_dispatch":
-        asked = decide.announced(_event(os.environ))
-    else:
-        asked = decide.asked(target=target, areas=areas, sha=sha, settle_s=settle)
+        asked = decide.filled(asked, decide.announced(_event(os.environ)))
     chosen: dict[str, Trigger] = {"schedule": "schedule", "deploy": "deploy", "manual": "manual"}
     _give(
         decide.request(
@@ -61,9 +60,9 @@ def after(report_file: str, history: str) -> None:
     """Say whether a job for the issues must follow a run: the output ``issues`` is true or false."""
     report = read_report(report_file)
     runs = writing(history, lambda where: folder.index(where, report.target))[0].points()
-    why = (
-        "" if report.interrupted else decide.issues_need_a_look(runs, report.configuration.issues.close_runs)
-    )
+    rules = report.configuration.issues
+    why = decide.issues_need_a_look(runs, rules.close_runs, rules.confirm_runs)
+    why = "" if report.interrupted else why
     say(f"issues: {why or 'nothing to look after'}")
     _give({"issues": "true" if why else "false"})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hokusai_probe import topology
 from hokusai_probe.model import Component, Diagnosis, Report, Target, Verdict
 from hokusai_probe.reports import answer
-from hokusai_probe.reports.discretion import secret
+from hokusai_probe.reports.discretion import WITHHELD, secret
 from hokusai_probe.reports.layout import moment
 
 NOT_OURS_TO_MEND: frozenset[Component] = frozenset({"client", "probe"})
@@ -74,7 +74,7 @@ def needs(report: Report, repository: str = "") -> tuple[Need, ...]:
         if mute := _mute(report, check=verdict.check):
             muted.setdefault(key, (verdict.component, mute))
             continue
-        found.setdefault(key, _fresh(report, verdict.component, repository)).checks.append(verdict)
+        _gather_check(found.setdefault(key, _fresh(report, verdict.component, repository)), verdict)
     _behind_the_edge(report, found)
     silent = {k: _fresh(report, c, repository).repository for k, (c, _) in muted.items() if k not in found}
     return (
@@ -100,6 +100,14 @@ def _gather_root(where: _Gathered, root: answer.Root) -> None:
     shown = tuple(d for d in root.consequences if where.private or not d.sensitive)
     where.roots.append(replace(root, consequences=shown))
     where.withheld += len(root.consequences) - len(shown)
+
+
+def _gather_check(where: _Gathered, verdict: Verdict) -> None:
+    """One that a report for everybody does not show counts like the sensitive cause that it stands for."""
+    if verdict.check == WITHHELD:
+        where.withheld += 1
+        return
+    where.checks.append(verdict)
 
 
 def _need(report: Report, key: str, found: _Gathered) -> Need:

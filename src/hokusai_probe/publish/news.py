@@ -13,8 +13,9 @@ from hokusai_probe.history.condense import state_of
 from hokusai_probe.history.runs import State
 from hokusai_probe.model import Report
 
-News = Literal["first", "changed", "unchanged", "older", "interrupted"]
-"""``first`` and ``changed`` are published. Older: than what is there. Interrupted: cut short, unlike that."""
+News = Literal["first", "changed", "unchanged", "older", "partial", "interrupted"]
+"""``first`` and ``changed`` are published. Older: than what is there. Partial: of fewer checks than that.
+Interrupted: cut short, unlike that."""
 
 
 def news(ours: Report, published: Report | None) -> News:
@@ -25,7 +26,15 @@ def news(ours: Report, published: Report | None) -> News:
         return "unchanged"
     if ours.started_at < published.started_at:
         return "older"
+    if _is_part(ours, published):
+        return "partial"
     return "interrupted" if ours.interrupted and not published.interrupted else "changed"
+
+
+def _is_part(ours: Report, published: Report) -> bool:
+    """Whether it judges only some of the same checks. Another version or target may have fewer of its own."""
+    same = (ours.target, ours.tool_version) == (published.target, published.tool_version)
+    return same and {v.check for v in ours.verdicts} < {v.check for v in published.verdicts}
 
 
 def state(report: Report) -> tuple[str, str, State]:

@@ -53,7 +53,7 @@ async def publish(wish: Wish, environment: Mapping[str, str], here: Path) -> Res
     async with opened(wish.remote, clock=clock, environment=environment, folder=here) as remote:
         builder = Builder(wish, found, remote, Gate(_redactor(found, remote, environment)))
         outcomes = await _Publisher(wish, builder, remote, clock).all(tuple(_parts(wish, found)))
-    return Result(outcomes, tuple(builder.reader.notes))
+    return Result(outcomes, tuple(builder.reader.notes), tuple(_not_searched(found, environment)))
 
 
 def _redactor(found: Contents, remote: Remote, environment: Mapping[str, str]) -> Redactor:
@@ -61,6 +61,13 @@ def _redactor(found: Contents, remote: Remote, environment: Mapping[str, str]) -
     names = [KeyNames(), *(one.report.configuration.key for one in found.documents)]
     secrets = [secret for one in names for secret in secrets_in(one, environment)]
     return Redactor(dict.fromkeys((*secrets, *remote.way.secrets())))
+
+
+def _not_searched(found: Contents, environment: Mapping[str, str]) -> Iterator[str]:
+    """The variables that the targets name for a key and that hold none here."""
+    targets = [one.report.configuration.key for one in found.documents]
+    named = (name for key in targets for name in (key.env, key.second_env, key.admin_env) if name)
+    yield from (name for name in dict.fromkeys(named) if not environment.get(name, "").strip())
 
 
 def _parts(wish: Wish, found: Contents) -> Iterator[Part]:

@@ -57,10 +57,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of all of it. ``notes``: sentences on files of runs that could not be read."""
+    """What became of all of it. ``notes``: sentences on files of runs that could not be read.
+
+    ``not_searched``: variables of the targets' keys that hold none here, so that nobody looked for those.
+    """
 
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
+    not_searched: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hokusai_probe.history.compare import Comparison
 from hokusai_probe.history.past import Past
 from hokusai_probe.history.summary import Summary
-from hokusai_probe.model import Diagnosis, Report, Verdict
+from hokusai_probe.model import Diagnosis, Observation, Report, Verdict
 from hokusai_probe.reports.layout import plural
 
 WITHHELD = "withheld"
@@ -47,7 +47,7 @@ def public(report: Report, past: Past | None = None) -> Public:
     quiet = {c for d in report.diagnoses if d.sensitive for c in d.explains}
     shown = report.model_copy(
         update={
-            "diagnoses": tuple(_without(d, hidden) for d in report.diagnoses if not d.sensitive),
+            "diagnoses": tuple(_without(d, found | hidden) for d in report.diagnoses if not d.sensitive),
             "verdicts": tuple(_covered(v, hidden, quiet) for v in report.verdicts),
             "unexplained": tuple(c for c in report.unexplained if c not in hidden),
         }
@@ -64,6 +64,19 @@ def telling(explained: Mapping[str, frozenset[str]]) -> frozenset[str]:
     return frozenset(named.union(*(checks for slug, checks in explained.items() if slug in named)))
 
 
+def to_publish(report: Report) -> Public:
+    """A report whose every file everybody may read: :func:`public`, and without what the looks saw.
+
+    Whoever has the facts can judge them again, and would find what was left out; so where something is, they
+    are left out as well. Without a sensitive cause it is the report itself, ruled-out ones aside.
+    """
+    shown = public(report)
+    if not shown.withheld:
+        return shown
+    seen = tuple(_unseen(one) for one in report.observations)
+    return Public(shown.report.model_copy(update={"observations": seen}), withheld=shown.withheld)
+
+
 def secret(report: Report) -> frozenset[str]:
     """Checks whose very failure would tell of a sensitive cause: no other present cause explains them."""
     told = {c for d in report.present() if not d.sensitive for c in d.explains}
@@ -71,8 +84,16 @@ def secret(report: Report) -> frozenset[str]:
     return frozenset(hidden - told)
 
 
-def _without(found: Diagnosis, hidden: frozenset[str]) -> Diagnosis:
-    return found.model_copy(update={"explains": tuple(c for c in found.explains if c not in hidden)})
+def _without(found: Diagnosis, hidden: set[str]) -> Diagnosis:
+    root = None if found.caused_by in hidden else found.caused_by
+    explains = tuple(c for c in found.explains if c not in hidden)
+    return found.model_copy(update={"caused_by": root, "explains": explains})
+
+
+def _unseen(look: Observation) -> Observation:
+    """That it was taken, and no more; our own trouble stays, which the exit code rests on."""
+    why = look.reason if look.status == "fault" else None
+    return look.model_copy(update={"facts": None, "reason": why, "waited_for": None, "to_settle": ()})
 
 
 def _covered(verdict: Verdict, hidden: frozenset[str], quiet: Collection[str]) -> Verdict:
