@@ -11,7 +11,7 @@ from world import BOT, CHECKS, TARGET, Past, World, at, run
 
 from hokusai_probe.history.index import Point
 from hokusai_probe.issues import MUTE_LABEL, Action, KnownIssue, plan
-from hokusai_probe.issues.known import Told, told
+from hokusai_probe.issues.known import About, Told, told
 from hokusai_probe.issues.needs import needs
 from hokusai_probe.issues.signs import Reader, seen
 from hokusai_probe.model import Owner, Report, Target
@@ -181,8 +181,65 @@ def test_an_evicted_run_loses_nothing() -> None:
     assert plan(reports) == ()
 
 
-def test_a_history_that_remembers_nothing_closes_what_is_up() -> None:
-    """Where no run is kept that saw it fail, the component itself must be up in as many runs."""
+def test_runs_of_an_area_do_not_close_what_they_were_not_asked_for() -> None:
+    """Their reports do not have the check at all, so nobody knows from them whose it is."""
+    world, past = lived(*(run(n, flake="auth-2") for n in (0, 1)))
+    reports = [run(n, left_out=["auth-2"]) for n in (2, 3, 4)]
+    after, past = lived(*reports, world=world, past=past)
+    assert after == world
+    assert mailed(lived(run(5), run(6), world=world, past=past)[0])[1:] == [
+        (1, "comment", 6.0),
+        (1, "close", 6.0),
+    ]
+
+
+def test_what_a_run_found_whose_plan_was_never_carried_out_is_remembered() -> None:
+    """The next plan that knows of it writes it down, although the newest run found nothing."""
+    world, past = lived(*days(A, A))
+    evicted, partly = run(2, flake="auth-2"), run(3, left_out=["auth-2"])
+    (action,) = plan([evicted, partly], past.by_target(), world.issues)
+    assert action.kind == "update"
+    assert told(action.body).about.checks == {"auth-2"}
+    assert "Last verified 2026-01-05 02:00 UTC (schedule run)." in action.body
+    again = plan([evicted, partly], past.by_target(), world.after([action], at(3)).issues)
+    assert [a.kind for a in again] == ["leave"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"status": "skip", "skip_kind": "cannot-tell"}, "it passed in 0 of 2 runs needed"),
+        ({"status": "pass"}, "it passed in 2 runs in a row"),
+    ],
+)
+def test_an_issue_remembers_what_it_was_about_when_the_history_is_lost(
+    status: dict[str, Any], reason: str
+) -> None:
+    """That the component is up proves nothing of a cause that nobody ruled out."""
+    world, _ = lived(*days(A, A))
+    reports = [run(n) for n in (50, 51)]
+    parts = [[v.model_copy(update=status) if v.check == "auth-2" else v for v in r.verdicts] for r in reports]
+    reports = [r.model_copy(update={"verdicts": tuple(p)}) for r, p in zip(reports, parts, strict=True)]
+    (action,) = plan(reports, known=world.issues)
+    assert action.reason.startswith(reason)
+
+
+def test_an_issue_that_remembers_nothing_is_closed_by_its_labels_or_by_a_person() -> None:
+    """Something must speak against each cause that it is labelled with; without any, a person must."""
+    world, _ = lived(*days(A, A))
+    old = world.by_hand(1, body="\n".join([world.issue(1).body.splitlines()[0], "", "as it was"]))
+    cause = run(0, [A]).diagnoses[0].model_copy(update={"status": "ruled_out"})
+    denied = [run(n).model_copy(update={"diagnoses": (cause,)}) for n in (50, 51)]
+    bare = old.by_hand(1, labels=())
+    assert [a.kind for a in plan([run(50), run(51)], known=old.issues)] == ["leave"]
+    assert [a.kind for a in plan(denied, known=old.issues)] == ["close"]
+    assert [a.reason for a in plan(denied, known=bare.issues)] == [
+        "no run is kept that tells what it was about, and neither does it: a person closes it"
+    ]
+
+
+def test_a_history_that_remembers_nothing_closes_what_is_well() -> None:
+    """Where no run is kept that saw it fail, what the issue itself remembers must be well in as many runs."""
     world, _ = lived(*days(A, A))
     reports = [run(50), run(51)]
     assert [a.kind for a in plan(reports[:1], known=world.issues)] == ["leave"]
@@ -241,8 +298,10 @@ def test_it_is_said_once_that_it_got_worse() -> None:
     small = [run(n, flake="mlflow-3") for n in (0, 1)]
     world, _ = lived(*small, *days("mlflow", "mlflow", "mlflow", "mlflow", start=2))
     assert mailed(world) == [(1, "open", 1.0), (1, "comment", 3.0)]
+    served = frozenset(c for c, (part, _) in CHECKS.items() if part == "mlflow")
+    about = About(checks=frozenset({"mlflow-3"}), causes={"mlflow-down": served})
     assert told(world.issue(1).body) == Told(
-        kind="failing", since=at(0), down=True, said=True, good=None, flapping=False
+        kind="failing", since=at(0), down=True, said=True, good=None, flapping=False, about=about
     )
 
 

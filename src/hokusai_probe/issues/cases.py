@@ -15,6 +15,7 @@ from hokusai_probe.issues.known import (
     FLAPPING_LABEL,
     MOST_COMMENTS,
     MUTE_LABEL,
+    About,
     Action,
     ActionKind,
     KnownIssue,
@@ -22,8 +23,8 @@ from hokusai_probe.issues.known import (
     key_of,
     told,
 )
-from hokusai_probe.issues.needs import Need
-from hokusai_probe.issues.standing import Standing, is_down, up_in_a_row
+from hokusai_probe.issues.needs import Need, about
+from hokusai_probe.issues.standing import Standing, is_down, well_in_a_row
 from hokusai_probe.model import Component, IssueSettings, Report
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.layout import plural
@@ -84,7 +85,7 @@ class Desk:
     def at_rest(self, issue: KnownIssue) -> Action:
         """Closed when all that it was about was well in as many runs as it takes; else left, and why."""
         key = key_of(issue.body) or ""
-        outage, goods = self._well(key)
+        outage, goods = self.standing(key).outage(), self._goods(issue)
         why = self._stays(issue, goods)
         if why:
             return self._existing(issue, "leave", why)
@@ -105,12 +106,17 @@ class Desk:
         said = closing.duplicate(closed.key, issue, name)
         return closed.model_copy(update={"body": said, "comment": closing.is_the_same(name)})
 
-    def _well(self, key: str) -> tuple[Outage | None, int]:
-        """What is known of the time that was bad, and how many runs in a row found that all is well."""
-        if key in self.standings:
-            return self.standings[key].outage(), self.standings[key].goods
-        component = next((c for c in get_args(Component) if c in key.split("/")[1:2]), None)
-        return None, up_in_a_row(self.runs, component) if component else 0
+    def _goods(self, issue: KnownIssue) -> int:
+        """How many runs in a row found all well that it was about, as the runs know it and as it does itself.
+
+        The reports at hand need not know the checks that it is about, and a history may have lost its runs.
+        """
+        standing = self.standings.get(key_of(issue.body) or "")
+        kept = told(issue.body).about
+        if standing is not None and not kept.anything:
+            return standing.goods
+        goods = well_in_a_row(self.runs, kept if kept.anything else _labelled(issue))
+        return goods if standing is None else min(goods, standing.goods)
 
     def _stays(self, issue: KnownIssue, goods: int) -> str:
         """Why an issue stays as it is, empty where it is over."""
@@ -121,6 +127,8 @@ class Desk:
             return f"somebody reopened #{issue.number}: it is left until it is seen failing"
         if standing.now == "bad":
             return "it still fails, and is not told of: it is muted, or behind something that fails before it"
+        if not (told(issue.body).about.anything or standing.bad_runs or _labelled(issue).anything):
+            return "no run is kept that tells what it was about, and neither does it: a person closes it"
         if goods < needed:
             return f"it passed in {goods} of {needed} runs needed; what a run does not see is not over"
         flapping = FLAPPING_LABEL in issue.labels or told(issue.body).flapping
@@ -142,6 +150,12 @@ class Desk:
             number=issue.number,
             repository=self.place(issue),
         )
+
+
+def _labelled(issue: KnownIssue) -> About:
+    """The causes of an issue that keeps no more than its labels: something must speak against each."""
+    named = (label.removeprefix(CAUSE_LABEL) for label in issue.labels if label.startswith(CAUSE_LABEL))
+    return About(causes={cause: frozenset() for cause in named})
 
 
 def hands_off(issue: KnownIssue) -> str:
@@ -309,7 +323,17 @@ class Case:
             good=outage.good_before if outage else None,
             down=(before is not None and before.down) or is_down(self.desk.runs, self.need.component, times),
             flapping=was_flapping or self._standing.flaps(now),
+            about=self._about(before),
         )
+
+    def _about(self, before: Told | None) -> About:
+        found = about(self.report, self.need)
+        return before.about.joined(found) if before else found
+
+    def grows(self) -> bool:
+        """Whether the report tells of something that the open issue does not remember yet."""
+        before = _failing(self.open[0])
+        return before is not None and self._about(before) != before.about
 
     def _outage(self, issue: KnownIssue | None) -> Outage | None:
         """Since when, as the runs say, or the issue itself where it remembers more than they do."""

@@ -66,7 +66,8 @@ def _of_target(reports: Sequence[Report], given: _Given) -> Iterator[Action]:
     taken: set[tuple[str, int]] = set()
     for key in dict.fromkeys([*now, *(k for k in texts if desk.is_due(k))]):
         case = Case.of(desk, *texts[key], ours)
-        if key in now or not case.open:
+        forgotten = bool(case.open) and case.grows() and not desk.standing(key).over
+        if key in now or not case.open or forgotten:
             yield from (found := case.actions())
             taken |= {(a.repository, a.number) for a in found if a.number is not None}
     yield from _at_rest(desk, [i for i in ours if (desk.place(i), i.number) not in taken])

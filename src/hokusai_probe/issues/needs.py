@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hokusai_probe import topology
+from hokusai_probe.issues.known import About
 from hokusai_probe.model import Component, Diagnosis, Report, Target, Verdict
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.discretion import secret
@@ -115,6 +116,14 @@ def _need(report: Report, key: str, found: _Gathered) -> Need:
         undecided=tuple(d for d in rivals if found.private or not d.sensitive),
         withheld=found.withheld,
     )
+
+
+def about(report: Report, need: Need) -> About:
+    """What must be well before a need is over, of what its issue may name."""
+    hidden = secret(report)
+    waiting = {v.check for v in report.verdicts if v.status == "fail" or v.skip_kind == "blocked"} - hidden
+    causes = {r.diagnosis.cause: waiting.intersection(r.diagnosis.explains) for r in need.roots}
+    return About(causes=causes, checks={v.check for v in need.checks})
 
 
 # --- keys -----------------------------------------------------------------------------------------------

@@ -132,6 +132,13 @@ def is_well(state: State, causes: Mapping[str, frozenset[str]], checks: frozense
     )
 
 
+def is_bad(state: State, causes: Mapping[str, frozenset[str]], checks: frozenset[str]) -> bool:
+    """Whether a state shows any of these: a cause is present, or a check fails that it is about."""
+    failing = frozenset(state.checks.get("fail", ()))
+    named = any(cause.cause in causes for cause in state.present())
+    return named or bool(failing & checks.union(*causes.values()))
+
+
 def seen(report: Report) -> Point:
     """A report as a run of a history."""
     return Point(
