@@ -374,6 +374,22 @@ def test_what_we_closed_and_somebody_locked_is_followed_by_a_new_one() -> None:
     assert mailed(world)[3:] == [(2, "open", 6.0)]
 
 
+def test_labels_and_logins_are_the_same_in_any_case() -> None:
+    """As they are for GitHub, which keeps the spelling that a repository had first."""
+    target = with_issues(labels=("incident",), also_ours=("My-Bot",))
+    world, past = lived(*days(A, A, target=target))
+    spelt = world.by_hand(1, labels=("Incident", "Cause:auth-down"), author="my-bot")
+    kinds = [a.kind for a in plan(days(A, start=1, target=target), past.by_target(), spelt.issues)]
+    assert kinds == ["leave"]
+    muted = spelt.by_hand(1, labels=("Probe-Mute",))
+    (action,) = plan(days(A, start=2, target=target), past.by_target(), muted.issues)
+    assert action.reason == "#1 is labelled probe-mute"
+    world, past = lived(*days(OK, OK, start=2, target=target), world=spelt, past=past)
+    ours = world.by_hand(1, closed_by=BOT.title())
+    again, _ = lived(*days(A, A, start=4, target=target), world=ours, past=past)
+    assert again.issue(1).state == "open"
+
+
 def test_labels_of_people_stay_and_ours_go_when_they_no_longer_hold() -> None:
     """Of the labels only those of causes and of flapping are ever taken away."""
     world, past = lived(*days(A, A))
@@ -394,6 +410,44 @@ def test_doubles_converge_on_the_lowest_number() -> None:
     assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
     world, past = lived(*days(OK, OK, A, A, start=3), world=world, past=past)
     assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "still"),
+    [
+        ({"state_reason": "duplicate"}, {}, [2]),
+        ({"state_reason": "completed"}, {}, []),
+        ({"state_reason": "completed"}, {"state_reason": "reopened"}, [2]),
+        ({"state_reason": "not_planned"}, {"labels": (MUTE_LABEL.title(),)}, [2]),
+    ],
+)
+def test_of_doubles_a_person_may_choose(
+    lower: dict[str, Any], upper: dict[str, Any], still: list[int]
+) -> None:
+    """Who closes the lower one as a double keeps the other; who closes it for another reason means both."""
+    world, past = lived(*days(A, A))
+    double = world.issue(1).model_copy(update={"number": 2, "created_at": at(1.1)} | upper)
+    chosen = world.put(double).by_hand(1, **(CLOSED | lower))
+    after, _ = lived(*days(A, A, start=3), world=chosen, past=past)
+    assert [i.number for i in after.open(OURS)] == still
+
+
+@pytest.mark.parametrize("where", ["o/n", "O/N"])
+def test_a_repository_has_one_name_however_it_is_spelt(where: str) -> None:
+    """An issue is never the double of itself, nor is it opened again under the other spelling."""
+    target = TARGET.model_copy(update={"owners": {"auth": Owner(repository="O/n")}})
+    reports = days(A, A, A, target=target)
+    (action,) = plan(reports[:2], repository="o/n")
+    assert action.repository == "o/n"
+    given = {"number": 1, "state": "open", "title": action.title, "body": action.body, "author": BOT}
+    issue = KnownIssue.model_validate({**given, "labels": action.labels, "repository": where})
+    twice_read = [issue, issue.model_copy(update={"repository": "O/n"})]
+    for known in ([issue], twice_read):
+        assert brief(plan(reports[:2], known=known, repository="o/n")) == [
+            ("leave", OURS, 1, "it says so already")
+        ]
+    well = plan(days(OK, OK, start=3, target=target), known=twice_read, repository="o/n")
+    assert [(a.kind, a.number) for a in well] == [("close", 1)]
 
 
 def test_of_doubles_that_are_over_the_first_is_reopened() -> None:

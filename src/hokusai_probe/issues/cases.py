@@ -20,7 +20,9 @@ from hokusai_probe.issues.known import (
     ActionKind,
     KnownIssue,
     Told,
+    has_label,
     key_of,
+    same_repository,
     told,
 )
 from hokusai_probe.issues.needs import Need, about
@@ -69,8 +71,9 @@ class Desk:
 
     def is_by_hand(self, issue: KnownIssue) -> bool:
         """Whether an issue was closed by somebody else: what we close says of itself that it is over."""
-        closed_by_us = issue.closed_by in {"", *self.authors} and issue.state_reason in {None, "completed"}
-        return told(issue.body).kind == "failing" or not closed_by_us or MUTE_LABEL in issue.labels
+        closer = issue.closed_by.casefold()
+        closed_by_us = closer in {"", *self.authors} and issue.state_reason in {None, "completed"}
+        return told(issue.body).kind == "failing" or not closed_by_us or _is_muted(issue)
 
     def is_quiet(self, issue: KnownIssue, key: str) -> bool:
         """Whether somebody closed it while it failed, and it has not been seen well since."""
@@ -93,14 +96,14 @@ class Desk:
         closed = self._existing(issue, "close", f"it passed in {plural(goods, 'run')} in a row")
         silent = told(issue.body).said or issue.comments >= MOST_COMMENTS
         comment = "" if silent else closing.is_over(outage, goods)
-        gone = tuple(label for label in issue.labels if label == FLAPPING_LABEL)
+        gone = tuple(label for label in issue.labels if label.casefold() == FLAPPING_LABEL)
         return closed.model_copy(update={"body": said, "comment": comment, "labels_gone": gone})
 
     def double(self, issue: KnownIssue, first: KnownIssue) -> Action:
         """Closed in favour of another one about the same."""
         if why := hands_off(issue):
             return self._existing(issue, "leave", why)
-        here = self.place(issue) == self.place(first)
+        here = same_repository(self.place(issue), self.place(first))
         name = f"#{first.number}" if here else f"{self.place(first)}#{first.number}"
         closed = self._existing(issue, "close", f"the same as {name}")
         said = closing.duplicate(closed.key, issue, name)
@@ -131,7 +134,7 @@ class Desk:
             return "no run is kept that tells what it was about, and neither does it: a person closes it"
         if goods < needed:
             return f"it passed in {goods} of {needed} runs needed; what a run does not see is not over"
-        flapping = FLAPPING_LABEL in issue.labels or told(issue.body).flapping
+        flapping = has_label(issue.labels, FLAPPING_LABEL) or told(issue.body).flapping
         if flapping and not standing.is_calm(self.newest.started_at):
             return "it comes and goes: it stays open until it has been well for a day"
         return ""
@@ -154,7 +157,7 @@ class Desk:
 
 def _labelled(issue: KnownIssue) -> About:
     """The causes of an issue that keeps no more than its labels: something must speak against each."""
-    named = (label.removeprefix(CAUSE_LABEL) for label in issue.labels if label.startswith(CAUSE_LABEL))
+    named = (label[len(CAUSE_LABEL) :].lower() for label in issue.labels if _is_of_a_cause(label))
     return About(causes={cause: frozenset() for cause in named})
 
 
@@ -162,7 +165,11 @@ def hands_off(issue: KnownIssue) -> str:
     """Why nobody but people may touch an issue, empty where we may."""
     if issue.locked:
         return f"somebody locked #{issue.number}"
-    return f"#{issue.number} is labelled {MUTE_LABEL}" if MUTE_LABEL in issue.labels else ""
+    return f"#{issue.number} is labelled {MUTE_LABEL}" if _is_muted(issue) else ""
+
+
+def _is_muted(issue: KnownIssue) -> bool:
+    return has_label(issue.labels, MUTE_LABEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,7 @@ class Case:
     def of(cls, desk: Desk, report: Report, need: Need, ours: Iterable[KnownIssue]) -> Case:
         """From the issues of a target."""
         same = sorted((i for i in ours if key_of(i.body) == need.key), key=lambda i: i.number)
-        here = [i for i in same if desk.place(i) == need.repository]
+        here = [i for i in same if same_repository(desk.place(i), need.repository)]
         closed = [i for i in here if i.state == "closed" and told(i.body).kind != "duplicate"]
         return cls(
             desk=desk,
@@ -214,13 +221,18 @@ class Case:
             return _as(written, "leave", why)
         gone = _gone(issue, written)
         same = (issue.title, _lines(issue.body)) == (written.title, _lines(written.body))
-        if same and not comment and not gone and set(written.labels) <= set(issue.labels):
+        if same and not comment and not gone and all(has_label(issue.labels, la) for la in written.labels):
             return _as(written, "leave", "it says so already")
         why = "what it says is no longer all that is known"
         return _as(written, "update", why).model_copy(update={"comment": comment, "labels_gone": gone})
 
     def _covers(self, closed: KnownIssue, issue: KnownIssue) -> bool:
-        """Whether somebody closed an older issue about the same when this one was there already."""
+        """Whether somebody closed an older issue about the same when this one was there already.
+
+        Not where they closed it as the double of another, or reopened this one: then this one is meant.
+        """
+        if "duplicate" in {closed.state_reason, told(closed.body).kind} or issue.state_reason == "reopened":
+            return False
         born, gone = issue.created_at, closed.closed_at
         earlier = born is not None and gone is not None and born <= gone and closed.number < issue.number
         return earlier and self.desk.is_quiet(closed, self.need.key)
@@ -344,9 +356,10 @@ class Case:
 
     def _earlier(self, issue: KnownIssue | None) -> frozenset[str]:
         """Checks that a cause explained which the issue names in public already."""
-        named = set(issue.labels) if issue else set()
+        named = issue.labels if issue else ()
         causes = self._standing.causes.items()
-        return frozenset(c for cause, checks in causes if f"{CAUSE_LABEL}{cause}" in named for c in checks)
+        told_of = (checks for cause, checks in causes if has_label(named, f"{CAUSE_LABEL}{cause}"))
+        return frozenset().union(*told_of)
 
 
 def _failing(issue: KnownIssue | None) -> Told | None:
@@ -358,8 +371,12 @@ def _failing(issue: KnownIssue | None) -> Told | None:
 
 def _gone(issue: KnownIssue, written: Action) -> tuple[str, ...]:
     """Labels of ours that no longer hold."""
-    ours = (la for la in issue.labels if la == FLAPPING_LABEL or la.startswith(CAUSE_LABEL))
-    return tuple(label for label in ours if label not in written.labels)
+    ours = (la for la in issue.labels if la.casefold() == FLAPPING_LABEL or _is_of_a_cause(la))
+    return tuple(label for label in ours if not has_label(written.labels, label))
+
+
+def _is_of_a_cause(label: str) -> bool:
+    return label.casefold().startswith(CAUSE_LABEL)
 
 
 def _lines(said: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -161,6 +161,16 @@ class Told(Frozen):
 def marker(key: str) -> str:
     """The first line of an issue of ours."""
     return f"<!-- hokusai-probe: {key} -->"
+
+
+def has_label(issue_labels: Iterable[str], name: str) -> bool:
+    """Whether a label is among these: GitHub tells none apart by case."""
+    return name.casefold() in {label.casefold() for label in issue_labels}
+
+
+def same_repository(one: str, other: str) -> bool:
+    """Whether two names are of one repository: GitHub does not tell cases apart."""
+    return one.casefold() == other.casefold()
 
 
 def key_of(body: str) -> str | None:

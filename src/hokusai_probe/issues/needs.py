@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hokusai_probe import topology
-from hokusai_probe.issues.known import About
+from hokusai_probe.issues.known import About, same_repository
 from hokusai_probe.model import Component, Diagnosis, Report, Target, Verdict
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.discretion import secret
@@ -85,7 +85,8 @@ def needs(report: Report, repository: str = "") -> tuple[Need, ...]:
 
 
 def _fresh(report: Report, component: Component, repository: str) -> _Gathered:
-    where = answer.owner(report, component).repository or repository
+    named = answer.owner(report, component).repository
+    where = repository if not named or same_repository(named, repository) else named
     private = {name.casefold() for name in report.configuration.issues.private_repositories}
     return _Gathered(component, where, where.casefold() in private)
 
