@@ -12,9 +12,9 @@ from world import BOT, CHECKS, TARGET, Past, World, at, run
 from hokusai_probe.history.index import Point
 from hokusai_probe.issues import MUTE_LABEL, Action, KnownIssue, plan
 from hokusai_probe.issues.known import About, Told, told
-from hokusai_probe.issues.needs import needs
+from hokusai_probe.issues.needs import Telling, needs
 from hokusai_probe.issues.signs import Reader, seen
-from hokusai_probe.model import Owner, Report, Target
+from hokusai_probe.model import Diagnosis, Mute, Owner, Report, Target
 
 OURS = "here/auth"
 
@@ -530,6 +530,81 @@ def test_a_sensitive_cause_is_written_only_where_few_may_read(
     assert ("auth-0" in action.body) == told_of
 
 
+def with_secret(report: Report, secret: Diagnosis) -> Report:
+    """The report with one more cause that is sensitive."""
+    return report.model_copy(update={"diagnoses": (*report.diagnoses, secret)})
+
+
+def hush(check: str, **changed: Any) -> Diagnosis:
+    """A sensitive cause of auth that explains one check."""
+    base = run(0, [A]).diagnoses[0]
+    return base.model_copy(update={"cause": "hush", "explains": (check,), "sensitive": True} | changed)
+
+
+UNDECIDED = {"status": "undecided", "certainty": None}
+
+
+@pytest.mark.parametrize("told_of", ["muted", "withheld", "undecided"])
+def test_what_may_not_be_told_confirms_no_flake_and_keeps_nothing_open(told_of: str) -> None:
+    """A muted or sensitive defect beside which another check flakes, or really fails and is mended."""
+    mute = (Mute(check="auth-0", until=at(1000), because="known"),)
+    target = with_issues(mute=mute if told_of == "muted" else ())
+    secret = hush("auth-0", **(UNDECIDED if told_of == "undecided" else {}))
+
+    def seen_at(hour: float, *bad: str) -> Report:
+        found = run(hour, flake="auth-0", target=target)
+        how = {"status": "fail", "reason": "502"}
+        verdicts = (v.model_copy(update=how) if v.check in bad else v for v in found.verdicts)
+        found = found.model_copy(update={"verdicts": tuple(verdicts)})
+        return found if told_of == "muted" else with_secret(found, secret)
+
+    flaky = [seen_at(n, *(["auth-1"] if n == 3 else [])) for n in range(6)]
+    assert lived(*flaky)[0] == World()
+    real = [seen_at(n, *(["auth-1"] if n < 2 else [])) for n in range(4)]
+    world, _ = lived(*real)
+    assert mailed(world) == AN_OUTAGE
+    said = f"{world.issues}"
+    assert "hush" not in said
+    assert told_of == "muted" or "auth-0" not in said
+
+
+@pytest.mark.parametrize("group_by", ["component", "cause"])
+@pytest.mark.parametrize("status", [{}, UNDECIDED])
+@pytest.mark.parametrize("private", [False, True])
+def test_a_sensitive_cause_is_told_where_it_may_be(
+    group_by: str, status: dict[str, Any], private: bool
+) -> None:
+    """Whatever issues are grouped by, and while it is undecided; elsewhere only that there is one."""
+    target = with_issues(group_by=group_by, private_repositories=("o/n",) if private else ())
+    reports = [with_secret(run(n, flake="auth-1", target=target), hush("auth-1", **status)) for n in (0, 1)]
+    (action,) = plan(reports, repository="o/n")
+    if private:
+        assert (action.kind, action.key) == ("open", OURS)
+        assert "hush" in action.body
+        assert "auth-1" in action.body
+    else:
+        why = "1 sensitive cause must not be written here: tell the owner in person"
+        assert brief([action]) == [("leave", OURS, None, why)]
+        assert "hush" not in f"{action}"
+        assert "auth-1" not in f"{action}"
+
+
+def test_what_a_sensitive_cause_brought_about_is_told_without_it() -> None:
+    """Else the owners of what follows would never hear of it."""
+    reports = [with_secret(run(n, ["auth", "mlflow"]), hush("auth-1")) for n in (0, 1)]
+    chained = []
+    for report in reports:
+        parts = [
+            d.model_copy(update={"caused_by": "hush"} if d.component == "mlflow" else {})
+            for d in report.diagnoses
+            if d.cause != "auth-down"
+        ]
+        chained.append(report.model_copy(update={"diagnoses": tuple(parts)}))
+    actions = plan(chained)
+    assert [(a.kind, a.key) for a in actions if a.component == "mlflow"] == [("open", "here/mlflow")]
+    assert "hush" not in f"{actions}"
+
+
 def test_an_issue_that_belongs_elsewhere_now_is_closed_when_there_is_one_there() -> None:
     """First the new one is opened; then the old one is closed, with a link."""
     world, past = lived(*days(A, A))
@@ -565,7 +640,7 @@ def test_a_history_and_a_report_say_the_same_of_who_must_act(down: tuple[str, ..
     """The keys that are read off what a history kept are those of the report itself."""
     for flake in ("", "site-1", "mlflow-2"):
         report = run(0, down, flake=flake)
-        reader = Reader(TARGET, {v.check: v for v in report.verdicts})
+        reader = Reader(Telling.of(report, ""), {v.check: v for v in report.verdicts})
         assert set(reader.signs(seen(report).state)) == {need.key for need in needs(report)}
         first, *others = (*report.diagnoses, None)
         for circle in (None, "mlflow-down"):  # the second is caused by the first, or each by the other

@@ -16,7 +16,6 @@ from hokusai_probe.issues.needs import Need
 from hokusai_probe.model import Component, Diagnosis, IssueSettings, Remedy, Report, Verdict
 from hokusai_probe.probes.changes import Change
 from hokusai_probe.reports import answer, changes, since
-from hokusai_probe.reports.discretion import secret
 from hokusai_probe.reports.layout import (
     beside,
     blocks,
@@ -197,7 +196,7 @@ def _names(report: Report, need: Need) -> frozenset[str]:
     explained = {c for d in family for c in d.explains}
     rivals = {c for d in need.undecided for c in d.explains}
     told = {c for d in family if d.sensitive for c in d.explains}
-    return frozenset((explained | rivals | {v.check for v in need.checks}) - (secret(report) - told))
+    return frozenset((explained | rivals | {v.check for v in need.checks}) - (need.hidden(report) - told))
 
 
 def _acting(report: Report, need: Need, story: Story) -> str:
@@ -364,7 +363,7 @@ def _short(said: str) -> str:
 def _downstream(report: Report, need: Need, story: Story) -> str:
     """Other components with checks that fail or wait because of this, ticked where all pass again."""
     names = _names(report, need) | frozenset(need.behind)
-    told = names | (story.earlier - secret(report))
+    told = names | (story.earlier - need.hidden(report))
     found: dict[Component, list[Verdict]] = {}
     for verdict in _by_depth(v for v in report.verdicts if v.check in told):
         if verdict.component != need.component:

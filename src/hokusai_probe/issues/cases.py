@@ -218,7 +218,8 @@ class Case:
         comment = self._changes_of_state(issue) if issue.comments < MOST_COMMENTS else ""
         written = self._written(issue, said=bool(comment) or told(issue.body).said)
         if why := hands_off(issue) or self._unfit():
-            return _as(written, "leave", why)
+            resting = self.desk.at_rest(issue)  # what may not be told must not keep open what is over
+            return resting if resting.kind == "close" else _as(written, "leave", why)
         gone = _gone(issue, written)
         same = (issue.title, _lines(issue.body)) == (written.title, _lines(written.body))
         if same and not comment and not gone and all(has_label(issue.labels, la) for la in written.labels):

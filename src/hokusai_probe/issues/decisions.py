@@ -10,7 +10,7 @@ from datetime import timedelta
 from hokusai_probe.history.index import Seen
 from hokusai_probe.issues.cases import Case, Desk
 from hokusai_probe.issues.known import BOT, Action, KnownIssue, key_of
-from hokusai_probe.issues.needs import needs, prefix
+from hokusai_probe.issues.needs import Telling, needs, prefix
 from hokusai_probe.issues.signs import Counting, seen
 from hokusai_probe.issues.standing import LOOKED_BACK, standings
 from hokusai_probe.model import Report, Target, Verdict
@@ -106,11 +106,12 @@ def _desk(reports: Sequence[Report], ours: Iterable[KnownIssue], given: _Given) 
     reasons = {run.started_at: counting.why_not(run) for run in past}
     counted = [report for report in reports if not reasons[report.started_at]]
     runs = [run for run in past if not reasons[run.started_at]]
+    telling = Telling.of((counted or [newest])[-1], given.repository, reports)
     desk = Desk(
         newest=(counted or [newest])[-1],
         why_not="" if counted else reasons[newest.started_at],
         runs=runs,
-        standings=standings(runs, target, _verdicts(reports)),
+        standings=standings(runs, telling, _verdicts(reports)),
         repository=given.repository,
         authors=_logins(given.author, target),
         run_url=given.run_url,

@@ -16,8 +16,9 @@ from hokusai_probe.history.index import Seen
 from hokusai_probe.history.questions import FLAPS, WITHIN, Outage
 from hokusai_probe.history.runs import State
 from hokusai_probe.issues.known import About
+from hokusai_probe.issues.needs import Telling
 from hokusai_probe.issues.signs import Reader, Signs, is_bad, is_well
-from hokusai_probe.model import Component, IssueSettings, Target, Verdict
+from hokusai_probe.model import Component, IssueSettings, Verdict
 
 LOOKED_BACK = timedelta(days=14)
 """How far back runs are asked, unless an open issue is older."""
@@ -149,17 +150,17 @@ def _lately(turns: Iterable[datetime], now: datetime) -> tuple[datetime, ...]:
     return tuple(turn for turn in turns if turn > now - WITHIN)
 
 
-def standings(runs: Sequence[Seen], target: Target, verdicts: Mapping[str, Verdict]) -> dict[str, Standing]:
+def standings(runs: Sequence[Seen], telling: Telling, verdicts: Mapping[str, Verdict]) -> dict[str, Standing]:
     """How it stands under each key of which a run found anything. ``runs`` are those that count, in order.
 
     ``verdicts``: what is known of the checks, by slug: the component that they are of, and what they test.
     """
-    reader = Reader(target, verdicts)
+    reader = Reader(telling, verdicts)
     found: dict[str, Standing] = {}
     for number, run in enumerate(runs):
         signs = reader.signs(run.state)
         for key, these in signs.items():
-            standing = found.setdefault(key, Standing(target.issues))
+            standing = found.setdefault(key, Standing(telling.target.issues))
             standing.bad(run, these, (runs[n] for n in range(number - 1, -1, -1)))
         for key, standing in found.items():
             if key not in signs:
