@@ -390,6 +390,23 @@ def test_labels_and_logins_are_the_same_in_any_case() -> None:
     assert again.issue(1).state == "open"
 
 
+def test_what_is_not_seen_any_more_is_still_named() -> None:
+    """A run of one area neither takes a cause's label away nor its name until it is ruled out."""
+    cause = run(0, [A]).diagnoses[0].model_copy(update={"cause": "other", "explains": ("auth-2",)})
+    first = cause.model_copy(update={"cause": "auth-down", "explains": ("auth-1",)})
+    whole = [run(n, [A], left_out=["auth-0", "auth-3"]) for n in (0, 1)]
+    world, past = lived(*(r.model_copy(update={"diagnoses": (first, cause)}) for r in whole))
+    partly = [run(n, flake="auth-2", left_out=["auth-1"]) for n in (2, 3)]
+    partly = [r.model_copy(update={"diagnoses": (cause,)}) for r in partly]
+    (action,) = plan(partly[:1], past.by_target(), world.issues)
+    assert action.labels_gone == ()
+    assert "Not seen in this run, and not seen well since it was seen: `auth-down`." in action.body
+    passing = run(3, flake="auth-2").model_copy(update={"diagnoses": (cause,)})
+    (action,) = plan([passing], past.by_target(), world.issues)
+    assert action.labels_gone == ("cause:auth-down",)
+    assert "Not seen in this run" not in action.body
+
+
 def test_labels_of_people_stay_and_ours_go_when_they_no_longer_hold() -> None:
     """Of the labels only those of causes and of flapping are ever taken away."""
     world, past = lived(*days(A, A))

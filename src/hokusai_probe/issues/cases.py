@@ -220,7 +220,8 @@ class Case:
         if why := hands_off(issue) or self._unfit():
             resting = self.desk.at_rest(issue)  # what may not be told must not keep open what is over
             return resting if resting.kind == "close" else _as(written, "leave", why)
-        gone = _gone(issue, written)
+        kept = {f"{CAUSE_LABEL}{cause}" for cause in self._unseen(_failing(issue)).causes}
+        gone = tuple(label for label in _gone(issue, written) if not has_label(kept, label))
         same = (issue.title, _lines(issue.body)) == (written.title, _lines(written.body))
         if same and not comment and not gone and all(has_label(issue.labels, la) for la in written.labels):
             return _as(written, "leave", "it says so already")
@@ -320,6 +321,7 @@ class Case:
             outage=self._outage(issue),
             before=max(older, default=None),
             earlier=self._earlier(issue),
+            unseen=self._unseen(_failing(issue)),
             changed=body.changed_in(issue.body) if issue and issue.state == "open" else "",
             run_url=self.desk.run_url,
         )
@@ -338,6 +340,20 @@ class Case:
             flapping=was_flapping or self._standing.flaps(now),
             about=self._about(before),
         )
+
+    def _unseen(self, before: Told | None) -> About:
+        """What it is about and the report does not show, and nothing spoke against since it was seen last."""
+        if before is None:
+            return About()
+        now, held = about(self.report, self.need), before.about
+        gone = now.all_checks | self.need.hidden(self.report)
+        causes = {c: of for c, of in held.causes.items() if c not in now.causes}
+        open_causes = {c: of for c, of in causes.items() if self._is_open(About(causes={c: of}))}
+        checks = (c for c in held.checks - gone if self._is_open(About(checks=frozenset({c}))))
+        return About(causes=open_causes, checks=frozenset(checks))
+
+    def _is_open(self, part: About) -> bool:
+        return well_in_a_row(self.desk.runs, part) == 0
 
     def _about(self, before: Told | None) -> About:
         found = about(self.report, self.need)
