@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from world import run
+from world import TARGET, run
 
 from hokusai_probe.cli import main
 from hokusai_probe.history import folder
@@ -37,6 +37,21 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     refused = call(tmp_path / "r.json", "--history", str(tmp_path / "gone"))
     assert refused.exit_code == 2
     assert refused.stderr == f"error: {tmp_path / 'gone'}: there is no such folder of runs\n"
+
+
+def test_of_an_issue_for_a_private_repository_only_is_said_that_there_is_one(tmp_path: Path) -> None:
+    """The log of the job may be public: neither the causes nor the checks are named there."""
+    settings = TARGET.issues.model_copy(update={"private_repositories": ("O/N",), "group_by": "cause"})
+    target = TARGET.model_copy(update={"issues": settings})
+    paths = [tmp_path / name for name in ("0.json", "1.json")]
+    for hour, path in enumerate(paths):
+        path.write_text(run(hour, ["auth"], target=target).to_json(), "utf-8")
+    said = CliRunner().invoke(main, ["issues", *map(str, paths), "--repository", "o/n"]).stdout
+    assert said == (
+        "open in o/n: here/auth\n"
+        "  what it says is not shown: it is for a private repository, and a log may be public\n\n"
+        "Nothing was written.\n"
+    )
 
 
 @pytest.mark.parametrize(

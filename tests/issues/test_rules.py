@@ -11,10 +11,10 @@ from world import BOT, CHECKS, TARGET, Past, World, at, run
 
 from hokusai_probe.history.index import Point
 from hokusai_probe.issues import MUTE_LABEL, Action, KnownIssue, plan
-from hokusai_probe.issues.known import Told, told
-from hokusai_probe.issues.needs import needs
+from hokusai_probe.issues.known import About, Told, told
+from hokusai_probe.issues.needs import Telling, needs
 from hokusai_probe.issues.signs import Reader, seen
-from hokusai_probe.model import Owner, Report, Target
+from hokusai_probe.model import Diagnosis, Mute, Owner, Report, Target
 
 OURS = "here/auth"
 
@@ -181,8 +181,65 @@ def test_an_evicted_run_loses_nothing() -> None:
     assert plan(reports) == ()
 
 
-def test_a_history_that_remembers_nothing_closes_what_is_up() -> None:
-    """Where no run is kept that saw it fail, the component itself must be up in as many runs."""
+def test_runs_of_an_area_do_not_close_what_they_were_not_asked_for() -> None:
+    """Their reports do not have the check at all, so nobody knows from them whose it is."""
+    world, past = lived(*(run(n, flake="auth-2") for n in (0, 1)))
+    reports = [run(n, left_out=["auth-2"]) for n in (2, 3, 4)]
+    after, past = lived(*reports, world=world, past=past)
+    assert after == world
+    assert mailed(lived(run(5), run(6), world=world, past=past)[0])[1:] == [
+        (1, "comment", 6.0),
+        (1, "close", 6.0),
+    ]
+
+
+def test_what_a_run_found_whose_plan_was_never_carried_out_is_remembered() -> None:
+    """The next plan that knows of it writes it down, although the newest run found nothing."""
+    world, past = lived(*days(A, A))
+    evicted, partly = run(2, flake="auth-2"), run(3, left_out=["auth-2"])
+    (action,) = plan([evicted, partly], past.by_target(), world.issues)
+    assert action.kind == "update"
+    assert told(action.body).about.checks == {"auth-2"}
+    assert "Last verified 2026-01-05 02:00 UTC (schedule run)." in action.body
+    again = plan([evicted, partly], past.by_target(), world.after([action], at(3)).issues)
+    assert [a.kind for a in again] == ["leave"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"status": "skip", "skip_kind": "cannot-tell"}, "it passed in 0 of 2 runs needed"),
+        ({"status": "pass"}, "it passed in 2 runs in a row"),
+    ],
+)
+def test_an_issue_remembers_what_it_was_about_when_the_history_is_lost(
+    status: dict[str, Any], reason: str
+) -> None:
+    """That the component is up proves nothing of a cause that nobody ruled out."""
+    world, _ = lived(*days(A, A))
+    reports = [run(n) for n in (50, 51)]
+    parts = [[v.model_copy(update=status) if v.check == "auth-2" else v for v in r.verdicts] for r in reports]
+    reports = [r.model_copy(update={"verdicts": tuple(p)}) for r, p in zip(reports, parts, strict=True)]
+    (action,) = plan(reports, known=world.issues)
+    assert action.reason.startswith(reason)
+
+
+def test_an_issue_that_remembers_nothing_is_closed_by_its_labels_or_by_a_person() -> None:
+    """Something must speak against each cause that it is labelled with; without any, a person must."""
+    world, _ = lived(*days(A, A))
+    old = world.by_hand(1, body="\n".join([world.issue(1).body.splitlines()[0], "", "as it was"]))
+    cause = run(0, [A]).diagnoses[0].model_copy(update={"status": "ruled_out"})
+    denied = [run(n).model_copy(update={"diagnoses": (cause,)}) for n in (50, 51)]
+    bare = old.by_hand(1, labels=())
+    assert [a.kind for a in plan([run(50), run(51)], known=old.issues)] == ["leave"]
+    assert [a.kind for a in plan(denied, known=old.issues)] == ["close"]
+    assert [a.reason for a in plan(denied, known=bare.issues)] == [
+        "no run is kept that tells what it was about, and neither does it: a person closes it"
+    ]
+
+
+def test_a_history_that_remembers_nothing_closes_what_is_well() -> None:
+    """Where no run is kept that saw it fail, what the issue itself remembers must be well in as many runs."""
     world, _ = lived(*days(A, A))
     reports = [run(50), run(51)]
     assert [a.kind for a in plan(reports[:1], known=world.issues)] == ["leave"]
@@ -241,8 +298,10 @@ def test_it_is_said_once_that_it_got_worse() -> None:
     small = [run(n, flake="mlflow-3") for n in (0, 1)]
     world, _ = lived(*small, *days("mlflow", "mlflow", "mlflow", "mlflow", start=2))
     assert mailed(world) == [(1, "open", 1.0), (1, "comment", 3.0)]
+    served = frozenset(c for c, (part, _) in CHECKS.items() if part == "mlflow")
+    about = About(checks=frozenset({"mlflow-3"}), causes={"mlflow-down": served})
     assert told(world.issue(1).body) == Told(
-        kind="failing", since=at(0), down=True, said=True, good=None, flapping=False
+        kind="failing", since=at(0), down=True, said=True, good=None, flapping=False, about=about
     )
 
 
@@ -315,6 +374,39 @@ def test_what_we_closed_and_somebody_locked_is_followed_by_a_new_one() -> None:
     assert mailed(world)[3:] == [(2, "open", 6.0)]
 
 
+def test_labels_and_logins_are_the_same_in_any_case() -> None:
+    """As they are for GitHub, which keeps the spelling that a repository had first."""
+    target = with_issues(labels=("incident",), also_ours=("My-Bot",))
+    world, past = lived(*days(A, A, target=target))
+    spelt = world.by_hand(1, labels=("Incident", "Cause:auth-down"), author="my-bot")
+    kinds = [a.kind for a in plan(days(A, start=1, target=target), past.by_target(), spelt.issues)]
+    assert kinds == ["leave"]
+    muted = spelt.by_hand(1, labels=("Probe-Mute",))
+    (action,) = plan(days(A, start=2, target=target), past.by_target(), muted.issues)
+    assert action.reason == "#1 is labelled probe-mute"
+    world, past = lived(*days(OK, OK, start=2, target=target), world=spelt, past=past)
+    ours = world.by_hand(1, closed_by=BOT.title())
+    again, _ = lived(*days(A, A, start=4, target=target), world=ours, past=past)
+    assert again.issue(1).state == "open"
+
+
+def test_what_is_not_seen_any_more_is_still_named() -> None:
+    """A run of one area neither takes a cause's label away nor its name until it is ruled out."""
+    cause = run(0, [A]).diagnoses[0].model_copy(update={"cause": "other", "explains": ("auth-2",)})
+    first = cause.model_copy(update={"cause": "auth-down", "explains": ("auth-1",)})
+    whole = [run(n, [A], left_out=["auth-0", "auth-3"]) for n in (0, 1)]
+    world, past = lived(*(r.model_copy(update={"diagnoses": (first, cause)}) for r in whole))
+    partly = [run(n, flake="auth-2", left_out=["auth-1"]) for n in (2, 3)]
+    partly = [r.model_copy(update={"diagnoses": (cause,)}) for r in partly]
+    (action,) = plan(partly[:1], past.by_target(), world.issues)
+    assert action.labels_gone == ()
+    assert "Not seen in this run, and not seen well since it was seen: `auth-down`." in action.body
+    passing = run(3, flake="auth-2").model_copy(update={"diagnoses": (cause,)})
+    (action,) = plan([passing], past.by_target(), world.issues)
+    assert action.labels_gone == ("cause:auth-down",)
+    assert "Not seen in this run" not in action.body
+
+
 def test_labels_of_people_stay_and_ours_go_when_they_no_longer_hold() -> None:
     """Of the labels only those of causes and of flapping are ever taken away."""
     world, past = lived(*days(A, A))
@@ -335,6 +427,44 @@ def test_doubles_converge_on_the_lowest_number() -> None:
     assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
     world, past = lived(*days(OK, OK, A, A, start=3), world=world, past=past)
     assert [(i.number, i.state) for i in world.issues] == [(1, "open"), (2, "closed")]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "still"),
+    [
+        ({"state_reason": "duplicate"}, {}, [2]),
+        ({"state_reason": "completed"}, {}, []),
+        ({"state_reason": "completed"}, {"state_reason": "reopened"}, [2]),
+        ({"state_reason": "not_planned"}, {"labels": (MUTE_LABEL.title(),)}, [2]),
+    ],
+)
+def test_of_doubles_a_person_may_choose(
+    lower: dict[str, Any], upper: dict[str, Any], still: list[int]
+) -> None:
+    """Who closes the lower one as a double keeps the other; who closes it for another reason means both."""
+    world, past = lived(*days(A, A))
+    double = world.issue(1).model_copy(update={"number": 2, "created_at": at(1.1)} | upper)
+    chosen = world.put(double).by_hand(1, **(CLOSED | lower))
+    after, _ = lived(*days(A, A, start=3), world=chosen, past=past)
+    assert [i.number for i in after.open(OURS)] == still
+
+
+@pytest.mark.parametrize("where", ["o/n", "O/N"])
+def test_a_repository_has_one_name_however_it_is_spelt(where: str) -> None:
+    """An issue is never the double of itself, nor is it opened again under the other spelling."""
+    target = TARGET.model_copy(update={"owners": {"auth": Owner(repository="O/n")}})
+    reports = days(A, A, A, target=target)
+    (action,) = plan(reports[:2], repository="o/n")
+    assert action.repository == "o/n"
+    given = {"number": 1, "state": "open", "title": action.title, "body": action.body, "author": BOT}
+    issue = KnownIssue.model_validate({**given, "labels": action.labels, "repository": where})
+    twice_read = [issue, issue.model_copy(update={"repository": "O/n"})]
+    for known in ([issue], twice_read):
+        assert brief(plan(reports[:2], known=known, repository="o/n")) == [
+            ("leave", OURS, 1, "it says so already")
+        ]
+    well = plan(days(OK, OK, start=3, target=target), known=twice_read, repository="o/n")
+    assert [(a.kind, a.number) for a in well] == [("close", 1)]
 
 
 def test_of_doubles_that_are_over_the_first_is_reopened() -> None:
@@ -417,6 +547,81 @@ def test_a_sensitive_cause_is_written_only_where_few_may_read(
     assert ("auth-0" in action.body) == told_of
 
 
+def with_secret(report: Report, secret: Diagnosis) -> Report:
+    """The report with one more cause that is sensitive."""
+    return report.model_copy(update={"diagnoses": (*report.diagnoses, secret)})
+
+
+def hush(check: str, **changed: Any) -> Diagnosis:
+    """A sensitive cause of auth that explains one check."""
+    base = run(0, [A]).diagnoses[0]
+    return base.model_copy(update={"cause": "hush", "explains": (check,), "sensitive": True} | changed)
+
+
+UNDECIDED = {"status": "undecided", "certainty": None}
+
+
+@pytest.mark.parametrize("told_of", ["muted", "withheld", "undecided"])
+def test_what_may_not_be_told_confirms_no_flake_and_keeps_nothing_open(told_of: str) -> None:
+    """A muted or sensitive defect beside which another check flakes, or really fails and is mended."""
+    mute = (Mute(check="auth-0", until=at(1000), because="known"),)
+    target = with_issues(mute=mute if told_of == "muted" else ())
+    secret = hush("auth-0", **(UNDECIDED if told_of == "undecided" else {}))
+
+    def seen_at(hour: float, *bad: str) -> Report:
+        found = run(hour, flake="auth-0", target=target)
+        how = {"status": "fail", "reason": "502"}
+        verdicts = (v.model_copy(update=how) if v.check in bad else v for v in found.verdicts)
+        found = found.model_copy(update={"verdicts": tuple(verdicts)})
+        return found if told_of == "muted" else with_secret(found, secret)
+
+    flaky = [seen_at(n, *(["auth-1"] if n == 3 else [])) for n in range(6)]
+    assert lived(*flaky)[0] == World()
+    real = [seen_at(n, *(["auth-1"] if n < 2 else [])) for n in range(4)]
+    world, _ = lived(*real)
+    assert mailed(world) == AN_OUTAGE
+    said = f"{world.issues}"
+    assert "hush" not in said
+    assert told_of == "muted" or "auth-0" not in said
+
+
+@pytest.mark.parametrize("group_by", ["component", "cause"])
+@pytest.mark.parametrize("status", [{}, UNDECIDED])
+@pytest.mark.parametrize("private", [False, True])
+def test_a_sensitive_cause_is_told_where_it_may_be(
+    group_by: str, status: dict[str, Any], private: bool
+) -> None:
+    """Whatever issues are grouped by, and while it is undecided; elsewhere only that there is one."""
+    target = with_issues(group_by=group_by, private_repositories=("o/n",) if private else ())
+    reports = [with_secret(run(n, flake="auth-1", target=target), hush("auth-1", **status)) for n in (0, 1)]
+    (action,) = plan(reports, repository="o/n")
+    if private:
+        assert (action.kind, action.key) == ("open", OURS)
+        assert "hush" in action.body
+        assert "auth-1" in action.body
+    else:
+        why = "1 sensitive cause must not be written here: tell the owner in person"
+        assert brief([action]) == [("leave", OURS, None, why)]
+        assert "hush" not in f"{action}"
+        assert "auth-1" not in f"{action}"
+
+
+def test_what_a_sensitive_cause_brought_about_is_told_without_it() -> None:
+    """Else the owners of what follows would never hear of it."""
+    reports = [with_secret(run(n, ["auth", "mlflow"]), hush("auth-1")) for n in (0, 1)]
+    chained = []
+    for report in reports:
+        parts = [
+            d.model_copy(update={"caused_by": "hush"} if d.component == "mlflow" else {})
+            for d in report.diagnoses
+            if d.cause != "auth-down"
+        ]
+        chained.append(report.model_copy(update={"diagnoses": tuple(parts)}))
+    actions = plan(chained)
+    assert [(a.kind, a.key) for a in actions if a.component == "mlflow"] == [("open", "here/mlflow")]
+    assert "hush" not in f"{actions}"
+
+
 def test_an_issue_that_belongs_elsewhere_now_is_closed_when_there_is_one_there() -> None:
     """First the new one is opened; then the old one is closed, with a link."""
     world, past = lived(*days(A, A))
@@ -452,7 +657,7 @@ def test_a_history_and_a_report_say_the_same_of_who_must_act(down: tuple[str, ..
     """The keys that are read off what a history kept are those of the report itself."""
     for flake in ("", "site-1", "mlflow-2"):
         report = run(0, down, flake=flake)
-        reader = Reader(TARGET, {v.check: v for v in report.verdicts})
+        reader = Reader(Telling.of(report, ""), {v.check: v for v in report.verdicts})
         assert set(reader.signs(seen(report).state)) == {need.key for need in needs(report)}
         first, *others = (*report.diagnoses, None)
         for circle in (None, "mlflow-down"):  # the second is caused by the first, or each by the other

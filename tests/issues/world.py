@@ -40,9 +40,13 @@ def run(
     look: Look = "whole",
     trigger: Trigger = "schedule",
     target: Target = TARGET,
+    left_out: Iterable[str] = (),
 ) -> Report:
-    """What a run finds where components are down, each by its cause, and one check is wrong by chance."""
-    verdicts, causes = found(frozenset(down), flake, look)
+    """What a run finds where components are down, each by its cause, and one check is wrong by chance.
+
+    ``left_out``: checks that the run was not asked for, so that its report does not have them at all.
+    """
+    verdicts, causes = found(frozenset(down), flake, look, frozenset(left_out))
     return Report.model_construct(
         target=target.name,
         configuration=target,
@@ -59,11 +63,15 @@ def run(
 
 
 @cache
-def found(down: frozenset[str], flake: str, look: Look) -> tuple[tuple[Verdict, ...], tuple[Diagnosis, ...]]:
+def found(
+    down: frozenset[str], flake: str, look: Look, left_out: frozenset[str]
+) -> tuple[tuple[Verdict, ...], tuple[Diagnosis, ...]]:
     """Verdicts and causes; a check that flakes says the contrary of what is."""
     bad = {check for check, (part, _) in CHECKS.items() if part in down} ^ ({flake} - {""})
-    verdicts = tuple(_verdict(check, bad=check in bad, look=look) for check in CHECKS)
-    causes = tuple(_cause(part) for part in PARTS if part in down and look == "whole")
+    asked = [check for check in CHECKS if check not in left_out]
+    verdicts = tuple(_verdict(check, bad=check in bad, look=look) for check in asked)
+    seen_of = {CHECKS[check][0] for check in asked}
+    causes = tuple(_cause(part) for part in PARTS if part in down & seen_of and look == "whole")
     return verdicts, causes
 
 
@@ -117,7 +125,7 @@ class Past:
 
 
 def _what(report: Report) -> str:
-    return " ".join(f"{v.check}={v.status}" for v in report.verdicts if v.status != "pass")
+    return " ".join(f"{v.check}={v.status}" for v in report.verdicts)
 
 
 # --- the repository -------------------------------------------------------------------------------------

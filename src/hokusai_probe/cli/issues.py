@@ -66,7 +66,7 @@ def issues(
     if known or write:
         targets = [report.configuration for report in read]
         context.exit(_with_github(planned, targets, repository, wait, write=write))
-    say(f"{describe(planned())}\nNothing was written.")
+    say(f"{describe(planned(), _private(r.configuration for r in read))}\nNothing was written.")
 
 
 def _with_github(
@@ -87,13 +87,18 @@ def _with_github(
         say_error(f"the issues of {repository} could not be read, so nothing is planned: {error}")
         return 3
     actions = planned(known=there, author=author)
-    say(describe(actions))
+    say(describe(actions, _private(targets)))
     for name, why in hub.given_up.items():
         say_error(f"the issues of {name} could not be read, so nothing is done there: {why}")
     unread = bool(hub.given_up)
     outcomes = hub.apply(actions) if write else ()
     say(github.describe(outcomes) if write else "Nothing was written.")
     return 3 if unread or any(one.kept_from_writing for one in outcomes) else 0
+
+
+def _private(targets: Iterable[Target]) -> frozenset[str]:
+    """The repositories of which nothing is shown: what issues say there may be sensitive."""
+    return frozenset(name for target in targets for name in target.issues.private_repositories)
 
 
 def earlier(where: str, targets: Iterable[str]) -> dict[str, tuple[Point, ...]]:

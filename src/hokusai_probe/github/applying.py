@@ -18,7 +18,7 @@ from hokusai_probe.github.patience import LimitedError, Patience
 from hokusai_probe.github.replies import Issue, RefusedError, Why
 from hokusai_probe.github.repository import Repository
 from hokusai_probe.github.work import Work
-from hokusai_probe.issues import BOT, Action, KnownIssue, key_of
+from hokusai_probe.issues import BOT, Action, KnownIssue, key_of, same_repository
 from hokusai_probe.redact import Redactor
 
 REMEMBERED = timedelta(days=90)
@@ -77,9 +77,10 @@ class GitHub:
         Another one that cannot be read is given up: what is planned there is not done, and says why.
         """
         found = list(self.known_issues())
-        for name in dict.fromkeys(others):
+        elsewhere = {other.casefold(): other for other in others if not same_repository(other, self._main)}
+        for name in elsewhere.values():
             try:
-                found += self.known_issues(name) if name != self._main else ()
+                found += self.known_issues(name)
             except GitHubError as error:
                 self.given_up[name] = error
         return tuple(found)
@@ -105,9 +106,9 @@ class GitHub:
             return outcome(action, error.result, str(error))
 
     def _stop_where_given_up(self, name: str) -> None:
-        for place in ("", name):
-            if place in self.given_up:
-                raise self.given_up[place]
+        for place, error in self.given_up.items():
+            if not place or same_repository(place, name):
+                raise error
 
     def _give_up(self, name: str, error: GitHubError) -> None:
         if isinstance(error, LimitedError):
@@ -116,9 +117,10 @@ class GitHub:
             self.given_up[name] = error
 
     def _repository(self, name: str) -> Repository:
-        if name not in self._opened:
-            self._opened[name] = Repository(name, self._doors(name), self._patience)
-        return self._opened[name]
+        same = name.casefold()
+        if same not in self._opened:
+            self._opened[same] = Repository(name, self._doors(name), self._patience)
+        return self._opened[same]
 
     def _with_closers(self, where: Repository, found: Sequence[KnownIssue]) -> Iterable[KnownIssue]:
         """The issues, with who closed those that were closed lately: GitHub's lists may leave it out."""

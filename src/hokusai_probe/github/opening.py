@@ -25,7 +25,7 @@ def open_issue(work: Work, action: Action) -> Outcome:
     issue = _opened(work, action, labels)
     beside.given(labels, issue.labels)
     beside.assign(issue, action.assignees)
-    if issue.author not in work.authors:
+    if not work.wrote(issue):
         beside.notes.append(f"it was written by {issue.author}: put that into [issues] also_ours")
         work = replace(work, authors=work.authors | {issue.author})
     kept = _converged(work, beside, action.key, issue.number)
@@ -41,7 +41,7 @@ def _ours(work: Work, key: str) -> tuple[Issue, ...]:
     under a name that is not, another issue would be opened with each run.
     """
     found = work.open_issues(key)
-    ours = tuple(i for i in found if i.author in work.authors)
+    ours = tuple(i for i in found if work.wrote(i))
     unlisted = [] if ours else [i for i in found if _might_be_us(work, i)]
     if unlisted:
         first = unlisted[0]

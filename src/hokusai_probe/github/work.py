@@ -10,7 +10,7 @@ from hokusai_probe.github.outcome import GitHubError
 from hokusai_probe.github.patience import Patience, UnclearError
 from hokusai_probe.github.replies import Issue
 from hokusai_probe.github.repository import Repository
-from hokusai_probe.issues import MUTE_LABEL, Action, key_of
+from hokusai_probe.issues import MUTE_LABEL, Action, has_label, key_of
 from hokusai_probe.redact import Redactor
 
 MOST_CHARACTERS = 65_536  # GitHub's limit of an issue's text and of a comment
@@ -35,7 +35,11 @@ class Work:
 
     def is_ours(self, issue: Issue, key: str) -> bool:
         """Whether it has the key's marker on its first line and one of us wrote it. Never a pull request."""
-        return issue.author in self.authors and marked(issue, key)
+        return self.wrote(issue) and marked(issue, key)
+
+    def wrote(self, issue: Issue) -> bool:
+        """Whether one of us wrote an issue. GitHub tells no logins apart by case."""
+        return issue.author.casefold() in {login.casefold() for login in self.authors}
 
     def open_issues(self, key: str) -> tuple[Issue, ...]:
         """All open issues with the key's marker, whoever wrote them, the lowest number first."""
@@ -65,7 +69,7 @@ def hands_off(issue: Issue) -> str:
     """Why people do not want it written to; empty where they do not mind."""
     if issue.locked:
         return f"somebody locked #{issue.number}"
-    return f"#{issue.number} is labelled {MUTE_LABEL}" if MUTE_LABEL in issue.labels else ""
+    return f"#{issue.number} is labelled {MUTE_LABEL}" if has_label(issue.labels, MUTE_LABEL) else ""
 
 
 class Beside:
@@ -99,12 +103,12 @@ class Beside:
 
     def label(self, issue: Issue, wanted: Iterable[str], gone: Iterable[str] = ()) -> None:
         """Add and remove labels of ours; those of people stay."""
-        missing = self.there(name for name in wanted if name not in issue.labels)
+        missing = self.there(name for name in wanted if not has_label(issue.labels, name))
         if missing:
             with self.attempt("labels"):
                 self.given(missing, self._repository.give_labels(issue.number, missing))
         for name in gone:
-            if name in issue.labels:
+            if has_label(issue.labels, name):
                 with self.attempt(f"label {name}"):
                     self._repository.take_label(issue.number, name)
 

@@ -10,7 +10,16 @@ plan; ``body``: the text of an issue; ``listing``: the plan for a terminal.
 
 from hokusai_probe.issues.body import MOST_CHARACTERS
 from hokusai_probe.issues.decisions import plan
-from hokusai_probe.issues.known import BOT, MUTE_LABEL, Action, ActionKind, KnownIssue, key_of
+from hokusai_probe.issues.known import (
+    BOT,
+    MUTE_LABEL,
+    Action,
+    ActionKind,
+    KnownIssue,
+    has_label,
+    key_of,
+    same_repository,
+)
 from hokusai_probe.issues.listing import describe
 
 __all__ = [
@@ -21,6 +30,8 @@ __all__ = [
     "ActionKind",
     "KnownIssue",
     "describe",
+    "has_label",
     "key_of",
     "plan",
+    "same_repository",
 ]

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hokusai_probe import text, topology
 from hokusai_probe.history.questions import Outage
-from hokusai_probe.issues.known import CAUSE_LABEL, FLAPPING_LABEL, MUTE_LABEL, Told, marker
+from hokusai_probe.issues.known import CAUSE_LABEL, FLAPPING_LABEL, MUTE_LABEL, About, Told, marker
 from hokusai_probe.issues.needs import Need
 from hokusai_probe.model import Component, Diagnosis, IssueSettings, Remedy, Report, Verdict
 from hokusai_probe.probes.changes import Change
 from hokusai_probe.reports import answer, changes, since
-from hokusai_probe.reports.discretion import secret
 from hokusai_probe.reports.layout import (
     beside,
     blocks,
@@ -69,13 +68,15 @@ class Story:
 
     ``outage``: since when, None where no run tells. ``told``: what the issue is to say of itself. ``before``:
     the number of the last issue about the same. ``earlier``: checks that it was about and that may be named.
-    ``changed``: what an earlier version of the text said of changes. ``run_url``: the run that looked.
+    ``unseen``: what it waits for, though the report does not show it. ``changed``: what an earlier version
+    of the text said of changes. ``run_url``: the run that looked.
     """
 
     told: Told
     outage: Outage | None = None
     before: int | None = None
     earlier: frozenset[str] = frozenset()
+    unseen: About = field(default_factory=About)
     changed: str = ""
     run_url: str = ""
 
@@ -140,6 +141,7 @@ def _sections(report: Report, need: Need, story: Story) -> Iterator[str]:
     yield _changed(report, need, story)
     yield from _first_steps(report, need)
     yield _withheld(need)
+    yield _unseen(story.unseen)
     for number, root in enumerate(need.roots, 1):
         yield _cause(report, number, root)
     yield section("Failing, and no single cause is known", _open_checks(need))
@@ -197,7 +199,7 @@ def _names(report: Report, need: Need) -> frozenset[str]:
     explained = {c for d in family for c in d.explains}
     rivals = {c for d in need.undecided for c in d.explains}
     told = {c for d in family if d.sensitive for c in d.explains}
-    return frozenset((explained | rivals | {v.check for v in need.checks}) - (secret(report) - told))
+    return frozenset((explained | rivals | {v.check for v in need.checks}) - (need.hidden(report) - told))
 
 
 def _acting(report: Report, need: Need, story: Story) -> str:
@@ -304,6 +306,12 @@ def _withheld(need: Need) -> str:
     )
 
 
+def _unseen(found: About) -> str:
+    """Seen before and neither seen again nor ruled out: a look that broke is not an end."""
+    names = slugs([*sorted(found.causes), *sorted(found.checks)])
+    return f"Not seen in this run, and not seen well since it was seen: {names}." if names else ""
+
+
 # --- all that is known ----------------------------------------------------------------------------------
 
 
@@ -364,7 +372,7 @@ def _short(said: str) -> str:
 def _downstream(report: Report, need: Need, story: Story) -> str:
     """Other components with checks that fail or wait because of this, ticked where all pass again."""
     names = _names(report, need) | frozenset(need.behind)
-    told = names | (story.earlier - secret(report))
+    told = names | (story.earlier - need.hidden(report))
     found: dict[Component, list[Verdict]] = {}
     for verdict in _by_depth(v for v in report.verdicts if v.check in told):
         if verdict.component != need.component:

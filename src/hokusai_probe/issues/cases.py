@@ -15,15 +15,18 @@ from hokusai_probe.issues.known import (
     FLAPPING_LABEL,
     MOST_COMMENTS,
     MUTE_LABEL,
+    About,
     Action,
     ActionKind,
     KnownIssue,
     Told,
+    has_label,
     key_of,
+    same_repository,
     told,
 )
-from hokusai_probe.issues.needs import Need
-from hokusai_probe.issues.standing import Standing, is_down, up_in_a_row
+from hokusai_probe.issues.needs import Need, about
+from hokusai_probe.issues.standing import Standing, is_down, well_in_a_row
 from hokusai_probe.model import Component, IssueSettings, Report
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.layout import plural
@@ -68,8 +71,9 @@ class Desk:
 
     def is_by_hand(self, issue: KnownIssue) -> bool:
         """Whether an issue was closed by somebody else: what we close says of itself that it is over."""
-        closed_by_us = issue.closed_by in {"", *self.authors} and issue.state_reason in {None, "completed"}
-        return told(issue.body).kind == "failing" or not closed_by_us or MUTE_LABEL in issue.labels
+        closer = issue.closed_by.casefold()
+        closed_by_us = closer in {"", *self.authors} and issue.state_reason in {None, "completed"}
+        return told(issue.body).kind == "failing" or not closed_by_us or _is_muted(issue)
 
     def is_quiet(self, issue: KnownIssue, key: str) -> bool:
         """Whether somebody closed it while it failed, and it has not been seen well since."""
@@ -84,7 +88,7 @@ class Desk:
     def at_rest(self, issue: KnownIssue) -> Action:
         """Closed when all that it was about was well in as many runs as it takes; else left, and why."""
         key = key_of(issue.body) or ""
-        outage, goods = self._well(key)
+        outage, goods = self.standing(key).outage(), self._goods(issue)
         why = self._stays(issue, goods)
         if why:
             return self._existing(issue, "leave", why)
@@ -92,25 +96,30 @@ class Desk:
         closed = self._existing(issue, "close", f"it passed in {plural(goods, 'run')} in a row")
         silent = told(issue.body).said or issue.comments >= MOST_COMMENTS
         comment = "" if silent else closing.is_over(outage, goods)
-        gone = tuple(label for label in issue.labels if label == FLAPPING_LABEL)
+        gone = tuple(label for label in issue.labels if label.casefold() == FLAPPING_LABEL)
         return closed.model_copy(update={"body": said, "comment": comment, "labels_gone": gone})
 
     def double(self, issue: KnownIssue, first: KnownIssue) -> Action:
         """Closed in favour of another one about the same."""
         if why := hands_off(issue):
             return self._existing(issue, "leave", why)
-        here = self.place(issue) == self.place(first)
+        here = same_repository(self.place(issue), self.place(first))
         name = f"#{first.number}" if here else f"{self.place(first)}#{first.number}"
         closed = self._existing(issue, "close", f"the same as {name}")
         said = closing.duplicate(closed.key, issue, name)
         return closed.model_copy(update={"body": said, "comment": closing.is_the_same(name)})
 
-    def _well(self, key: str) -> tuple[Outage | None, int]:
-        """What is known of the time that was bad, and how many runs in a row found that all is well."""
-        if key in self.standings:
-            return self.standings[key].outage(), self.standings[key].goods
-        component = next((c for c in get_args(Component) if c in key.split("/")[1:2]), None)
-        return None, up_in_a_row(self.runs, component) if component else 0
+    def _goods(self, issue: KnownIssue) -> int:
+        """How many runs in a row found all well that it was about, as the runs know it and as it does itself.
+
+        The reports at hand need not know the checks that it is about, and a history may have lost its runs.
+        """
+        standing = self.standings.get(key_of(issue.body) or "")
+        kept = told(issue.body).about
+        if standing is not None and not kept.anything:
+            return standing.goods
+        goods = well_in_a_row(self.runs, kept if kept.anything else _labelled(issue))
+        return goods if standing is None else min(goods, standing.goods)
 
     def _stays(self, issue: KnownIssue, goods: int) -> str:
         """Why an issue stays as it is, empty where it is over."""
@@ -121,9 +130,11 @@ class Desk:
             return f"somebody reopened #{issue.number}: it is left until it is seen failing"
         if standing.now == "bad":
             return "it still fails, and is not told of: it is muted, or behind something that fails before it"
+        if not (told(issue.body).about.anything or standing.bad_runs or _labelled(issue).anything):
+            return "no run is kept that tells what it was about, and neither does it: a person closes it"
         if goods < needed:
             return f"it passed in {goods} of {needed} runs needed; what a run does not see is not over"
-        flapping = FLAPPING_LABEL in issue.labels or told(issue.body).flapping
+        flapping = has_label(issue.labels, FLAPPING_LABEL) or told(issue.body).flapping
         if flapping and not standing.is_calm(self.newest.started_at):
             return "it comes and goes: it stays open until it has been well for a day"
         return ""
@@ -144,11 +155,21 @@ class Desk:
         )
 
 
+def _labelled(issue: KnownIssue) -> About:
+    """The causes of an issue that keeps no more than its labels: something must speak against each."""
+    named = (label[len(CAUSE_LABEL) :].lower() for label in issue.labels if _is_of_a_cause(label))
+    return About(causes={cause: frozenset() for cause in named})
+
+
 def hands_off(issue: KnownIssue) -> str:
     """Why nobody but people may touch an issue, empty where we may."""
     if issue.locked:
         return f"somebody locked #{issue.number}"
-    return f"#{issue.number} is labelled {MUTE_LABEL}" if MUTE_LABEL in issue.labels else ""
+    return f"#{issue.number} is labelled {MUTE_LABEL}" if _is_muted(issue) else ""
+
+
+def _is_muted(issue: KnownIssue) -> bool:
+    return has_label(issue.labels, MUTE_LABEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +191,7 @@ class Case:
     def of(cls, desk: Desk, report: Report, need: Need, ours: Iterable[KnownIssue]) -> Case:
         """From the issues of a target."""
         same = sorted((i for i in ours if key_of(i.body) == need.key), key=lambda i: i.number)
-        here = [i for i in same if desk.place(i) == need.repository]
+        here = [i for i in same if same_repository(desk.place(i), need.repository)]
         closed = [i for i in here if i.state == "closed" and told(i.body).kind != "duplicate"]
         return cls(
             desk=desk,
@@ -197,16 +218,23 @@ class Case:
         comment = self._changes_of_state(issue) if issue.comments < MOST_COMMENTS else ""
         written = self._written(issue, said=bool(comment) or told(issue.body).said)
         if why := hands_off(issue) or self._unfit():
-            return _as(written, "leave", why)
-        gone = _gone(issue, written)
+            resting = self.desk.at_rest(issue)  # what may not be told must not keep open what is over
+            return resting if resting.kind == "close" else _as(written, "leave", why)
+        kept = {f"{CAUSE_LABEL}{cause}" for cause in self._unseen(_failing(issue)).causes}
+        gone = tuple(label for label in _gone(issue, written) if not has_label(kept, label))
         same = (issue.title, _lines(issue.body)) == (written.title, _lines(written.body))
-        if same and not comment and not gone and set(written.labels) <= set(issue.labels):
+        if same and not comment and not gone and all(has_label(issue.labels, la) for la in written.labels):
             return _as(written, "leave", "it says so already")
         why = "what it says is no longer all that is known"
         return _as(written, "update", why).model_copy(update={"comment": comment, "labels_gone": gone})
 
     def _covers(self, closed: KnownIssue, issue: KnownIssue) -> bool:
-        """Whether somebody closed an older issue about the same when this one was there already."""
+        """Whether somebody closed an older issue about the same when this one was there already.
+
+        Not where they closed it as the double of another, or reopened this one: then this one is meant.
+        """
+        if "duplicate" in {closed.state_reason, told(closed.body).kind} or issue.state_reason == "reopened":
+            return False
         born, gone = issue.created_at, closed.closed_at
         earlier = born is not None and gone is not None and born <= gone and closed.number < issue.number
         return earlier and self.desk.is_quiet(closed, self.need.key)
@@ -293,6 +321,7 @@ class Case:
             outage=self._outage(issue),
             before=max(older, default=None),
             earlier=self._earlier(issue),
+            unseen=self._unseen(_failing(issue)),
             changed=body.changed_in(issue.body) if issue and issue.state == "open" else "",
             run_url=self.desk.run_url,
         )
@@ -309,7 +338,31 @@ class Case:
             good=outage.good_before if outage else None,
             down=(before is not None and before.down) or is_down(self.desk.runs, self.need.component, times),
             flapping=was_flapping or self._standing.flaps(now),
+            about=self._about(before),
         )
+
+    def _unseen(self, before: Told | None) -> About:
+        """What it is about and the report does not show, and nothing spoke against since it was seen last."""
+        if before is None:
+            return About()
+        now, held = about(self.report, self.need), before.about
+        gone = now.all_checks | self.need.hidden(self.report)
+        causes = {c: of for c, of in held.causes.items() if c not in now.causes}
+        open_causes = {c: of for c, of in causes.items() if self._is_open(About(causes={c: of}))}
+        checks = (c for c in held.checks - gone if self._is_open(About(checks=frozenset({c}))))
+        return About(causes=open_causes, checks=frozenset(checks))
+
+    def _is_open(self, part: About) -> bool:
+        return well_in_a_row(self.desk.runs, part) == 0
+
+    def _about(self, before: Told | None) -> About:
+        found = about(self.report, self.need)
+        return before.about.joined(found) if before else found
+
+    def grows(self) -> bool:
+        """Whether the report tells of something that the open issue does not remember yet."""
+        before = _failing(self.open[0])
+        return before is not None and self._about(before) != before.about
 
     def _outage(self, issue: KnownIssue | None) -> Outage | None:
         """Since when, as the runs say, or the issue itself where it remembers more than they do."""
@@ -320,9 +373,10 @@ class Case:
 
     def _earlier(self, issue: KnownIssue | None) -> frozenset[str]:
         """Checks that a cause explained which the issue names in public already."""
-        named = set(issue.labels) if issue else set()
+        named = issue.labels if issue else ()
         causes = self._standing.causes.items()
-        return frozenset(c for cause, checks in causes if f"{CAUSE_LABEL}{cause}" in named for c in checks)
+        told_of = (checks for cause, checks in causes if has_label(named, f"{CAUSE_LABEL}{cause}"))
+        return frozenset().union(*told_of)
 
 
 def _failing(issue: KnownIssue | None) -> Told | None:
@@ -334,8 +388,12 @@ def _failing(issue: KnownIssue | None) -> Told | None:
 
 def _gone(issue: KnownIssue, written: Action) -> tuple[str, ...]:
     """Labels of ours that no longer hold."""
-    ours = (la for la in issue.labels if la == FLAPPING_LABEL or la.startswith(CAUSE_LABEL))
-    return tuple(label for label in ours if label not in written.labels)
+    ours = (la for la in issue.labels if la.casefold() == FLAPPING_LABEL or _is_of_a_cause(la))
+    return tuple(label for label in ours if not has_label(written.labels, label))
+
+
+def _is_of_a_cause(label: str) -> bool:
+    return label.casefold().startswith(CAUSE_LABEL)
 
 
 def _lines(said: str) -> list[str]:

@@ -42,7 +42,8 @@ def over(report: Report, key: str, issue: KnownIssue, outage: Outage | None, goo
 
 def _causes(issue: KnownIssue) -> tuple[str, ...]:
     """The causes that the issue itself told in its labels: nothing else may be known of to its readers."""
-    return tuple(label.removeprefix(CAUSE_LABEL) for label in issue.labels if label.startswith(CAUSE_LABEL))
+    named = (label for label in issue.labels if label.casefold().startswith(CAUSE_LABEL))
+    return tuple(label[len(CAUSE_LABEL) :] for label in named)
 
 
 def _what(issue: KnownIssue) -> str:

@@ -10,10 +10,10 @@ from datetime import timedelta
 from hokusai_probe.history.index import Seen
 from hokusai_probe.issues.cases import Case, Desk
 from hokusai_probe.issues.known import BOT, Action, KnownIssue, key_of
-from hokusai_probe.issues.needs import needs, prefix
+from hokusai_probe.issues.needs import Telling, needs, prefix
 from hokusai_probe.issues.signs import Counting, seen
 from hokusai_probe.issues.standing import LOOKED_BACK, standings
-from hokusai_probe.model import Report, Verdict
+from hokusai_probe.model import Report, Target, Verdict
 
 MOST_NEW = 5
 """How many new issues one plan opens; the rest wait for the next run."""
@@ -59,31 +59,43 @@ def plan(
 
 def _of_target(reports: Sequence[Report], given: _Given) -> Iterator[Action]:
     """The actions of one target: what the newest report needs, what earlier ones left due, the rest."""
-    ours = [i for i in given.known if _is_ours(i, reports[-1], given.author)]
+    listed = [i for i in given.known if _is_ours(i, reports[-1], given.author)]
+    ours = [*{_id(i.repository or given.repository, i.number): i for i in reversed(listed)}.values()]
     desk, counted = _desk(reports, ours, given)
     texts = {need.key: (report, need) for report in counted for need in needs(report, given.repository)}
     now = [need.key for need in needs(counted[-1], given.repository)]
     taken: set[tuple[str, int]] = set()
     for key in dict.fromkeys([*now, *(k for k in texts if desk.is_due(k))]):
         case = Case.of(desk, *texts[key], ours)
-        if key in now or not case.open:
+        forgotten = bool(case.open) and case.grows() and not desk.standing(key).over
+        if key in now or not case.open or forgotten:
             yield from (found := case.actions())
-            taken |= {(a.repository, a.number) for a in found if a.number is not None}
-    yield from _at_rest(desk, [i for i in ours if (desk.place(i), i.number) not in taken])
+            taken |= {_id(a.repository, a.number) for a in found if a.number is not None}
+    yield from _at_rest(desk, [i for i in ours if _id(desk.place(i), i.number) not in taken])
+
+
+def _id(repository: str, number: int) -> tuple[str, int]:
+    """What tells issues apart; a repository that was read twice, under two spellings, has each but once."""
+    return repository.casefold(), number
 
 
 def _at_rest(desk: Desk, ours: Iterable[KnownIssue]) -> Iterator[Action]:
     """What becomes of open issues of which the newest run found nothing; of doubles the first stays."""
     first: dict[tuple[str, str], KnownIssue] = {}
     for issue in sorted((i for i in ours if i.state == "open"), key=lambda i: i.number):
-        kept = first.setdefault((key_of(issue.body) or "", desk.place(issue)), issue)
+        kept = first.setdefault((key_of(issue.body) or "", desk.place(issue).casefold()), issue)
         yield desk.at_rest(issue) if kept is issue else desk.double(issue, kept)
 
 
 def _is_ours(issue: KnownIssue, report: Report, author: str) -> bool:
     key = key_of(issue.body)
-    authors = {author, *report.configuration.issues.also_ours}
-    return key is not None and key.startswith(prefix(report.target)) and issue.author in authors
+    ours = issue.author.casefold() in _logins(author, report.configuration)
+    return ours and key is not None and key.startswith(prefix(report.target))
+
+
+def _logins(author: str, target: Target) -> frozenset[str]:
+    """Those that are ours, in small letters: GitHub tells none apart by case."""
+    return frozenset(login.casefold() for login in (author, *target.issues.also_ours))
 
 
 def _desk(reports: Sequence[Report], ours: Iterable[KnownIssue], given: _Given) -> tuple[Desk, list[Report]]:
@@ -94,13 +106,14 @@ def _desk(reports: Sequence[Report], ours: Iterable[KnownIssue], given: _Given) 
     reasons = {run.started_at: counting.why_not(run) for run in past}
     counted = [report for report in reports if not reasons[report.started_at]]
     runs = [run for run in past if not reasons[run.started_at]]
+    telling = Telling.of((counted or [newest])[-1], given.repository, reports)
     desk = Desk(
         newest=(counted or [newest])[-1],
         why_not="" if counted else reasons[newest.started_at],
         runs=runs,
-        standings=standings(runs, target, _verdicts(reports)),
+        standings=standings(runs, telling, _verdicts(reports)),
         repository=given.repository,
-        authors=frozenset({given.author, *target.issues.also_ours}),
+        authors=_logins(given.author, target),
         run_url=given.run_url,
     )
     return desk, counted or [newest]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
+
+from pydantic import Field
 
 from hokusai_probe.model import Component, Frozen, Utc
 
@@ -21,10 +24,12 @@ MOST_COMMENTS = 200
 
 _MARKER = re.compile(r"<!-- hokusai-probe: ([A-Za-z0-9._-]+/[a-z-]+(?:/[a-z0-9-]+)?) -->")
 _TIME = r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\dZ"
+_MOST_REMEMBERED = 8_000  # characters: the rest of the text needs room
 _STATE = re.compile(
     rf"<!-- hokusai-probe-state: (failing|over|duplicate)(?: since=({_TIME}))?(?: good=({_TIME}))?"
-    r"( down)?( flapping)?( said)? -->"
+    rf"( down)?( flapping)?( said)?(?: about=([A-Za-z0-9._/,:;-]{{1,{_MOST_REMEMBERED}}}))? -->"
 )
+_SLUG = re.compile(r"[A-Za-z0-9._/-]+")
 
 
 class KnownIssue(Frozen):
@@ -76,12 +81,62 @@ class Action(Frozen):
     wants_runs: int = 0
 
 
+class About(Frozen):
+    """What an issue was ever about: causes, the checks that suffered from each, and checks without one."""
+
+    causes: Mapping[str, frozenset[str]] = Field(default_factory=dict)
+    checks: frozenset[str] = frozenset()
+
+    @property
+    def anything(self) -> bool:
+        """Whether it is about anything at all."""
+        return bool(self.causes or self.checks)
+
+    @property
+    def all_checks(self) -> frozenset[str]:
+        """The checks that failed or waited, with a cause and without."""
+        return self.checks.union(*self.causes.values())
+
+    def joined(self, other: About) -> About:
+        """What either of them is about."""
+        names = [*self.causes, *(cause for cause in other.causes if cause not in self.causes)]
+        none: frozenset[str] = frozenset()
+        both = {name: self.causes.get(name, none) | other.causes.get(name, none) for name in names}
+        return About(causes=both, checks=self.checks | other.checks)
+
+    def words(self) -> str:
+        """As an issue keeps it: checks, then each cause with its own; empty where there is no room."""
+        parts = (f"{cause}:{_listed(self.causes[cause])}" for cause in sorted(self.causes) if _is_slug(cause))
+        said = ";".join([_listed(self.checks), *parts])
+        return said if self.anything and len(said) <= _MOST_REMEMBERED else ""
+
+    @classmethod
+    def read(cls, said: str) -> About:
+        """What :meth:`words` wrote."""
+        checks, *parts = said.split(";")
+        pairs = (part.partition(":") for part in parts)
+        return cls(causes={cause: _unlisted(of) for cause, _, of in pairs if cause}, checks=_unlisted(checks))
+
+
+def _listed(slugs: frozenset[str]) -> str:
+    return ",".join(sorted(slug for slug in slugs if _is_slug(slug)))
+
+
+def _unlisted(said: str) -> frozenset[str]:
+    return frozenset(filter(None, said.split(",")))
+
+
+def _is_slug(said: str) -> bool:
+    return _SLUG.fullmatch(said) is not None
+
+
 class Told(Frozen):
     """What an issue of ours says of itself on its second line, for us alone.
 
     ``since``: the first run that found it bad; ``good``: the last before that which found it well. ``down``:
     that nobody is served was told. ``said``: whether anything was said beside it since it was opened. So
-    nothing is said twice, whatever became of labels.
+    nothing is said twice, whatever became of labels. ``about``: what must be well before it is over; it
+    holds whichever runs a history has lost, and whichever checks a run leaves out.
     """
 
     kind: Kind
@@ -90,6 +145,7 @@ class Told(Frozen):
     down: bool = False
     flapping: bool = False
     said: bool = False
+    about: About = About()
 
     def line(self) -> str:
         """As it stands in the text."""
@@ -97,12 +153,24 @@ class Told(Frozen):
         good = f" good={_minute(self.good)}" if self.good else ""
         words = ("down", self.down), ("flapping", self.flapping), ("said", self.said)
         said = "".join(f" {word}" for word, holds in words if holds)
-        return f"<!-- hokusai-probe-state: {self.kind}{since}{good}{said} -->"
+        words_of_it = self.about.words()
+        about = f" about={words_of_it}" if words_of_it else ""
+        return f"<!-- hokusai-probe-state: {self.kind}{since}{good}{said}{about} -->"
 
 
 def marker(key: str) -> str:
     """The first line of an issue of ours."""
     return f"<!-- hokusai-probe: {key} -->"
+
+
+def has_label(issue_labels: Iterable[str], name: str) -> bool:
+    """Whether a label is among these: GitHub tells none apart by case."""
+    return name.casefold() in {label.casefold() for label in issue_labels}
+
+
+def same_repository(one: str, other: str) -> bool:
+    """Whether two names are of one repository: GitHub does not tell cases apart."""
+    return one.casefold() == other.casefold()
 
 
 def key_of(body: str) -> str | None:
@@ -117,7 +185,7 @@ def told(body: str) -> Told:
     found = _STATE.fullmatch(line)
     if found is None or key_of(body) is None:
         return Told(kind="failing")
-    kind, since, good, down, flapping, said = found.groups()
+    kind, since, good, down, flapping, said, about = found.groups()
     return Told.model_validate(
         {
             "kind": kind,
@@ -126,6 +194,7 @@ def told(body: str) -> Told:
             "down": bool(down),
             "flapping": bool(flapping),
             "said": bool(said),
+            "about": About.read(about or ""),
         }
     )
 

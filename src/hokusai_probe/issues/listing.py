@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hokusai_probe import text
 from hokusai_probe.issues.known import Action
@@ -10,12 +10,21 @@ from hokusai_probe.reports.console import verbatim
 from hokusai_probe.reports.layout import plural
 
 
-def describe(actions: Sequence[Action]) -> str:
-    """The plan for the terminal: each action with its reason, the comment (``>``) and the text (``|``)."""
-    return "\n".join(_described(a) for a in actions) if actions else "Nothing to open, update or close.\n"
+def describe(actions: Sequence[Action], private: Iterable[str] = ()) -> str:
+    """The plan for the terminal: each action with its reason, the comment (``>``) and the text (``|``).
+
+    Of one in a ``private`` repository only which issue it is: the log of a job may be public all the same.
+    """
+    hidden = frozenset(name.casefold() for name in private)
+    said = [_described(a, private=a.repository.casefold() in hidden) for a in actions]
+    return "\n".join(said) if said else "Nothing to open, update or close.\n"
 
 
-def _described(action: Action) -> str:
+def _described(action: Action, *, private: bool) -> str:
+    if private:
+        why = "what it says is not shown: it is for a private repository, and a log may be public"
+        component = text.terminal("/".join(action.key.split("/")[:2]))
+        return f"{_what(action)}: {component}\n  {why}\n"
     head = f"{_what(action)}: {text.terminal(action.title or action.key)}"
     beside = (
         ("because", action.reason),

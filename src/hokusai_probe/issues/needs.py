@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from hokusai_probe import topology
-from hokusai_probe.model import Component, Diagnosis, Report, Target, Verdict
+from hokusai_probe.issues.known import About, same_repository
+from hokusai_probe.model import Component, Diagnosis, Owner, Report, Target, Verdict
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.discretion import WITHHELD, secret
 from hokusai_probe.reports.layout import moment
@@ -21,8 +23,9 @@ EDGE: frozenset[Component] = frozenset({"dns", "tls", "load-balancer"})
 class Need:
     """A reason for an issue: what is wrong under one key, and where the issue belongs.
 
-    ``behind``: failing checks that nothing explains and that cannot be judged while this lasts. ``withheld``:
-    sensitive causes that must not be written there. ``muted``: why nothing is to be said, empty otherwise.
+    ``private``: whether all may be written there. ``behind``: failing checks that nothing explains and that
+    cannot be judged while this lasts. ``withheld``: sensitive causes that must not be written there.
+    ``muted``: why nothing is to be said, empty otherwise.
     """
 
     key: str
@@ -34,6 +37,51 @@ class Need:
     undecided: tuple[Diagnosis, ...] = ()
     withheld: int = 0
     muted: str = ""
+    private: bool = False
+
+    def hidden(self, report: Report) -> frozenset[str]:
+        """Checks that must not be named where the issue belongs."""
+        return frozenset() if self.private else secret(report)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What may be told of and where: by owners, by what is muted ``now``, by sensitive causes.
+
+    ``repository``: OWNER/NAME where issues go whose owner names no other.
+    """
+
+    target: Target
+    repository: str
+    now: datetime
+    sensitive: frozenset[str]
+
+    @classmethod
+    def of(cls, report: Report, repository: str, others: Iterable[Report] = ()) -> Telling:
+        """At the time of a report; ``others`` may know of further sensitive causes."""
+        known = frozenset(d.cause for r in (report, *others) for d in r.diagnoses if d.sensitive)
+        return cls(report.configuration, repository, report.started_at, known)
+
+    def where(self, component: Component) -> str:
+        """The repository in which issues of a component belong."""
+        named = self.target.owners.get(component, Owner()).repository
+        return self.repository if not named or same_repository(named, self.repository) else named
+
+    def is_private(self, component: Component) -> bool:
+        """Whether only people may read there who may know of sensitive causes."""
+        return any(same_repository(self.where(component), n) for n in self.target.issues.private_repositories)
+
+    def withholds(self, cause: str, component: Component) -> bool:
+        """Whether a cause must not be written down where it belongs."""
+        return cause in self.sensitive and not self.is_private(component)
+
+    def mute(self, *, cause: str | None = None, check: str | None = None) -> str:
+        """Why nothing is to be said of a cause or a check, empty where something is."""
+        for mute in self.target.issues.mute:
+            named = (cause is not None and mute.cause == cause) or (check is not None and mute.check == check)
+            if named and mute.until > self.now:
+                return f"muted until {moment(mute.until)}: {mute.because}"
+        return ""
 
 
 @dataclass(slots=True)
@@ -44,7 +92,7 @@ class _Gathered:
     roots: list[answer.Root] = field(default_factory=list)
     checks: list[Verdict] = field(default_factory=list)
     behind: list[str] = field(default_factory=list)
-    withheld: int = 0
+    withheld: set[str] = field(default_factory=set)
 
     def is_sure(self) -> bool:
         """Whether a cause of it was seen for certain, whatever stands before it."""
@@ -61,51 +109,65 @@ def needs(report: Report, repository: str = "") -> tuple[Need, ...]:
 
     ``repository``: OWNER/NAME where issues go whose owner names no other.
     """
+    telling = Telling.of(report, repository)
     found: dict[str, _Gathered] = {}
     muted: dict[str, tuple[Component, str]] = {}
-    for root in _our_roots(report):
+    for root in _our_roots(report, telling):
         key, component = key_for(report.configuration, root.diagnosis), root.diagnosis.component
-        if mute := _mute(report, cause=root.diagnosis.cause):
+        if mute := telling.mute(cause=root.diagnosis.cause):
             muted.setdefault(key, (component, mute))
             continue
-        _gather_root(found.setdefault(key, _fresh(report, component, repository)), root)
-    for verdict in _first_unexplained(report):
+        _gather_root(found.setdefault(key, _fresh(telling, component)), root)
+    for verdict in _first_unexplained(report, telling):
         key = f"{_safe(report.target)}/{verdict.component}"
-        if mute := _mute(report, check=verdict.check):
+        if mute := telling.mute(check=verdict.check):
             muted.setdefault(key, (verdict.component, mute))
             continue
-        _gather_check(found.setdefault(key, _fresh(report, verdict.component, repository)), verdict)
+        _gather_check(found.setdefault(key, _fresh(telling, verdict.component)), verdict)
+    for component, cause in _kept_back(report, telling):
+        key = f"{_safe(report.target)}/{component}"
+        found.setdefault(key, _fresh(telling, component)).withheld.add(cause)
     _behind_the_edge(report, found)
-    silent = {k: _fresh(report, c, repository).repository for k, (c, _) in muted.items() if k not in found}
+    silent = {key: (c, mute) for key, (c, mute) in muted.items() if key not in found}
     return (
         *(_need(report, key, one) for key, one in found.items()),
-        *(Need(key, muted[key][0], where, muted=muted[key][1]) for key, where in silent.items()),
+        *(Need(key, c, telling.where(c), muted=mute) for key, (c, mute) in silent.items()),
     )
 
 
-def _fresh(report: Report, component: Component, repository: str) -> _Gathered:
-    where = answer.owner(report, component).repository or repository
-    private = {name.casefold() for name in report.configuration.issues.private_repositories}
-    return _Gathered(component, where, where.casefold() in private)
+def _fresh(telling: Telling, component: Component) -> _Gathered:
+    return _Gathered(component, telling.where(component), telling.is_private(component))
 
 
-def _our_roots(report: Report) -> Iterable[answer.Root]:
-    return (r for r in answer.roots(report) if r.diagnosis.component not in NOT_OURS_TO_MEND)
+def _our_roots(report: Report, telling: Telling) -> Iterable[answer.Root]:
+    """Root causes that may be told: what a cause brought about that may not is told for itself."""
+    told = tuple(d for d in report.diagnoses if not telling.withholds(d.cause, d.component))
+    shown = report.model_copy(update={"diagnoses": told})
+    return (r for r in answer.roots(shown) if r.diagnosis.component not in NOT_OURS_TO_MEND)
+
+
+def _kept_back(report: Report, telling: Telling) -> Iterator[tuple[Component, str]]:
+    """Sensitive causes that may not be told, each with the component at which something fails for it."""
+    for found in report.present():
+        kept = found.component not in NOT_OURS_TO_MEND and telling.withholds(found.cause, found.component)
+        if kept and not telling.mute(cause=found.cause):
+            yield found.component, found.cause
+    for verdict in _unexplained(report):
+        if not telling.is_private(verdict.component) and not telling.mute(check=verdict.check):
+            hiding = (d.cause for d in report.undecided() if d.sensitive and verdict.check in d.explains)
+            yield from ((verdict.component, cause) for cause in hiding)
 
 
 def _gather_root(where: _Gathered, root: answer.Root) -> None:
-    if root.diagnosis.sensitive and not where.private:
-        where.withheld += 1
-        return
     shown = tuple(d for d in root.consequences if where.private or not d.sensitive)
     where.roots.append(replace(root, consequences=shown))
-    where.withheld += len(root.consequences) - len(shown)
+    where.withheld |= {d.cause for d in root.consequences if d not in shown}
 
 
 def _gather_check(where: _Gathered, verdict: Verdict) -> None:
     """One that a report for everybody does not show counts like the sensitive cause that it stands for."""
     if verdict.check == WITHHELD:
-        where.withheld += 1
+        where.withheld.add(WITHHELD)
         return
     where.checks.append(verdict)
 
@@ -121,18 +183,32 @@ def _need(report: Report, key: str, found: _Gathered) -> Need:
         checks=tuple(found.checks),
         behind=tuple(found.behind),
         undecided=tuple(d for d in rivals if found.private or not d.sensitive),
-        withheld=found.withheld,
+        withheld=len(found.withheld),
+        private=found.private,
     )
+
+
+def about(report: Report, need: Need) -> About:
+    """What must be well before a need is over, of what its issue may name."""
+    hidden = need.hidden(report)
+    waiting = {v.check for v in report.verdicts if v.status == "fail" or v.skip_kind == "blocked"} - hidden
+    causes = {r.diagnosis.cause: waiting.intersection(r.diagnosis.explains) for r in need.roots}
+    return About(causes=causes, checks={v.check for v in need.checks})
 
 
 # --- keys -----------------------------------------------------------------------------------------------
 
 
 def key_for(target: Target, found: Diagnosis) -> str:
+    """The key of the issue in which a diagnosis is told."""
+    return key_of_cause(target, found.component, found.cause, sensitive=found.sensitive)
+
+
+def key_of_cause(target: Target, component: Component, cause: str, *, sensitive: bool) -> str:
     """The key of the issue in which a cause is told. That of a sensitive one never names it."""
-    key = f"{_safe(target.name)}/{found.component}"
-    by_cause = target.issues.group_by == "cause" and not found.sensitive
-    return f"{key}/{slug(found.cause)}" if by_cause else key
+    key = f"{_safe(target.name)}/{component}"
+    by_cause = target.issues.group_by == "cause" and not sensitive
+    return f"{key}/{slug(cause)}" if by_cause else key
 
 
 def prefix(target: str) -> str:
@@ -152,18 +228,19 @@ def _safe(name: str) -> str:
 # --- what is left out -----------------------------------------------------------------------------------
 
 
-def _mute(report: Report, *, cause: str | None = None, check: str | None = None) -> str:
-    for mute in report.configuration.issues.mute:
-        named = (cause is not None and mute.cause == cause) or (check is not None and mute.check == check)
-        if named and mute.until > report.started_at:
-            return f"muted until {moment(mute.until)}: {mute.because}"
-    return ""
+def _unexplained(report: Report) -> list[Verdict]:
+    """Failing checks that nothing present explains."""
+    explained = {check for d in report.present() for check in d.explains}
+    failing = [v for v in report.with_status("fail") if v.check not in explained]
+    return [v for v in failing if v.component not in NOT_OURS_TO_MEND]
 
 
-def _first_unexplained(report: Report) -> tuple[Verdict, ...]:
-    """Failing checks that nothing present explains, less those that only follow from another of them."""
-    explained = {check for d in report.present() for check in d.explains} | secret(report)
+def _first_unexplained(report: Report, telling: Telling) -> tuple[Verdict, ...]:
+    """Those of them that may be named, less those that only follow from another of these."""
+    hidden = secret(report)
+    explained = {check for d in report.present() for check in d.explains}
     left = [v for v in report.with_status("fail") if v.check not in explained]
+    left = [v for v in left if telling.is_private(v.component) or v.check not in hidden]
     firsts = first_hops(v.hop for v in left)
     return tuple(v for v in left if v.hop in firsts and v.component not in NOT_OURS_TO_MEND)
 

@@ -11,7 +11,7 @@ from hokusai_probe.config import interval
 from hokusai_probe.history.condense import state_of
 from hokusai_probe.history.index import Point, Seen
 from hokusai_probe.history.runs import KeptCause, State
-from hokusai_probe.issues.needs import NOT_OURS_TO_MEND, first_hops, prefix, slug
+from hokusai_probe.issues.needs import NOT_OURS_TO_MEND, Telling, first_hops, key_of_cause, prefix
 from hokusai_probe.model import Report, Target, Verdict
 
 
@@ -31,9 +31,12 @@ class Signs:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads signs out of states. Runs that found the same share a state, which is then read once."""
+    """Reads signs out of states. Runs that found the same share a state, which is then read once.
 
-    target: Target
+    What may not be told is no sign: else a muted check would confirm the flake of another.
+    """
+
+    telling: Telling
     verdicts: Mapping[str, Verdict]
     _read: dict[int, tuple[State, Mapping[str, Signs]]] = field(default_factory=dict)
 
@@ -50,26 +53,34 @@ class Reader:
         if not failing and not present:
             return {}
         by_key: defaultdict[str, list[KeptCause]] = defaultdict(list)
-        for cause in _firsts(present):
-            if cause.component not in NOT_OURS_TO_MEND:
+        told = [cause for cause in present if not self.telling.withholds(cause.cause, cause.component)]
+        for cause in _firsts(told):
+            if cause.component not in NOT_OURS_TO_MEND and not self.telling.mute(cause=cause.cause):
                 by_key[self._key(cause)].append(cause)
-        checks = self._unexplained(failing - {c for cause in present for c in cause.explains})
+        unsure = (c for c in state.causes if c.undecided and c.cause in self.telling.sensitive)
+        hidden = frozenset(c for cause in unsure for c in cause.explains)
+        checks = self._unexplained(failing - {c for cause in present for c in cause.explains}, hidden)
         keys = dict.fromkeys((*by_key, *checks))
         suffering = failing | frozenset(state.checks.get("blocked", ()))
         return {key: _signs(by_key[key], frozenset(checks.get(key, ())), suffering) for key in keys}
 
     def _key(self, cause: KeptCause) -> str:
-        key = f"{prefix(self.target.name)}{cause.component}"
-        return f"{key}/{slug(cause.cause)}" if self.target.issues.group_by == "cause" else key
+        sensitive = cause.cause in self.telling.sensitive
+        return key_of_cause(self.telling.target, cause.component, cause.cause, sensitive=sensitive)
 
-    def _unexplained(self, left: Iterable[str]) -> dict[str, list[str]]:
-        """Failing checks by the key of who must act; one that no report of now knows belongs to nobody."""
+    def _unexplained(self, left: Iterable[str], hidden: frozenset[str]) -> dict[str, list[str]]:
+        """Failing checks by the key of who must act; one that no report of now knows belongs to nobody.
+
+        ``hidden``: those that would tell of a sensitive cause, wherever that must not be told.
+        """
         known = [self.verdicts[check] for check in left if check in self.verdicts]
+        known = [v for v in known if self.telling.is_private(v.component) or v.check not in hidden]
         firsts = first_hops(v.hop for v in known)
         found: defaultdict[str, list[str]] = defaultdict(list)
         for verdict in known:
-            if verdict.hop in firsts and verdict.component not in NOT_OURS_TO_MEND:
-                found[f"{prefix(self.target.name)}{verdict.component}"].append(verdict.check)
+            mine = verdict.hop in firsts and verdict.component not in NOT_OURS_TO_MEND
+            if mine and not self.telling.mute(check=verdict.check):
+                found[f"{prefix(self.telling.target.name)}{verdict.component}"].append(verdict.check)
         return found
 
 
@@ -130,6 +141,13 @@ def is_well(state: State, causes: Mapping[str, frozenset[str]], checks: frozense
         slug_ not in named and (slug_ in state.denied or (bool(suffering) and suffering <= passing))
         for slug_, suffering in causes.items()
     )
+
+
+def is_bad(state: State, causes: Mapping[str, frozenset[str]], checks: frozenset[str]) -> bool:
+    """Whether a state shows any of these: a cause is present, or a check fails that it is about."""
+    failing = frozenset(state.checks.get("fail", ()))
+    named = any(cause.cause in causes for cause in state.present())
+    return named or bool(failing & checks.union(*causes.values()))
 
 
 def seen(report: Report) -> Point:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Literal
 
 from hokusai_probe.history.index import Seen
 from hokusai_probe.history.questions import FLAPS, WITHIN, Outage
 from hokusai_probe.history.runs import State
-from hokusai_probe.issues.signs import Reader, Signs, is_well
-from hokusai_probe.model import Component, IssueSettings, Target, Verdict
+from hokusai_probe.issues.known import About
+from hokusai_probe.issues.needs import Telling
+from hokusai_probe.issues.signs import Reader, Signs, is_bad, is_well
+from hokusai_probe.model import Component, IssueSettings, Verdict
 
 LOOKED_BACK = timedelta(days=14)
 """How far back runs are asked, unless an open issue is older."""
@@ -148,17 +150,17 @@ def _lately(turns: Iterable[datetime], now: datetime) -> tuple[datetime, ...]:
     return tuple(turn for turn in turns if turn > now - WITHIN)
 
 
-def standings(runs: Sequence[Seen], target: Target, verdicts: Mapping[str, Verdict]) -> dict[str, Standing]:
+def standings(runs: Sequence[Seen], telling: Telling, verdicts: Mapping[str, Verdict]) -> dict[str, Standing]:
     """How it stands under each key of which a run found anything. ``runs`` are those that count, in order.
 
     ``verdicts``: what is known of the checks, by slug: the component that they are of, and what they test.
     """
-    reader = Reader(target, verdicts)
+    reader = Reader(telling, verdicts)
     found: dict[str, Standing] = {}
     for number, run in enumerate(runs):
         signs = reader.signs(run.state)
         for key, these in signs.items():
-            standing = found.setdefault(key, Standing(target.issues))
+            standing = found.setdefault(key, Standing(telling.target.issues))
             standing.bad(run, these, (runs[n] for n in range(number - 1, -1, -1)))
         for key, standing in found.items():
             if key not in signs:
@@ -171,14 +173,18 @@ def _last_well(runs: Iterable[Seen], signs: Signs) -> datetime | None:
     return next((r.started_at for r in runs if is_well(r.state, signs.causes, signs.checks)), None)
 
 
-def up_in_a_row(runs: Sequence[Seen], component: Component) -> int:
-    """How many of the last runs found a component up, without one between that found it otherwise.
+def well_in_a_row(runs: Sequence[Seen], about: About) -> int:
+    """How many of the last runs found all of this well, without one between that found any of it bad.
 
-    For an issue of which no run remembers what it was about. A run that cannot tell is passed over.
+    A run that cannot tell is passed over.
     """
-    served = (_served(run.state, component) for run in reversed(runs))
-    told = takewhile(lambda service: service == "up", (s for s in served if s != "unknown"))
-    return sum(1 for _ in told)
+    found = 0
+    for run in reversed(runs):
+        if is_well(run.state, about.causes, about.checks):
+            found += 1
+        elif is_bad(run.state, about.causes, about.checks):
+            break
+    return found
 
 
 def is_down(runs: Sequence[Seen], component: Component, times: int) -> bool:
@@ -186,8 +192,3 @@ def is_down(runs: Sequence[Seen], component: Component, times: int) -> bool:
     served = (run.state.components.get(component, "unknown") for run in reversed(runs))
     told = tuple(islice((s for s in served if s != "unknown"), times))
     return len(told) == times and set(told) == {"down"}
-
-
-def _served(state: State, component: Component) -> str:
-    named = component in {cause.component for cause in state.causes}
-    return "impaired" if named else state.components.get(component, "unknown")
