@@ -390,6 +390,19 @@ def test_labels_and_logins_are_the_same_in_any_case() -> None:
     assert again.issue(1).state == "open"
 
 
+def test_a_label_that_a_person_took_off_stays_off() -> None:
+    """Only what is new is labelled: another cause, or that it comes and goes."""
+    world, past = lived(*days(A, A))
+    bare = world.by_hand(1, labels=("urgent",))
+    other = run(2, [A]).diagnoses[0].model_copy(update={"cause": "other"})
+    report = run(2, [A])
+    report = report.model_copy(update={"diagnoses": (*report.diagnoses, other)})
+    (action,) = plan([report], past.by_target(), bare.issues)
+    assert action.labels == ("cause:other",)
+    (action,) = plan(days(A, start=1), past.by_target(), bare.issues)
+    assert (action.kind, action.labels) == ("leave", ())
+
+
 def test_what_is_not_seen_any_more_is_still_named() -> None:
     """A run of one area neither takes a cause's label away nor its name until it is ruled out."""
     cause = run(0, [A]).diagnoses[0].model_copy(update={"cause": "other", "explains": ("auth-2",)})

@@ -176,7 +176,7 @@ def test_the_end() -> None:
 def test_a_plan_for_the_terminal_shows_all_that_would_be_done() -> None:
     """Beside reason, labels and text: the comment, and the labels that go."""
     world = World().after(plan([run(0, ["auth"]), run(1, ["auth"])]), at(1))
-    world = world.by_hand(1, labels=("cause:gone",))
+    world = world.by_hand(1, labels=(*world.issue(1).labels, "cause:gone"))
     said = describe(plan([run(2, ["auth"])], past(run(0, ["auth"]), run(1, ["auth"])), world.issues))
     assert said.splitlines()[:5] == [
         "update #1: here: auth must act: auth-down",

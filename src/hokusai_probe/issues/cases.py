@@ -217,6 +217,7 @@ class Case:
             return self.desk.double(issue, quiet)
         comment = self._changes_of_state(issue) if issue.comments < MOST_COMMENTS else ""
         written = self._written(issue, said=bool(comment) or told(issue.body).said)
+        written = written.model_copy(update={"labels": self._labels(issue, written)})
         if why := hands_off(issue) or self._unfit():
             resting = self.desk.at_rest(issue)  # what may not be told must not keep open what is over
             return resting if resting.kind == "close" else _as(written, "leave", why)
@@ -227,6 +228,15 @@ class Case:
             return _as(written, "leave", "it says so already")
         why = "what it says is no longer all that is known"
         return _as(written, "update", why).model_copy(update={"comment": comment, "labels_gone": gone})
+
+    def _labels(self, issue: KnownIssue, written: Action) -> tuple[str, ...]:
+        """Those that it should have, less those that it had and somebody took off."""
+        before = _failing(issue)
+        if before is None or not before.about.anything:
+            return written.labels
+        had = {*self.desk.settings.labels, *(f"{CAUSE_LABEL}{cause}" for cause in before.about.causes)}
+        had |= {FLAPPING_LABEL} if before.flapping else set()
+        return tuple(la for la in written.labels if has_label(issue.labels, la) or not has_label(had, la))
 
     def _covers(self, closed: KnownIssue, issue: KnownIssue) -> bool:
         """Whether somebody closed an older issue about the same when this one was there already.
