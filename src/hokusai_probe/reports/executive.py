@@ -118,6 +118,18 @@ def who(report: Report, found: Diagnosis) -> str:
     return f"{actor}, {text.markdown(named)}" if named else actor
 
 
+def row(report: Report, past: Past | None, number: int, found: Diagnosis) -> list[str]:
+    """The cells of a table of causes: number, cause, priority, effort, who must act, since when."""
+    return [
+        str(number),
+        text.cell_code(found.cause),
+        found.priority,
+        found.effort,
+        who(report, found),
+        since.in_short(past, found.cause),
+    ]
+
+
 def is_quick(found: Diagnosis) -> bool:
     """Whether it is mended in minutes by commands that can be pasted as they are."""
     automatic = found.remedy is not None and found.remedy.kind == "automatic" and found.remedy.aws_cli

@@ -35,7 +35,7 @@ def render(report: Report, past: Past | None = None) -> str:
         pair for pair in enumerate(answer.roots(report), 1) if pair[1].diagnosis.component not in NOT_THEIRS
     ]
     header = ["No.", "Issue", "Priority", "Effort", "Who", "Since"]
-    rows = [_row(report, past, number, root) for number, root in found]
+    rows = [executive.row(report, past, number, root.diagnosis) for number, root in found]
     clear = answer.all_clear(report)
     none = "There are none." if clear else "No cause was found that the platform's side must mend."
     parts = (
@@ -54,18 +54,6 @@ def render(report: Report, past: Past | None = None) -> str:
 
 def _lacks(report: Report) -> str:
     return bullets(impact.said(lack, STYLE) for lack in impact.lacks(report))
-
-
-def _row(report: Report, past: Past | None, number: int, root: answer.Root) -> list[str]:
-    found = root.diagnosis
-    return [
-        str(number),
-        text.cell_code(found.cause),
-        found.priority,
-        found.effort,
-        executive.who(report, found),
-        since.in_short(past, found.cause),
-    ]
 
 
 def _one(report: Report, past: Past | None, number: int, root: answer.Root) -> str:

@@ -53,16 +53,8 @@ def _order(report: Report, past: Past | None) -> Iterator[str]:
 
 
 def _row(report: Report, past: Past | None, number: int, root: answer.Root) -> list[str]:
-    found = root.diagnosis
-    return [
-        str(number),
-        text.cell_code(found.cause),
-        found.priority,
-        found.effort,
-        executive.who(report, found),
-        since.in_short(past, found.cause),
-        plural(len(_mends(report, root)), "check"),
-    ]
+    cells = executive.row(report, past, number, root.diagnosis)
+    return [*cells, plural(len(_mends(report, root)), "check")]
 
 
 def _mends(report: Report, root: answer.Root) -> tuple[str, ...]:
