@@ -153,7 +153,7 @@ CUT = "server closed the connection unexpectedly"
 
 
 def _cut_or(said: str) -> str:
-    """libpq has two sentences for a reset, by whether it was reading or writing when it came."""
+    """Postgres's client has two sentences for a reset, by whether it was reading or writing when it came."""
     return CUT if said == "Connection reset by peer" else said
 
 
