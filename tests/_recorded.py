@@ -44,20 +44,20 @@ class Kept(Frozen):
 
     def swept(self) -> Swept:
         """The record as a sweep has it, its facts typed, judged by this version."""
-        aws = _typed(self.aws)
+        aws = with_types(self.aws)
         return Swept(
             name=self.name,
             expect=Expectation.model_validate(sandbox.load_scenario(self.name).expect.model_dump()),
             key="",
             aws=replay(aws),
-            no_aws=replay(_typed(self.outside)) if self.outside else replay(aws, aws=False),
+            no_aws=replay(with_types(self.outside)) if self.outside else replay(aws, aws=False),
             healed=self.healed,
         )
 
     def unread(self) -> tuple[str, ...]:
         """Looks whose recorded facts this version cannot read."""
         before = {o.probe for o in self.aws.observations if o.facts is not None}
-        after = {o.probe for o in _typed(self.aws).observations if o.facts is not None}
+        after = {o.probe for o in with_types(self.aws).observations if o.facts is not None}
         return tuple(sorted(before - after))
 
 
@@ -109,5 +109,6 @@ def _lines(whole: Whole) -> Iterator[str]:
     yield from (k.model_dump_json() + "\n" for k in whole.kept)
 
 
-def _typed(report: Report) -> Report:
+def with_types(report: Report) -> Report:
+    """A report that was read, its facts of their looks' classes again."""
     return report.model_copy(update={"observations": typed(catalogue(), report.observations)})

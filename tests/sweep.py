@@ -30,17 +30,15 @@ from functools import partial
 from pathlib import Path
 
 import _recorded
-from _recorded import Kept, Strange, Whole
+from _recorded import Kept, Strange, Whole, with_types
 
 from hokusai_probe import accuracy, sandbox, second_round
 from hokusai_probe.cli.grade import summary
 from hokusai_probe.cli.run import bare_environment
 from hokusai_probe.config import load
 from hokusai_probe.declare import catalogue
-from hokusai_probe.engine import typed
 from hokusai_probe.grading import Expectation, Grade, Graded, Healed, Mode, Swept, grade, kill_matrix, total
 from hokusai_probe.healing import Hands, heal, is_well
-from hokusai_probe.model import Report
 from hokusai_probe.runner import replay, run
 
 # training a model and MLflow's own client take longer than all other looks together
@@ -302,11 +300,7 @@ def read(directory: Path, name: str) -> Swept | None:
     if not file.exists():
         return None
     found = Swept.model_validate_json(file.read_text(encoding="utf-8"))
-    return found.model_copy(update={"aws": _typed(found.aws), "no_aws": _typed(found.no_aws)})
-
-
-def _typed(report: Report) -> Report:
-    return report.model_copy(update={"observations": typed(catalogue(), report.observations)})
+    return found.model_copy(update={"aws": with_types(found.aws), "no_aws": with_types(found.no_aws)})
 
 
 def say(line: str) -> None:

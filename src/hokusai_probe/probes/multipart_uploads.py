@@ -59,7 +59,7 @@ class _Upload:
 
     async def begin(self) -> Answer:
         self.begun = await self._send("create", {"path": FILE, "num_parts": 1})
-        self.id, self.nameless = _id(self.begun), _is_nameless(self.begun)
+        self.id, self.nameless = _named(self.begun)
         return self.begun
 
     async def abort(self) -> bool:
@@ -76,17 +76,17 @@ class _Upload:
         return await self._look.http.send("POST", "registry", path, key=key, json=dict(body))
 
 
-def _id(answer: Answer) -> str:
-    """The upload's id, as it was received: a redacted one would end nothing."""
-    body = strict_json(answer.kept.decode(errors="replace")) if answer.status == 200 else None
-    found = body.get("upload_id") if isinstance(body, Mapping) else None
-    return found if isinstance(found, str) else ""
+def _named(answer: Answer) -> tuple[str, bool]:
+    """The upload's id, as it was received: a redacted one would end nothing. Empty where there is none.
 
-
-def _is_nameless(answer: Answer) -> bool:
-    """Whether the store names no upload: on Azure's there is none to give up (MLflow 3.17's source)."""
+    And whether that is because the store names no upload: on Azure's there is none to give up (MLflow 3.17's
+    source), and all there is are the addresses.
+    """
     body = strict_json(answer.kept.decode(errors="replace")) if answer.status == 200 else None
-    return isinstance(body, Mapping) and not body.get("upload_id") and bool(body.get("credentials"))
+    if not isinstance(body, Mapping):
+        return "", False
+    found = body.get("upload_id")
+    return found if isinstance(found, str) else "", not found and bool(body.get("credentials"))
 
 
 def _never_begun(answer: Answer) -> bool:
