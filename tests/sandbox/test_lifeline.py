@@ -9,7 +9,7 @@ from pathlib import Path
 
 from control_side import eventually
 
-from hokusai_probe.sandbox import processes
+from hokusai_probe.sandbox import lifeline, processes
 
 
 def _sleeper(tmp_path: Path) -> processes.Child:
@@ -105,3 +105,21 @@ def test_starting_a_command_is_quick(tmp_path: Path) -> None:
     finally:
         child.kill()
     assert time.monotonic() - started < 2.0
+
+
+def test_the_end_of_the_pipe_reaches_a_child_that_has_no_group_yet() -> None:
+    """A fork that was not yet the leader of its own group when its owner died stayed for ever."""
+    reading, writing = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        os.write(writing, bytes([signal.SIGCONT]))
+        os.close(writing)
+        lifeline.obey(reading, child.pid)
+        assert child.wait(10.0) == -signal.SIGKILL
+    os.close(reading)
+
+
+def test_a_command_whose_guard_died_first_does_not_begin() -> None:
+    """The kernel tells a child of its parent's death only from the moment it is asked to."""
+    code = "from hokusai_probe.sandbox import lifeline; lifeline.die_with_parent(1 << 30); print('lives on')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (137, b"")

@@ -22,46 +22,64 @@ REMOVE_TRIES = 300
 REMOVE_PAUSE_S = 0.1
 
 
-def signal_group(group: int, number: int) -> None:
-    """Send a signal to a process group; one that is gone already is no error."""
+def signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; False where there is none, which is no error."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _signal_child(child: int, number: int) -> None:
+    """Send a signal to a child's group, or to the child alone while it has not made itself one yet."""
+    if signal_group(child, number):
+        return
+    try:
+        os.kill(child, number)
+    except ProcessLookupError:  # it has ended
         return
 
 
-def obey(fd: int, group: int) -> None:
-    """Pass the pipe's signals on to the group until the pipe ends, then kill the group."""
+def obey(fd: int, child: int) -> None:
+    """Pass the pipe's signals on to a child and its group until the pipe ends, then kill them."""
     while numbers := os.read(fd, 64):
         for number in numbers:
-            signal_group(group, number)
-    signal_group(group, signal.SIGKILL)
+            _signal_child(child, number)
+    _signal_child(child, signal.SIGKILL)
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its guard dies, even of SIGKILL (Linux's PR_SET_PDEATHSIG)."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its guard dies, even of SIGKILL (Linux's PR_SET_PDEATHSIG).
+
+    Args:
+        parent: The guard; where it has died before this call, this process ends here.
+
+    """
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGKILL)
 
 
 def run(fd: int, command: Sequence[str]) -> int:
     """Run the command in a process group of its own; returns its exit code."""
     os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library has it so
-    child = os.fork()
+    guard, child = os.getpid(), os.fork()
     if child == 0:
-        _become(command)
+        _become(command, guard)
     threading.Thread(target=obey, args=(fd, child), daemon=True).start()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     signal_group(child, signal.SIGKILL)
     return code if code >= 0 else 128 - code
 
 
-def _become(command: Sequence[str]) -> None:
+def _become(command: Sequence[str], guard: int) -> None:
     """Be the command, without stdin, in a session of its own; exit code 127 when there is no such program."""
     os.setsid()
-    die_with_parent()
+    die_with_parent(guard)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a program inherits what is ignored
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -306,11 +306,11 @@ def _guard(request: Mapping[str, object], files: Sequence[int]) -> NoReturn:
     for number, fd in enumerate(standard):
         os.dup2(fd, number)
         os.close(fd)
-    child = os.fork()
+    guard, child = os.getpid(), os.fork()
     if child == 0:
         os.close(lifeline_end)
         os.close(status)
-        _run(request)
+        _run(request, guard)
     _hold_nothing()
     threading.Thread(target=lifeline.obey, args=(lifeline_end, child), daemon=True).start()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -333,9 +333,9 @@ def _hold_nothing() -> None:
         os.dup2(nothing, number)
 
 
-def _run(request: Mapping[str, object]) -> NoReturn:
+def _run(request: Mapping[str, object], guard: int) -> NoReturn:
     """Be the module's process: what it raises, and its exit, end this interpreter as any other."""
-    lifeline.die_with_parent()
+    lifeline.die_with_parent(guard)
     os.setsid()
     environment, arguments = request["environment"], request["arguments"]
     assert isinstance(environment, dict)
