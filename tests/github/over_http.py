@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from described import complaint
@@ -74,16 +74,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def dripping(pause_s: float, times: int) -> Iterator[str]:
-    """A server whose answer comes byte by byte; its address."""
+def dripping(part: Literal["head", "body"], pause_s: float = 0.02, times: int = 200) -> Iterator[str]:
+    """A server of whose answers that part comes byte by byte; its address."""
 
     class Drips(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response_only(200)
-            self.end_headers()
+            if part == "body":
+                self.end_headers()
+            self.flush_headers()
             for _ in range(times):
                 with suppress(OSError):
-                    self.wfile.write(b" ")
+                    self.wfile.write(b"X")
                 time.sleep(pause_s)
 
         log_message = Handler.log_message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from acting import action, open_of, ours
@@ -172,9 +173,10 @@ def test_an_answer_that_is_accepted_is_told_at_once(served: Server, world: Stand
     served.complaints.clear()
 
 
-def test_a_body_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_drips_is_not_waited_for(part: Literal["head", "body"]) -> None:
     """A time limit for each pause alone would let a server hold us for hours."""
-    with dripping(0.02, 200) as url, pytest.raises(UnansweredError) as slow:
+    with dripping(part) as url, pytest.raises(UnansweredError) as slow:
         door.PyGithubDoor(TOKEN, url).ask(LISTING, 0.3)
     assert slow.value.reason == "its answer took too long"
 

@@ -17,11 +17,13 @@ from github.Requester import HTTPSRequestsConnectionClass, RequestsResponse
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from hokusai_probe.github.calls import Reply, Request, UnansweredError
+from hokusai_probe.github.deadline import EndingAdapter
 
 MOST_BYTES = 32 * 2**20  # a hundred issues of 65,536 characters, four bytes each, and some more
 CONNECT_S = 10.0
 _CHUNK = 65_536
 _SHORTEST_S = 0.1
+_TOO_LONG = "its answer took too long"
 
 
 class PyGithubDoor:
@@ -43,8 +45,7 @@ class PyGithubDoor:
     def ask(self, request: Request, timeout_s: float) -> Reply:
         """The answer, whatever its status. Raises UnansweredError.
 
-        Connecting, and each pause within the head of the answer, has ``timeout_s`` of its own; its body ends
-        with the time that is left.
+        Connecting has ``timeout_s`` of its own at most; the answer, head and body, ends with it.
         """
         self._connection.until(time.monotonic() + timeout_s)
         try:
@@ -58,7 +59,8 @@ class PyGithubDoor:
         except _OddError as odd:
             return odd.reply
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise UnansweredError(_reason(error), sent=not _never_left(error)) from None
+            reason = _reason(error) if self._connection.has_time else _TOO_LONG
+            raise UnansweredError(reason, sent=not _never_left(error)) from None
         except ValueError:  # PyGithub reads numbers out of headers
             raise _useless(why="cannot be read") from None
         return Reply(status=status, headers=headers, text=body)
@@ -94,6 +96,12 @@ class _Connection(HTTPSRequestsConnectionClass):
         self.protocol = parts.scheme
         self.session.headers.update({"Connection": "close", "Accept-Encoding": "identity"})
         self._deadline = 0.0
+        self.session.mount(f"{parts.scheme}://", EndingAdapter(lambda: self._deadline))
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the answer may still come."""
+        return time.monotonic() < self._deadline
 
     def until(self, deadline: float) -> None:
         """When the next answer must be there, on the monotonic clock."""
@@ -124,8 +132,8 @@ class _Connection(HTTPSRequestsConnectionClass):
             found += piece
             if len(found) > MOST_BYTES:
                 raise _useless(why=f"has more than {MOST_BYTES} bytes")
-            if time.monotonic() > self._deadline:
-                raise _useless(why="took too long")
+        if not self.has_time:  # it may have been cut off
+            raise UnansweredError(_TOO_LONG, sent=True)
         return found.decode("utf-8", "replace")
 
 
