@@ -712,6 +712,23 @@ def test_outcomes_read_well() -> None:
     )
 
 
+def test_outcomes_of_a_private_repository_name_no_cause() -> None:
+    """The log of a job may be public: only what GitHub refused is said, so that somebody can act on it."""
+    world = StandIn()
+    ours(world)
+    world.faults = [Fault(at("POST /labels"), then="answer", back=said(403, "not yours"))]
+    keyed = action(key="here/auth/hush", repository=OURS, labels=("cause:hush",))
+    leave = action("leave", key="here/auth/hush", repository=OURS, reason="hush is muted", number=1)
+    world.faults += [Fault(at("PATCH /repos/o/n/issues/1"), then="answer", back=said(403, "not yours"))]
+    outcomes = do(world, keyed, leave, action("close", number=1, repository=OURS))
+    assert "label cause:hush" in describe(outcomes)
+    assert describe(outcomes, ["O/N"]) == (
+        "done: open #2 in o/n (here/auth)\n"
+        "left: leave #1 in o/n (here/auth)\n"
+        "refused: close #1 in o/n (here/auth): GitHub forbids it (403: not yours)\n"
+    )
+
+
 def test_a_token_s_door_is_used_for_its_repository_only() -> None:
     """Each repository is asked through its own."""
     world = StandIn(OURS, "o/other")

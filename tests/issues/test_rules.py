@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from world import BOT, CHECKS, TARGET, Past, World, at, run
 
+from hokusai_probe.history.condense import state_of
 from hokusai_probe.history.index import Point
 from hokusai_probe.issues import MUTE_LABEL, Action, KnownIssue, plan
 from hokusai_probe.issues.known import About, Told, told
@@ -558,6 +559,17 @@ def test_a_sensitive_cause_is_written_only_where_few_may_read(
     assert (action.kind == "open") == told_of
     assert ("auth-down" in f"{action.title}{action.labels}{action.body}") == told_of
     assert ("auth-0" in action.body) == told_of
+
+
+@pytest.mark.parametrize(("sensitive", "signs"), [((), {"here/auth"}), (("auth-down",), set())])
+def test_what_only_the_history_knows_of_a_sensitive_cause_is_withheld_too(
+    sensitive: tuple[str, ...], signs: set[str]
+) -> None:
+    """A report of another part of the platform says nothing of the cause that the runs before it named."""
+    before, now = run(0, [A]), run(1)
+    telling = Telling.of(now.model_copy(update={"diagnoses": ()}), "", sensitive=sensitive)
+    reader = Reader(telling, {v.check: v for v in now.verdicts})
+    assert set(reader.signs(state_of(before))) == signs
 
 
 def with_secret(report: Report, secret: Diagnosis) -> Report:

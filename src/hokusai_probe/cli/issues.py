@@ -12,6 +12,7 @@ import click
 from hokusai_probe.cli.output import hide, redactor, say, say_error
 from hokusai_probe.cli.run import read_report
 from hokusai_probe.config import REPOSITORY
+from hokusai_probe.declare import catalogue
 from hokusai_probe.history import folder
 from hokusai_probe.history.index import Point
 from hokusai_probe.issues import Action, describe, plan
@@ -62,7 +63,9 @@ def issues(
         hide(report.configuration.key, os.environ)
     before = earlier(history, {report.target for report in read}) if history else {}
     clean = [redactor().model(report) for report in read]
-    planned = partial(plan, clean, before, repository=repository, run_url=run_url(os.environ))
+    planned = partial(
+        plan, clean, before, repository=repository, run_url=run_url(os.environ), sensitive=_sensitive()
+    )
     if known or write:
         targets = [report.configuration for report in read]
         context.exit(_with_github(planned, targets, repository, wait, write=write))
@@ -92,8 +95,13 @@ def _with_github(
         say_error(f"the issues of {name} could not be read, so nothing is done there: {why}")
     unread = bool(hub.given_up)
     outcomes = hub.apply(actions) if write else ()
-    say(github.describe(outcomes) if write else "Nothing was written.")
+    say(github.describe(outcomes, _private(targets)) if write else "Nothing was written.")
     return 3 if unread or any(one.kept_from_writing for one in outcomes) else 0
+
+
+def _sensitive() -> tuple[str, ...]:
+    """The causes that this version knows to be sensitive; a report tells of those that it judged only."""
+    return tuple(cause.slug for cause in catalogue().causes.values() if cause.sensitive)
 
 
 def _private(targets: Iterable[Target]) -> frozenset[str]:

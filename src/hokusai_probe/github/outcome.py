@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from hokusai_probe import text
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.issues import Action, ActionKind
+from hokusai_probe.issues import Action, ActionKind, component_of
 from hokusai_probe.model import Frozen
 
 Result = Literal["done", "left", "refused", "unavailable", "limited"]
@@ -56,12 +56,21 @@ def outcome(
     )
 
 
-def describe(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes for the terminal, a line each."""
-    return "".join(f"{text.terminal(_line(one))}\n" for one in outcomes)
+def describe(outcomes: Sequence[Outcome], private: Iterable[str] = ()) -> str:
+    """The outcomes for the terminal, a line each.
+
+    Of one in a ``private`` repository no more than what GitHub answered where something went wrong: labels
+    and reasons may name a cause that is sensitive, and the log of a job may be public all the same.
+    """
+    hidden = frozenset(name.casefold() for name in private)
+    return "".join(
+        f"{text.terminal(_line(o, private=o.repository.casefold() in hidden))}\n" for o in outcomes
+    )
 
 
-def _line(one: Outcome) -> str:
+def _line(one: Outcome, *, private: bool) -> str:
     number = f" #{one.number}" if one.number is not None else ""
     where = f" in {one.repository}" if one.repository else ""
-    return f"{one.result}: {one.kind}{number}{where} ({one.key}): {text.one_line(one.sentence)}"
+    key = component_of(one.key) if private else one.key
+    head = f"{one.result}: {one.kind}{number}{where} ({key})"
+    return head if private and not one.kept_from_writing else f"{head}: {text.one_line(one.sentence)}"

@@ -30,6 +30,7 @@ class _Given:
     repository: str
     author: str
     run_url: str
+    sensitive: Sequence[str]
 
 
 def plan(
@@ -40,6 +41,7 @@ def plan(
     repository: str = "",
     author: str = BOT,
     run_url: str = "",
+    sensitive: Sequence[str] = (),
 ) -> tuple[Action, ...]:
     """One action for each component that must act, and one for each other open issue of ours.
 
@@ -47,9 +49,10 @@ def plan(
     carried out. ``history``: the earlier runs of each target, by its name, the earliest first. ``known``: the
     issues of ``repository`` and of every one that an owner names; only those that ``author`` or
     ``[issues] also_ours`` wrote count, whatever marker a stranger's may carry. ``run_url``: where the newest
-    run can be seen.
+    run can be seen. ``sensitive``: causes to keep from public repositories although no report here says that
+    they are sensitive: one of a part of the platform does not know those of others, and a history may.
     """
-    given = _Given(history or {}, known, repository, author, run_url)
+    given = _Given(history or {}, known, repository, author, run_url, sensitive)
     actions: list[Action] = []
     for target in dict.fromkeys(r.target for r in reports):
         runs = sorted((r for r in reports if r.target == target), key=lambda r: r.started_at)
@@ -106,7 +109,7 @@ def _desk(reports: Sequence[Report], ours: Iterable[KnownIssue], given: _Given) 
     reasons = {run.started_at: counting.why_not(run) for run in past}
     counted = [report for report in reports if not reasons[report.started_at]]
     runs = [run for run in past if not reasons[run.started_at]]
-    telling = Telling.of((counted or [newest])[-1], given.repository, reports)
+    telling = Telling.of((counted or [newest])[-1], given.repository, reports, given.sensitive)
     desk = Desk(
         newest=(counted or [newest])[-1],
         why_not="" if counted else reasons[newest.started_at],

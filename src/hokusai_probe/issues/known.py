@@ -173,6 +173,11 @@ def same_repository(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
+def component_of(key: str) -> str:
+    """A key without the cause that it may name: TARGET/COMPONENT."""
+    return "/".join(key.split("/")[:2])
+
+
 def key_of(body: str) -> str | None:
     """The key in the marker on the first line of an issue's text; None for any other issue."""
     found = _MARKER.fullmatch(body.partition("\n")[0].rstrip("\r"))

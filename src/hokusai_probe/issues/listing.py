@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hokusai_probe import text
-from hokusai_probe.issues.known import Action
+from hokusai_probe.issues.known import Action, component_of
 from hokusai_probe.reports.console import verbatim
 from hokusai_probe.reports.layout import plural
 
@@ -23,8 +23,7 @@ def describe(actions: Sequence[Action], private: Iterable[str] = ()) -> str:
 def _described(action: Action, *, private: bool) -> str:
     if private:
         why = "what it says is not shown: it is for a private repository, and a log may be public"
-        component = text.terminal("/".join(action.key.split("/")[:2]))
-        return f"{_what(action)}: {component}\n  {why}\n"
+        return f"{_what(action)}: {text.terminal(component_of(action.key))}\n  {why}\n"
     head = f"{_what(action)}: {text.terminal(action.title or action.key)}"
     beside = (
         ("because", action.reason),

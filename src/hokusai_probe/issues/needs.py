@@ -57,10 +57,12 @@ class Telling:
     sensitive: frozenset[str]
 
     @classmethod
-    def of(cls, report: Report, repository: str, others: Iterable[Report] = ()) -> Telling:
-        """At the time of a report; ``others`` may know of further sensitive causes."""
+    def of(
+        cls, report: Report, repository: str, others: Iterable[Report] = (), sensitive: Iterable[str] = ()
+    ) -> Telling:
+        """At the time of a report; ``others`` may know of further sensitive causes, beside those named."""
         known = frozenset(d.cause for r in (report, *others) for d in r.diagnoses if d.sensitive)
-        return cls(report.configuration, repository, report.started_at, known)
+        return cls(report.configuration, repository, report.started_at, known.union(sensitive))
 
     def where(self, component: Component) -> str:
         """The repository in which issues of a component belong."""
