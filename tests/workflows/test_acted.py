@@ -107,6 +107,34 @@ def test_a_look_without_a_key_must_be_wanted(key: str, without: str, code: int) 
     assert done.returncode == code
 
 
+@pytest.mark.parametrize("workflow", ["probe", "sweep"])
+@pytest.mark.parametrize(
+    ("wanted", "ours", "installed"),
+    [
+        ("none", False, ""),
+        ("./a.whl", True, "./a.whl"),
+        ("", True, "."),
+        ("", False, "hokusai-probe=="),
+    ],
+)
+def test_what_is_installed(tmp_path: Path, workflow: str, wanted: str, ours: bool, installed: str) -> None:
+    """What was asked for; else this repository's own source, or this version where another one calls."""
+    script = step(workflow, workflow, "Install")["run"]
+    for name in ("python", "hokusai-probe"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$@" >> asked\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    if ours:
+        (tmp_path / "src" / "hokusai_probe").mkdir(parents=True)
+        (tmp_path / "src" / "hokusai_probe" / "__init__.py").touch()
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "REQUIREMENT": wanted}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=True)
+
+    *pip, version = (tmp_path / "asked").read_text("utf-8").splitlines()
+    asked = [line.rpartition(" -- ")[2] for line in pip]
+    assert version == "--version"
+    assert [re.sub(r"(?<===)[\d.]+$", "", one) for one in asked] == ([installed] if installed else [])
+
+
 def test_a_dry_run_publishes_nothing_and_silence_is_red(repository: Repository) -> None:
     """Where nothing could be judged the job is red; where a dry run was asked for nothing is pushed."""
     done = repository.act("probe", "workflow_dispatch", **{"areas": "audit", "dry-run": "true"})
@@ -233,6 +261,10 @@ def test_a_fault_has_an_issue_until_it_is_mended(broken: Broken, github: Server,
     ]
     assert [run.get("verified_sha") for run in runs] == [SHA, None]
     assert KEY not in red.log + green.log
+
+    swept = repository.act("sweep", "workflow_dispatch", apply="true")
+    assert swept.jobs == {"Sweep": "succeeded"}, swept.log
+    assert "of earlier runs is there" in swept.log
 
 
 def watching(box: sandbox.Box, github: Server, place: Path) -> Repository:

@@ -154,9 +154,10 @@ def test_the_manual_s_sum_is_one() -> None:
     assert parts[0] == ("744 hourly looks", str(24 * 31))
 
 
-def test_the_inputs_of_a_dispatch_are_those_of_a_call() -> None:
+@pytest.mark.parametrize("name", ["probe", "sweep"])
+def test_the_inputs_of_a_dispatch_are_those_of_a_call(name: str) -> None:
     """Whoever calls the workflow may say all that a person may, with the same meaning."""
-    on = content("probe")[True]
+    on = content(name)[True]
     called, by_hand = on["workflow_call"]["inputs"], on["workflow_dispatch"]["inputs"]
 
     assert {name: called[name]["type"] for name in by_hand} == {n: i["type"] for n, i in by_hand.items()}
@@ -165,11 +166,10 @@ def test_the_inputs_of_a_dispatch_are_those_of_a_call() -> None:
 
 def test_what_is_installed_by_default_is_this_version() -> None:
     """A workflow that another repository pins brings the package of the same commit."""
-    found = re.findall(
-        r"hokusai-probe(?:\[github\])?==([\d.]+)", (WORKFLOWS / "probe.yml").read_text("utf-8")
-    )
+    files = "".join((WORKFLOWS / f"{name}.yml").read_text("utf-8") for name in ("probe", "sweep"))
+    found = re.findall(r"hokusai-probe(?:\[github\])?==([\d.]+)", files)
 
-    assert found == [PROJECT["version"]] * 2
+    assert found == [PROJECT["version"]] * 3
 
 
 def test_every_command_that_a_workflow_uses_exists() -> None:

@@ -106,13 +106,9 @@ def _thing(thing: Leftover) -> str:
 
 def _age(age: timedelta) -> str:
     minutes = int(age.total_seconds() // 60)
-    return (
-        f"{minutes // 1440} d"
-        if minutes >= 2880
-        else f"{minutes // 60} h"
-        if minutes >= 120
-        else f"{minutes} min"
-    )
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"
 
 
 def _summary(found: Swept, *, applied: bool) -> Iterator[str]:
