@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from hokusai_probe.causes._records import change_record, describe_balancer, list_records, placed
-from hokusai_probe.causes._words import one_line, readiness, ready
+from hokusai_probe.causes._records import change_record, describe_balancer, leads_there, list_records, placed
+from hokusai_probe.causes._words import one_line, readiness, ready, word
 from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.http import Failure
 from hokusai_probe.model import HostName, Remedy, Target
@@ -91,6 +91,8 @@ def _remedy(
     record: HostRecords | None,
     target: Target,
 ) -> Remedy:
+    if record is not None and leads_there(record):
+        return _delegation(host, name, rules, record, target)
     change = change_record("UPSERT", host, name, rules, record)
     return Remedy(
         kind=readiness(change),
@@ -99,5 +101,25 @@ def _remedy(
         aws_cli=ready(change),
         rollback=one_line(change_record("DELETE", host, name, rules, record)),
         also_touches="Resolvers may remember the absence for the zone's negative TTL.",
+        verify="hokusai-probe verify host-does-not-resolve",
+    )
+
+
+def _delegation(
+    host: HostName, name: str, rules: ListenerRulesFacts | None, record: HostRecords, target: Target
+) -> Remedy:
+    """The record is right, so whoever was asked does not get to see it."""
+    zone = word(record.zone, "HOSTED_ZONE")
+    return Remedy(
+        kind="outside-aws",
+        summary=f"Route 53 has the right record of {name}. If it is new, wait for the zone's negative TTL. "
+        "Then see that the registrar names the zone's own name servers, and look at the resolver that was "
+        "asked here.",
+        before=(
+            one_line(list_records(name, record)),
+            f"aws route53 get-hosted-zone --id {zone} --query DelegationSet.NameServers",
+            describe_balancer(host, rules, target),
+        ),
+        also_touches="Everybody who asks the same resolver; a delegation is everybody's.",
         verify="hokusai-probe verify host-does-not-resolve",
     )

@@ -343,7 +343,10 @@ def _pairs(data: JsonValue, kind: str) -> list[dict[str, JsonValue]]:
 
 @check(hop="writes/model")
 def model_can_be_registered(facts: RegistrationFacts) -> Sentence:
-    """Stage 4: a registered model, its first version and a second one can be created."""
+    """Stage 4: a registered model, its first version and a second one can be created.
+
+    Beside ``experiment-can-be-made``: an experiment that an earlier run made needs no write, a model always.
+    """
     made = _all_ok(facts, registered_models__create=facts.model, model_versions__create=facts.version)
     if made is not None or facts.second_version is None:
         return made
