@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from hokusai_probe.runner import Control, UsageError
 from hokusai_probe.text import terminal
 
 if TYPE_CHECKING:
-    from hokusai_probe.load import LoadReport, Plan
+    from hokusai_probe.load import Kind, LoadReport, Plan
 
 EPILOG = """\b
 Examples:
@@ -38,7 +37,7 @@ Examples:
 class Wanted:
     """What the command line asks for; None: it does not say."""
 
-    mix: Mapping[str, int] | None
+    mix: Mapping[Kind, int] | None
     rate: float | None
     seconds: float | None
     at_once: int | None
@@ -47,17 +46,18 @@ class Wanted:
     ramp: bool
 
 
-def weights(_: click.Context, __: click.Parameter, value: str | None) -> Mapping[str, int] | None:
+def weights(_: click.Context, __: click.Parameter, value: str | None) -> Mapping[Kind, int] | None:
     """``search=2,registration=1`` as weights; a kind alone weighs 1."""
     from hokusai_probe.load import Kind
 
     if not value:
         return None
-    found: dict[str, int] = {}
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    found: dict[Kind, int] = {}
     for word in value.split(","):
         kind, _equals, weight = word.strip().partition("=")
-        if kind not in get_args(Kind):
-            msg = f"{kind!r} is nothing that a load sends; there are {', '.join(get_args(Kind))}"
+        if kind not in kinds:
+            msg = f"{kind!r} is nothing that a load sends; there are {', '.join(kinds)}"
             raise click.BadParameter(msg)
         if weight and not (weight.isdecimal() and 0 < int(weight) <= 1000):
             msg = f"the weight of {kind} must be a whole number from 1 to 1000"
@@ -100,7 +100,7 @@ def load(
     /,
     arguments: tuple[str, ...],
     in_sandbox: bool,
-    mix: Mapping[str, int] | None,
+    mix: Mapping[Kind, int] | None,
     rate: float | None,
     seconds: float | None,
     at_once: int | None,
@@ -116,9 +116,9 @@ def load(
 ) -> None:
     """Send TARGET a bounded load at a constant rate, and say how it fared.
 
-    Never more than 20 requests a second, 60 s, 1,200 requests, 10 at once and 50 MB; [load] of the target lowers
-    these. It ends by itself on a 429, on three server errors in a row, on more than 10 % of errors and when
-    the p95 is five times what it was before. What it creates is removed again. Exit code 0: nothing fails. 1:
+    Never more than 20 requests a second, 60 s, 1,200 requests, 10 at once and 50 MB; [load] of the target
+    lowers these. It ends by itself on a 429, on three server errors in a row, on more than 10 % of errors and
+    when the p95 is five times what it was before. What it creates is removed again. Exit code 0: nothing fails. 1:
     something does. 3: it was aborted, or our own trouble. 130, 143: interrupted, after clearing up.
     """
     wanted = Wanted(mix, rate, seconds, at_once, together, artifact_bytes, ramp)
@@ -136,21 +136,21 @@ def load(
 def planned(wanted: Wanted) -> Plan:
     """The plan that a command line means. Raises UsageError where its words exclude each other."""
     from hokusai_probe.load import CAPS, Plan, Stage
-    from hokusai_probe.load.plan import READS, REQUESTS
+    from hokusai_probe.load.plan import READS, REQUESTS, USUAL
 
-    mix = wanted.mix or READS
+    mix: Mapping[Kind, int] = wanted.mix or READS
     at_once = wanted.at_once or CAPS.at_once
     if wanted.together is not None:
         _exclude(wanted, "mix", "ramp", with_="--concurrent-registrations")
         mix = {"registration": 1}
     if wanted.ramp:
         _exclude(wanted, "seconds", "artifact_bytes", with_="--ramp")
-        return Plan.ramping(wanted.rate or 10, mix, at_once)  # type: ignore[arg-type]  # checked by `weights`
-    each = sum(REQUESTS[kind] * weight for kind, weight in mix.items()) / sum(mix.values())  # type: ignore[index]
+        return Plan.ramping(wanted.rate or 10, mix, at_once)
+    each = sum(REQUESTS[kind] * weight for kind, weight in mix.items()) / sum(mix.values())
     rate = wanted.rate or min(5.0, CAPS.requests_per_s / 2 / each)
-    size = {} if wanted.artifact_bytes is None else {"artifact_bytes": wanted.artifact_bytes}
+    size = wanted.artifact_bytes or USUAL.artifact_bytes
     stages = (Stage(rate=rate, seconds=wanted.seconds or 20),)
-    return Plan(mix=mix, stages=stages, burst=wanted.together or 1, at_once=at_once, **size)  # type: ignore[arg-type]
+    return Plan(mix=mix, stages=stages, burst=wanted.together or 1, at_once=at_once, artifact_bytes=size)
 
 
 def _exclude(wanted: Wanted, *names: str, with_: str) -> None:
@@ -210,7 +210,7 @@ def _stop(control: Control, number: signal.Signals) -> None:
 
 
 def _emit(report: LoadReport, reports: str | None, json_file: str | None) -> int:
-    """Write the record everywhere it was asked for; the summary goes where the JSON does not. The exit code."""
+    """Write the record where it was asked for, the summary where the JSON is not. Returns the exit code."""
     from hokusai_probe.load import judge, markdown, write_documents
 
     shown = redactor().model(report)

@@ -7,21 +7,22 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from hokusai_probe.answers import said
 from hokusai_probe.engine import allowed_classes
-from hokusai_probe.http import BudgetExhausted, HttpDoor
 from hokusai_probe.errors import ProbeError
+from hokusai_probe.http import BudgetExhausted, HttpDoor
 from hokusai_probe.keys import Keys, secrets_in
 from hokusai_probe.load.driving import Drive, Result
 from hokusai_probe.load.lock import alone
 from hokusai_probe.load.operations import Cleared, Operations
 from hokusai_probe.load.plan import (
     REQUESTS,
+    USUAL,
     Kind,
     Plan,
     Start,
@@ -29,11 +30,10 @@ from hokusai_probe.load.plan import (
     refuse_excess,
     requests_of,
     schedule,
-    sent_bytes,
 )
-from hokusai_probe.load.record import CUT_SHORT, LoadReport, Sample
-from hokusai_probe.load.stopping import Trip, tripped
 from hokusai_probe.load.ramping import saturated
+from hokusai_probe.load.record import LoadReport, Outcome, Rule, Sample
+from hokusai_probe.load.stopping import Trip, tripped
 from hokusai_probe.looking import Look
 from hokusai_probe.model import SafetyClass, Target
 from hokusai_probe.probes.mlflow_api import mlflow_api
@@ -50,12 +50,13 @@ QUIET: Mapping[Kind, int] = {
 }
 """How many operations of a kind are carried out one after the other before the load, for what is usual."""
 CLEARING_S = 60.0
+_FINDING_THE_WAY = 10  # requests to find MLflow, the experiment, and a place for artifacts
 _CLEARING_EACH = 30  # requests at most to remove one thing and to look for it, tried again and all
 
 
 async def arun(
     target: Target | str | Path,
-    plan: Plan = Plan(),
+    plan: Plan = USUAL,
     *,
     allow: Iterable[SafetyClass] = (),
     environment: Mapping[str, str] | None = None,
@@ -63,9 +64,9 @@ async def arun(
 ) -> LoadReport:
     """Send a load to a target and report what became of it; :func:`~hokusai_probe.load.judge` judges it.
 
-    ``allow`` adds safety classes to those of the target: a load is of class disruptive, and of write too where
-    it creates something. ``control`` cuts it short. Everything created is removed before this returns or
-    raises. What the platform does never raises. Raises ConfigError for a plan beyond a cap, UsageError where
+    ``allow`` adds safety classes to those of the target: a load is of class disruptive, and of write too
+    where it creates something. ``control`` cuts it short. Everything created is removed before this returns
+    or raises. What the platform does never raises. Raises ConfigError for a plan beyond a cap, UsageError where
     the target does not allow it, Busy where another load of it is under way, and BadKey; all before the
     first request.
     """
@@ -76,16 +77,20 @@ async def arun(
     keys, redactor = Keys.read(chosen.key, where), Redactor(secrets_in(chosen.key, where))
     for note in keys.notes:
         control.note(note)
+    sending, clearing = _budgets(chosen, plan)
     with alone(chosen.hosts.registry):
-        door = HttpDoor(_with_budget(chosen, plan), keys, redactor, at_once=plan.at_once)
-        async with door:
+        async with (
+            HttpDoor(sending, keys, redactor, at_once=plan.at_once) as door,
+            HttpDoor(clearing, keys, redactor) as broom,
+        ):
             look = Look.new(chosen, door, None, keys, secrets.token_hex(4))
-            return redactor.model(await _Load(look, plan, control).carried_out())
+            load = _Load(look, replace(look, http=broom), plan, control)
+            return redactor.model(await load.carried_out())
 
 
 def run(
     target: Target | str | Path,
-    plan: Plan = Plan(),
+    plan: Plan = USUAL,
     *,
     allow: Iterable[SafetyClass] = (),
     environment: Mapping[str, str] | None = None,
@@ -108,15 +113,19 @@ def refuse_unallowed(target: Target, plan: Plan, allow: Iterable[SafetyClass]) -
         raise UsageError(msg)
 
 
-def _with_budget(target: Target, plan: Plan) -> Target:
-    """The target with a budget that is this plan's, and enough beside it to clear up."""
+def _budgets(target: Target, plan: Plan) -> tuple[Target, Target]:
+    """The target with a budget for this load and what comes before it, and with one for clearing up."""
     starts, caps = schedule(plan), caps_for(target.load)
-    before = sum(REQUESTS[kind] * QUIET[kind] for kind in plan.mix) + 20
+    before = sum(REQUESTS[kind] * QUIET[kind] for kind in plan.mix) + _FINDING_THE_WAY
     registrations = sum(start.kind == "registration" for start in starts) + QUIET["registration"]
-    requests = requests_of(starts) + before + _CLEARING_EACH * (registrations + 1)
-    size = max(caps.bytes - sent_bytes(plan, starts), 1)
-    budget = target.budget.model_copy(update={"requests": requests, "bytes": size})
-    return target.model_copy(update={"budget": budget})
+    uploaded = sum(start.kind == "upload" for start in starts) * plan.artifact_bytes
+    sending = {"requests": requests_of(starts) + before, "bytes": max(caps.bytes - uploaded, 1)}
+    clearing = {"requests": _CLEARING_EACH * (registrations + 1)}
+    return _with_budget(target, sending), _with_budget(target, clearing)
+
+
+def _with_budget(target: Target, budget: Mapping[str, int]) -> Target:
+    return target.model_copy(update={"budget": target.budget.model_copy(update=dict(budget))})
 
 
 class _CapReached(ProbeError):  # noqa: N818 - no error of anybody's
@@ -126,6 +135,7 @@ class _CapReached(ProbeError):  # noqa: N818 - no error of anybody's
 @dataclass(slots=True)
 class _Load:
     look: Look
+    clearing: Look
     plan: Plan
     control: Control
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -133,6 +143,7 @@ class _Load:
     operations: Operations | None = None
     drive: Drive | None = None
     trip: Trip | None = None
+    interrupted: bool = False
 
     async def carried_out(self) -> LoadReport:
         """Everything, and the report of it. What was created is removed however this ends."""
@@ -153,8 +164,8 @@ class _Load:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-            if not work.done():
-                work.cancel()
+            self.interrupted = not work.done()
+            work.cancel()
             with suppress(asyncio.CancelledError):
                 await work
 
@@ -178,7 +189,7 @@ class _Load:
         api = await mlflow_api(self.look)
         if not api.works:
             return _not_ready(f"{api.search.path}: {said(api.search)}")
-        self.operations = Operations.new(self.look, api.prefix, self.plan.artifact_bytes)
+        self.operations = Operations.new(self.look, self.clearing, api.prefix, self.plan.artifact_bytes)
         failed = await self.operations.prepare(self.plan.mix)
         return _not_ready(f"{failed.path}: {said(failed)}") if failed is not None else None
 
@@ -211,10 +222,9 @@ class _Load:
         return saturated(trip, done, self.plan, self.baseline, deadline_s=self._deadline_s, slo_p95_ms=slo)
 
     def _report(self, cleared: Cleared) -> LoadReport:
-        target, door = self.look.target, self.look.http
-        trip = self.drive.trip if self.drive is not None else self.trip
-        interrupted = self.control.stop.is_set() and not self._whole()
-        ended = trip is not None and trip.rule != "saturated"
+        target, drive = self.look.target, self.drive
+        samples = sorted(drive.samples, key=lambda one: one.intended_s) if drive is not None else ()
+        outcome, rule, reason = self._ending()
         return LoadReport(
             target=target.name,
             host=target.hosts.registry,
@@ -223,25 +233,26 @@ class _Load:
             plan=self.plan,
             deadline_s=self._deadline_s,
             slo_p95_ms=target.slo.p95_ms,
-            outcome="interrupted" if interrupted else "aborted" if ended else "finished",
-            rule=trip.rule if trip is not None else None,
-            reason=(self.control.signal or "") if interrupted else trip.reason if trip is not None else "",
-            duration_s=round(self.drive.duration_s, 3) if self.drive is not None else 0.0,
-            requests_sent=door.requests_sent,
-            bytes_received=door.bytes_received,
+            outcome=outcome,
+            rule=rule,
+            reason=reason,
+            duration_s=round(drive.duration_s, 3) if drive is not None else 0.0,
+            requests_sent=self.look.http.requests_sent + self.clearing.http.requests_sent,
+            bytes_received=self.look.http.bytes_received + self.clearing.http.bytes_received,
             baseline_s={kind: tuple(seconds) for kind, seconds in self.baseline.items()},
-            samples=tuple(sorted(self.drive.samples, key=lambda s: s.intended_s)) if self.drive else (),
+            samples=tuple(samples),
             created=cleared.entries,
             left=cleared.left,
         )
 
-    def _whole(self) -> bool:
-        """Whether nothing of the load was cut short."""
-        return (
-            self.drive is not None
-            and len(self.drive.samples) == len(schedule(self.plan))
-            and not any(sample.failure == CUT_SHORT for sample in self.drive.samples)
-        )
+    def _ending(self) -> tuple[Outcome, Rule | None, str]:
+        """How it ended, by which rule, and why."""
+        if self.interrupted:
+            return "interrupted", None, self.control.signal or ""
+        trip = self.drive.trip if self.drive is not None else self.trip
+        if trip is None:
+            return "finished", None, ""
+        return "finished" if trip.rule == "saturated" else "aborted", trip.rule, trip.reason
 
 
 def _not_ready(reason: str) -> Trip:

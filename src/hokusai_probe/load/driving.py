@@ -1,7 +1,7 @@
 """Sending what was planned, when it was planned: the open loop. Knows no platform, only operations.
 
-Nothing waits for an answer but for a place among those that may be under way at once. A start for which there is
-none when it is due waits in a line, is marked as missed, and its time counts from when it was due.
+Nothing waits for an answer but for a place among those that may be under way at once. A start for which
+there is none when it is due waits in a line, is marked as missed, and its time counts from when it was due.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a recorded load says: percentiles, errors, and what of it fails. Pure, so that it can be said again."""
+"""What a recorded load says: percentiles, errors, and what of it fails. Pure, so it can be said again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hokusai_probe.model import Frozen
 MOST_ERRORS = 0.01
 MOST_MISSED = 0.05
 OWN_LATENESS_S = 0.1
-"""When a twentieth of what we send ourselves is later than this, the times say more of this machine."""
+"""When a twentieth of what we send is later than this, the times say more of this machine."""
 
 Status = Literal["pass", "fail", "trouble", "cannot-tell"]
 ExitCode = Literal[0, 1, 3, 130, 143]
 
 
 class Finding(Frozen):
-    """One thing that was judged, how it stands, and the sentence. ``trouble`` is our own, not the platform's."""
+    """One thing that was judged, how it stands, and the sentence. ``trouble`` is our own."""
 
     slug: str
     status: Status
@@ -129,7 +129,7 @@ def _at_rate(report: LoadReport, number: int, stage: Stage) -> AtRate:
     found = of_stage(report.samples, number)
     return AtRate(
         rate=stage.rate,
-        planned=stage.starts,
+        planned=report.plan.starts_in(stage),
         missed=sum(one.missed for one in found),
         times=_times(report, found),
         held=_held(report, found, stage),
@@ -139,9 +139,9 @@ def _at_rate(report: LoadReport, number: int, stage: Stage) -> AtRate:
 def _held(report: LoadReport, found: Sequence[Sample], stage: Stage) -> bool | None:
     """Whether a stage was carried out whole and its p95 stayed within what it may be."""
     times = beyond(found, report.deadline_s, report.slo_p95_ms, report.baseline_s)
-    if times is None or len(found) < needed(0.95):
-        return None if times is None or len(found) == stage.starts or report.rule is None else False
-    return times <= 1 and len(found) == stage.starts
+    if times is not None and len(found) < report.plan.starts_in(stage):
+        return False if report.rule == "saturated" else None
+    return None if times is None or len(found) < needed(0.95) else times <= 1
 
 
 def _held_rate(stages: Iterable[AtRate]) -> float | None:
@@ -197,14 +197,14 @@ def _of_load(report: LoadReport, counted: Sequence[Sample]) -> Iterator[Finding]
     yield Finding(
         slug="errors-are-rare",
         status="fail" if errors > MOST_ERRORS * len(counted) else "pass",
-        sentence=f"{errors} of {len(counted)} starts ended in an error (at most {MOST_ERRORS:.0%} may)",
+        sentence=f"{errors} of {len(counted)} starts ended in an error (at most {MOST_ERRORS * 100:g} % may)",
     )
     yield _objective(report, counted)
     yield Finding(
         slug="starts-find-a-place",
         status="fail" if missed > MOST_MISSED * len(counted) else "pass",
         sentence=f"{missed} of {len(counted)} starts had to wait until one of {report.plan.at_once} was done "
-        f"(at most {MOST_MISSED:.0%} may)",
+        f"(at most {MOST_MISSED * 100:g} % may)",
     )
 
 
@@ -244,7 +244,7 @@ def _left(report: LoadReport) -> Finding:
 
 
 def _exit_code(report: LoadReport, findings: Iterable[Finding]) -> ExitCode:
-    """As those of a run: 1 fails, 3 our own trouble or nothing judged; an aborted load is 3 whatever it saw."""
+    """As those of a run: 1 fails, 3 our own trouble; an aborted load is 3 whatever it saw."""
     statuses = {finding.status for finding in findings}
     if report.outcome == "interrupted":
         return 143 if report.reason == "SIGTERM" else 130

@@ -38,11 +38,17 @@ def alone(host: str) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
-    """The file, made if it is not there. One that another user made can be locked all the same."""
+    """The file, made if it is not there. Raises ProbeError."""
+    try:
+        return _open(path)
+    except OSError as error:
+        msg = f"the lock {path} of load tests cannot be made: {error.strerror}"
+        raise ProbeError(msg) from None
+
+
+def _open(path: Path) -> int:
+    """One that another user made can be locked all the same, but the kernel may not let us say O_CREAT."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except PermissionError:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError as error:
-        msg = f"the lock {path} of load tests cannot be made: {error.strerror}"
-        raise ProbeError(msg) from None

@@ -1,4 +1,4 @@
-"""What a load consists of: reads, registrations and transfers, over the door, and what they leave to remove."""
+"""What a load consists of: reads, registrations and transfers, and what they leave to remove."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from hokusai_probe.http import Answer
+from hokusai_probe.http import Answer, BudgetExhausted
 from hokusai_probe.load.driving import Result
 from hokusai_probe.load.plan import Kind, Start
 from hokusai_probe.looking import Entry, Journal, Look
@@ -29,9 +29,13 @@ class Cleared:
 
 @dataclass(slots=True)
 class Operations:
-    """The operations of one load. Each registration and the one folder of artifacts has a journal of its own."""
+    """The operations of one load. Each registration and the one folder of artifacts has a journal of its own.
+
+    ``look`` is what they go through, ``clearing`` what removes them again: a door with a budget of its own.
+    """
 
     look: Look
+    clearing: Look
     prefix: str
     artifact: bytes
     experiment_id: str | None = None
@@ -40,12 +44,12 @@ class Operations:
     _number: int = 0
 
     @classmethod
-    def new(cls, look: Look, prefix: str, artifact_bytes: int) -> Operations:
+    def new(cls, look: Look, clearing: Look, prefix: str, artifact_bytes: int) -> Operations:
         """Operations with an artifact of that size, which does not compress."""
-        return cls(look, prefix, random.Random(0).randbytes(artifact_bytes))  # noqa: S311 - no secret
+        return cls(look, clearing, prefix, random.Random(0).randbytes(artifact_bytes))  # noqa: S311 - no secret
 
     async def prepare(self, kinds: Iterable[Kind]) -> Answer | None:
-        """What some kinds need beforehand: the experiment, and an artifact to fetch. The answer, if it failed."""
+        """Make what some kinds need: the experiment, an artifact to fetch. The answer that failed, or None."""
         wanted = set(kinds)
         asked: list[Answer] = []
         if "registration" in wanted:
@@ -54,7 +58,7 @@ class Operations:
             self.experiment_id = registrar.made.experiment_id
             asked.append(registrar.seen["experiment"])
         if wanted & {"upload", "download"}:
-            self._folder = _Folder(self._own_look(), self.prefix)
+            self._folder = _Folder(self.look, self.clearing, self.prefix)
             asked.append(await self._folder.put(SEED_FILE, self.artifact))
         return next((one for one in asked if not _well(one)), None)
 
@@ -80,7 +84,7 @@ class Operations:
         return _result(await self.look.http.send("GET", "registry", "/health"))
 
     async def _register(self) -> Result:
-        """Run, artifact, model and two versions, as the look at registering does; reading back is left out."""
+        """Run, artifact, model and two versions, as the look at registering makes them."""
         registrar = self._registrar()
         registrar.made.experiment_id = self.experiment_id
         self._registrars.append(registrar)
@@ -94,10 +98,9 @@ class Operations:
         return Result(200)
 
     def _registrar(self) -> Registrar:
-        return Registrar(self._own_look(), self.prefix)
-
-    def _own_look(self) -> Look:
-        return replace(self.look, journal=Journal())
+        registrar = Registrar(replace(self.look, journal=Journal()), self.prefix)
+        registrar.removal = Removal(Rest(self.clearing, self.prefix), registrar.made)
+        return registrar
 
     async def _upload(self) -> Result:
         self._number += 1
@@ -122,8 +125,8 @@ class Operations:
                 entries = await thing.journal.undo(max(end - asyncio.get_running_loop().time(), 0.1))
                 return Cleared(entries, await _looked(thing, entries, end))
 
-        things = [*self._registrars, *([self._folder] if self._folder else [])]
-        found = await asyncio.gather(*map(one, things))
+        things: list[Registrar | _Folder] = [*self._registrars, *([self._folder] if self._folder else [])]
+        found = await asyncio.gather(*(one(thing) for thing in things))
         return Cleared(
             tuple(entry for cleared in found for entry in cleared.entries),
             tuple(sentence for cleared in found for sentence in cleared.left),
@@ -133,11 +136,12 @@ class Operations:
 class _Folder:
     """The one folder of the artifact store that transfers use."""
 
-    def __init__(self, look: Look, prefix: str) -> None:
+    def __init__(self, look: Look, clearing: Look, prefix: str) -> None:
+        name = new_name(look.run_id)
         self._rest = Rest(look, prefix)
-        self._made = Made(name := new_name(look.run_id), stored_in=name, not_made={"run", "registered model"})
-        self._removal = Removal(self._rest, self._made)
-        self.journal = look.journal
+        self._made = Made(name, stored_in=name, not_made={"run", "registered model"})
+        self._removal = Removal(Rest(clearing, prefix), self._made)
+        self.journal = Journal()
         self.journal.will_create("artifact", name, self._removal.delete_artifact)
 
     async def put(self, name: str, content: bytes) -> Answer:
@@ -159,7 +163,7 @@ async def _looked(thing: Registrar | _Folder, entries: tuple[Entry, ...], end: f
     try:
         async with asyncio.timeout_at(end):
             return await thing.left_behind(entries)
-    except TimeoutError:
+    except (TimeoutError, BudgetExhausted):
         return unseen or tuple(
             f"whether the {entry.kind} {entry.name} is gone was not seen" for entry in entries
         )

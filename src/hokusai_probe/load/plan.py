@@ -1,7 +1,7 @@
 """What a load test is to send, and when: all of it is known before the first request. Pure.
 
 Starts come at a constant rate whatever becomes of the ones before (an open model). Who waits for an answer
-before asking again (a closed loop) asks least while the platform stands still, and so hardly sees that it does.
+before asking again (a closed loop) asks least while the platform stands still, and so hardly sees it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CREATING: frozenset[Kind] = frozenset({"registration", "upload", "download"})
 """Kinds that need something of ours on the platform, which is removed again."""
 READS: Mapping[Kind, int] = {"search": 2, "models": 1, "health": 1}
 CAPS = LoadCaps()
+"""What no configuration can raise."""
 RAMP = (0.25, 0.5, 0.75, 1.0)
 STARTS_A_STAGE = 60
 """Of a ramp: the fewest of which a p95 can be said (59), and one more."""
@@ -41,11 +42,6 @@ class Stage(Frozen):
 
     rate: float = Field(gt=0, allow_inf_nan=False)
     seconds: float = Field(gt=0, allow_inf_nan=False)
-
-    @property
-    def starts(self) -> int:
-        """How many starts that makes."""
-        return max(math.floor(self.rate * self.seconds + 1e-6), 1)
 
 
 class Plan(Frozen):
@@ -74,10 +70,18 @@ class Plan(Frozen):
         """How long starts come."""
         return sum(stage.seconds for stage in self.stages)
 
+    def starts_in(self, stage: Stage) -> int:
+        """How many starts a stage has: whole bursts, and one at least."""
+        bursts = math.floor(stage.rate * stage.seconds / self.burst + 1e-6)
+        return max(bursts, 1) * self.burst
+
     @property
     def creates(self) -> bool:
         """Whether anything is created on the platform."""
         return bool(CREATING & set(self.mix))
+
+
+USUAL = Plan()
 
 
 class Start(NamedTuple):
@@ -97,7 +101,7 @@ def schedule(plan: Plan) -> tuple[Start, ...]:
 def _moments(plan: Plan) -> Iterator[tuple[int, float]]:
     begun = 0.0
     for number, stage in enumerate(plan.stages):
-        for i in range(stage.starts):
+        for i in range(plan.starts_in(stage)):
             yield number, begun + (i - i % plan.burst) / stage.rate
         begun += stage.seconds
 
@@ -132,12 +136,11 @@ def caps_for(wanted: LoadCaps) -> LoadCaps:
 
 def refuse_excess(plan: Plan, caps: LoadCaps) -> None:
     """Raise ConfigError, saying the cap, for a plan that goes beyond one."""
-    starts = schedule(plan)
-    for what, planned, cap in _planned(plan, starts, caps):
+    for name, planned, cap in _planned(plan, caps):
         if planned > cap + 1e-6:
-            name = what.partition(" ")[0]
             whose = "that this tool ever sends" if cap == getattr(CAPS, name) else "that the target allows"
-            msg = f"the load would come to {planned:g} {_WORDS[name]}, more than the {cap:g} {whose} ([load] {name})"
+            msg = f"the load would come to {planned:g} {_WORDS[name]}, more than the {cap:g} {whose}"
+            msg += f" ([load] {name})"
             raise ConfigError(msg)
     if plan.burst > plan.at_once:
         msg = f"{plan.burst} starts at the same moment are more than the {plan.at_once} at once"
@@ -153,10 +156,13 @@ _WORDS = {
 }
 
 
-def _planned(plan: Plan, starts: tuple[Start, ...], caps: LoadCaps) -> Iterator[tuple[str, float, float]]:
+def _planned(plan: Plan, caps: LoadCaps) -> Iterator[tuple[str, float, float]]:
+    """What is capped, how much of it is planned, and the cap; the schedule only of what is not endless."""
     each = sum(REQUESTS[kind] * weight for kind, weight in plan.mix.items()) / sum(plan.mix.values())
-    yield "requests_per_s", max(stage.rate for stage in plan.stages) * each, caps.requests_per_s
+    rates = (max(stage.rate, plan.starts_in(stage) / stage.seconds) for stage in plan.stages)
+    yield "requests_per_s", max(rates) * each, caps.requests_per_s
     yield "seconds", plan.seconds, caps.seconds
-    yield "requests", requests_of(starts), caps.requests
     yield "at_once", plan.at_once, caps.at_once
+    starts = schedule(plan)
+    yield "requests", requests_of(starts), caps.requests
     yield "bytes", sent_bytes(plan, starts), caps.bytes

@@ -9,7 +9,7 @@ from hokusai_probe.load.record import CUT_SHORT, Sample
 from hokusai_probe.load.stopping import Trip, beyond
 
 SIGNS = frozenset({"errors", "latency"})
-"""Rules that end any load, and that are what a ramp goes on until; a 429 and server errors in a row are not."""
+"""Rules that end any load, and are what a ramp goes on until; a 429 and server errors in a row are not."""
 
 
 def saturated(
@@ -27,7 +27,7 @@ def saturated(
         found = Trip(rule="saturated", reason=f"at {rate:g} starts a second: {trip.reason}")
         return found if trip.rule in SIGNS else trip
     stage = of_stage(done, done[-1].stage)
-    if len(stage) < plan.stages[done[-1].stage].starts:
+    if len(stage) < plan.starts_in(plan.stages[done[-1].stage]):
         return None
     times = beyond(stage, deadline_s, slo_p95_ms, baseline_s)
     if times is None or times <= 1:

@@ -61,9 +61,9 @@ class Sample(Frozen):
 class LoadReport(Frozen):
     """One load test. ``duration_s`` is that of the load, without what came before and after it.
 
-    ``baseline_s``: how long quiet answers took, by kind. ``deadline_s``: after which one operation is given up.
-    ``rule``: which rule ended it early, ``reason`` the sentence. ``created``: what was made, and whether it is
-    gone again; ``left``: sentences about what a look afterwards still found. ``started_at`` is UTC.
+    ``baseline_s``: how long quiet answers took, by kind. ``deadline_s``: after which an operation is given
+    up. ``rule``: which rule ended it early, ``reason`` the sentence. ``created``: what was made, and whether
+    it is gone again; ``left``: sentences about what a look afterwards still found. ``started_at`` is UTC.
     """
 
     schema_version: str = SCHEMA_VERSION

@@ -26,7 +26,7 @@ class Trip(Frozen):
 def tripped(
     done: Sequence[Sample], baseline_s: Mapping[Kind, Sequence[float]], deadline_s: float
 ) -> Trip | None:
-    """The first rule that the newest of the samples, in the order in which they ended, makes true; or None."""
+    """The first rule that holds after the newest of the samples, in the order in which they ended."""
     if done[-1].status == 429:
         return Trip(rule="429", reason="the platform said 429: it limits how often it is asked")
     last = done[-IN_A_ROW:]
@@ -78,6 +78,6 @@ def beyond(
     slo_p95_ms: float | None,
     baseline_s: Mapping[Kind, Sequence[float]],
 ) -> float | None:
-    """The p95 of samples as a multiple of what they may take; above 1 they did not hold. None of no samples."""
+    """The p95 of samples as a multiple of what they may take: above 1 they did not hold. None of none."""
     parts = (one.latency_s(deadline_s) / limit_s(one.kind, slo_p95_ms, baseline_s) for one in samples)
     return percentile(parts, 0.95)

@@ -109,9 +109,9 @@ def _counted(report: LoadReport, judged: Judgement) -> str:
     long = {kind: n for kind, n in REQUESTS.items() if n > 1 and kind in report.plan.mix}
     journeys = "".join(f" A {kind} is {n} requests, one after the other." for kind, n in long.items())
     return (
-        f"{judged.answered_per_s:g} good answers a second. {plural(judged.missed, 'start')} had to wait for a "
-        f"place, {judged.never_sent} of them until the load was over; {judged.cut_short} cut short. Times count "
-        f"from when a start was due, errors for {report.deadline_s:g} s at least.{journeys}{own}"
+        f"{judged.answered_per_s:g} good answers a second. {plural(judged.missed, 'start')} had to wait for "
+        f"a place, {judged.never_sent} of them until the load was over; {judged.cut_short} cut short. Times "
+        f"count from when a start was due, errors for {report.deadline_s:g} s at least.{journeys}{own}"
     )
 
 
