@@ -117,9 +117,10 @@ def load(
     """Send TARGET a bounded load at a constant rate, and say how it fared.
 
     Never more than 20 requests a second, 60 s, 1,200 requests, 10 at once and 50 MB; [load] of the target
-    lowers these. It ends by itself on a 429, on three server errors in a row, on more than 10 % of errors and
-    when the p95 is five times what it was before. What it creates is removed again. Exit code 0: nothing fails. 1:
-    something does. 3: it was aborted, or our own trouble. 130, 143: interrupted, after clearing up.
+    lowers these. It ends by itself on a 429, on three server errors in a row, on more than 10 % of errors
+    and when the p95 is five times what it was before. What it creates is removed again. Exit code 0:
+    nothing fails. 1: something does. 3: it was aborted, or our own trouble. 130, 143: interrupted, after
+    clearing up.
     """
     wanted = Wanted(mix, rate, seconds, at_once, together, artifact_bytes, ramp)
     _try_writing(reports, json_file)

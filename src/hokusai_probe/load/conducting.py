@@ -66,9 +66,9 @@ async def arun(
 
     ``allow`` adds safety classes to those of the target: a load is of class disruptive, and of write too
     where it creates something. ``control`` cuts it short. Everything created is removed before this returns
-    or raises. What the platform does never raises. Raises ConfigError for a plan beyond a cap, UsageError where
-    the target does not allow it, Busy where another load of it is under way, and BadKey; all before the
-    first request.
+    or raises. What the platform does never raises. Raises ConfigError for a plan beyond a cap, UsageError
+    where the target does not allow it, Busy where another load of it is under way, and BadKey; all before
+    the first request.
     """
     where = os.environ if environment is None else environment
     chosen, control = targeted(target, where), control or Control()

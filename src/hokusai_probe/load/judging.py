@@ -121,8 +121,8 @@ def _times(report: LoadReport, samples: Iterable[Sample]) -> Times:
 
 
 def _own_lateness_s(samples: Iterable[Sample]) -> float | None:
-    late = (one.sent_s - one.intended_s for one in samples if one.sent_s is not None and not one.missed)
-    return percentile(late, 0.95)
+    late = (one.own_lateness_s for one in samples)
+    return percentile((seconds for seconds in late if seconds is not None), 0.95)
 
 
 def _at_rate(report: LoadReport, number: int, stage: Stage) -> AtRate:

@@ -49,7 +49,7 @@ class Operations:
         return cls(look, clearing, prefix, random.Random(0).randbytes(artifact_bytes))  # noqa: S311 - no secret
 
     async def prepare(self, kinds: Iterable[Kind]) -> Answer | None:
-        """Make what some kinds need: the experiment, an artifact to fetch. The answer that failed, or None."""
+        """Make what some kinds need: experiment, artifact to fetch. The answer that failed, or None."""
         wanted = set(kinds)
         asked: list[Answer] = []
         if "registration" in wanted:

@@ -57,6 +57,11 @@ class Sample(Frozen):
         taken = self.ended_s - self.intended_s
         return taken if self.ok else max(taken, deadline_s)
 
+    @property
+    def own_lateness_s(self) -> float | None:
+        """Seconds by which we sent it late though there was a place; None where there was none."""
+        return None if self.sent_s is None or self.missed else self.sent_s - self.intended_s
+
 
 class LoadReport(Frozen):
     """One load test. ``duration_s`` is that of the load, without what came before and after it.

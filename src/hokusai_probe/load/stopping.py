@@ -48,18 +48,24 @@ def _too_many_errors(last: Sequence[Sample]) -> Trip | None:
 def _blown_up(
     last: Sequence[Sample], baseline_s: Mapping[Kind, Sequence[float]], deadline_s: float
 ) -> Trip | None:
-    """Whether the p95 is beyond five times what was usual before; each against its own kind."""
+    """Whether the p95 is beyond five times what was usual before; each against its own kind.
+
+    What we were late ourselves is left out: it does no harm to the platform.
+    """
     if len(last) < needed(0.95):
         return None
-    times = percentile(
-        (one.latency_s(deadline_s) / max(usual_s(baseline_s, one.kind), QUIET_S) for one in last), 0.95
-    )
+    times = percentile((_times_usual(one, baseline_s, deadline_s) for one in last), 0.95)
     if times is None or times <= BLOW_UP:
         return None
     return Trip(
         rule="latency",
         reason=f"the p95 of the last {len(last)} answers is {times:.1f} times what quiet ones took",
     )
+
+
+def _times_usual(one: Sample, baseline_s: Mapping[Kind, Sequence[float]], deadline_s: float) -> float:
+    seconds = one.latency_s(deadline_s) - (one.own_lateness_s or 0.0)
+    return seconds / max(usual_s(baseline_s, one.kind), QUIET_S)
 
 
 def limit_s(kind: Kind, slo_p95_ms: float | None, baseline_s: Mapping[Kind, Sequence[float]]) -> float:

@@ -1,0 +1,173 @@
+"""The open loop against a server that stands still for a while, and beside a load generator of others."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from _loads import WELL, recorded, registry, target
+from _servers import LOCAL, serving
+
+from hokusai_probe import load
+from hokusai_probe.http import HttpDoor
+from hokusai_probe.keys import Keys
+from hokusai_probe.load import Judgement, LoadReport, Plan, Stage, judge, percentile, schedule
+from hokusai_probe.load.driving import Drive, Result
+from hokusai_probe.redact import Redactor
+
+Found = TypeVar("Found")
+ATTEMPTS, CALM_MS = 3, 20.0
+RATE, SECONDS, WORK_S = 100.0, 3.2, 0.005
+FROZEN_FROM_S, FROZEN_FOR_S = 1.0, 1.0
+
+
+class Freezing:
+    """A server that answers in 5 ms, but for one second in which it does nothing at all."""
+
+    def __init__(self) -> None:
+        self.begun = float("inf")
+
+    async def __call__(self, writer: "asyncio.StreamWriter", _: bytes) -> None:
+        at_s = asyncio.get_running_loop().time() - self.begun
+        if FROZEN_FROM_S <= at_s < FROZEN_FROM_S + FROZEN_FOR_S:
+            await asyncio.sleep(FROZEN_FROM_S + FROZEN_FOR_S - at_s)
+        await asyncio.sleep(WORK_S)
+        writer.write(WELL)
+        await writer.drain()
+
+
+async def closed(door: HttpDoor, seconds: float) -> list[float]:
+    """How long answers took for somebody who waits for each before asking again, in seconds."""
+    loop = asyncio.get_running_loop()
+    end, took = loop.time() + seconds, list[float]()
+    while loop.time() < end:
+        took.append((await door.send("GET", "registry", "/health")).elapsed_s)
+    return took
+
+
+async def both(server: Freezing, port: int) -> tuple[list[float], Drive]:
+    """A closed loop and ours at the same time, through doors of their own."""
+    whole = target(port, budget={"requests": 10_000})
+    async with (
+        HttpDoor(whole, Keys(), Redactor()) as theirs,
+        HttpDoor(whole, Keys(), Redactor(), at_once=10) as ours,
+    ):
+
+        async def ask(_: object) -> Result:
+            answer = await ours.send("GET", "registry", "/health")
+            return Result(answer.status)
+
+        drive = Drive(ask, lambda _: None, at_once=10, seconds=SECONDS, deadline_s=2.0)
+        starts = schedule(Plan(mix={"health": 1}, stages=(Stage(rate=RATE, seconds=SECONDS),)))
+        server.begun = asyncio.get_running_loop().time()
+        took, _ = await asyncio.gather(closed(theirs, SECONDS), drive.run(starts))
+        return took, drive
+
+
+def when_undisturbed(measure: Callable[[], tuple[Judgement, Found]]) -> tuple[Judgement, Found]:
+    """What is measured when this machine has the time for it: not while it is late itself."""
+    for _ in range(ATTEMPTS):
+        judged, found = measure()
+        if judged.own_lateness_ms is not None and judged.own_lateness_ms < CALM_MS:
+            return judged, found
+    pytest.skip(f"this machine was too busy to measure anything, {ATTEMPTS} times")
+
+
+def test_a_stall_is_seen_by_who_does_not_wait_for_answers() -> None:
+    """Closed, one slow answer of hundreds: p99 near 10 ms. Open: what the known stall makes of the starts.
+
+    Whoever was due t seconds into the freeze waits for the rest of it; so of n starts the 99th of a hundred
+    is the freeze less (n - rank) gaps between starts.
+    """
+    plan = Plan(mix={"health": 1}, stages=(Stage(rate=RATE, seconds=SECONDS),))
+
+    async def run() -> tuple[list[float], Drive]:
+        server = Freezing()
+        async with serving(server) as listening:
+            return await both(server, listening.port)
+
+    def measure() -> tuple[Judgement, list[float]]:
+        took, drive = asyncio.run(run())
+        return judge(recorded(drive.samples, plan=plan)), took
+
+    judged, took = when_undisturbed(measure)
+    count = judged.everything.samples
+    rank = -(-99 * count // 100)
+    stalled_ms = (FROZEN_FOR_S - (count - rank) / RATE + WORK_S) * 1000
+
+    assert count == RATE * SECONDS
+    assert judged.everything.p99_ms is not None
+    assert abs(judged.everything.p99_ms - stalled_ms) < 60
+    assert judged.missed >= RATE * FROZEN_FOR_S - 10 - 1  # all but those that found a place
+    assert len(took) > 120
+    assert max(took) > 0.9  # the closed loop was there, and saw the stall once
+    assert 5 <= (percentile(took, 0.99) or 0) * 1000 < 60  # near 10 where nothing else runs
+
+
+K6 = """
+import http from 'k6/http';
+export const options = {{ scenarios: {{ same: {{
+  executor: 'constant-arrival-rate', rate: {rate}, timeUnit: '1s', duration: '{seconds}s',
+  preAllocatedVUs: 10, maxVUs: 10,
+}} }} }};
+export default function () {{ http.get('http://{host}:{port}/health'); }}
+"""
+
+
+async def k6(port: int, rate: int, seconds: int, folder: Path) -> dict[str, dict[str, float]]:
+    """What k6 measured in a load of an open model, without a word to anybody but that port."""
+    script, out = folder / "same.js", folder / "out.json"
+    script.write_text(K6.format(rate=rate, seconds=seconds, host=LOCAL, port=port), encoding="utf-8")
+    words = [
+        str(Path(sys.executable).with_name("k6")),
+        "run",
+        "--no-usage-report",
+        "--quiet",
+        "--address",
+        "",
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *words, "--summary-export", str(out), str(script),
+        env={"HOME": str(folder), "PATH": os.defpath, "K6_NO_USAGE_REPORT": "true"},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    found: dict[str, dict[str, float]] = json.loads(out.read_text(encoding="utf-8"))["metrics"]
+    return found
+
+
+def test_an_independent_generator_measures_the_same(tmp_path: Path) -> None:
+    """k6 and ours at one server, at one rate, at the same time: as many requests, as fast, answered as soon.
+
+    k6 counts a time from when the request was sent, not from when it was due; on a server that keeps up with
+    the rate that is the same.
+    """
+    rate, seconds, delay_s = 20, 3, 0.05
+
+    async def run() -> tuple[LoadReport, dict[str, dict[str, float]], list[bytes]]:
+        plan = Plan(mix={"health": 1}, stages=(Stage(rate=rate, seconds=seconds),))
+        async with serving(registry(delay_s=delay_s)) as server:
+            ours = load.arun(target(server.port), plan, environment={})
+            theirs = k6(server.port, rate, seconds, tmp_path)
+            return *await asyncio.gather(ours, theirs), server.heads
+
+    def measure() -> tuple[Judgement, tuple[dict[str, dict[str, float]], list[bytes]]]:
+        report, measured, heads = asyncio.run(run())
+        return judge(report), (measured, heads)
+
+    judged, (measured, heads) = when_undisturbed(measure)
+    agents = [re.search(rb"(?i)user-agent: (\w+)", head) for head in heads if b"GET /health" in head]
+    from_k6 = sum(found is not None and found[1].lower() == b"k6" for found in agents)
+
+    assert judged.exit_code == 0
+    assert abs(from_k6 - rate * seconds) <= 1
+    assert len(agents) - from_k6 == rate * seconds + load.conducting.QUIET["health"]
+    assert abs(judged.answered_per_s / measured["http_reqs"]["rate"] - 1) < 0.06
+    assert judged.everything.p50_ms is not None
+    assert abs(judged.everything.p50_ms / measured["http_req_duration"]["med"] - 1) < 0.3
