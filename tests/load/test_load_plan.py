@@ -157,7 +157,5 @@ def test_configuration_only_lowers() -> None:
         config.parse(text.format("20.5"), source="t.toml", environment={})
     with pytest.raises(ValidationError):
         LoadCaps(at_once=11)
-    around = target(1).model_copy(
-        update={"load": LoadCaps.model_construct(**{**dict(CAPS), "seconds": 3600})}
-    )
-    assert caps_for(around.load) == CAPS
+    around = LoadCaps.model_construct(**{**dict(CAPS), "seconds": 3600})
+    assert caps_for(around) == CAPS

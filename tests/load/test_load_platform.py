@@ -223,16 +223,25 @@ def test_nothing_of_a_load_is_left(box: sandbox.Box) -> None:
 
 
 @pytest.mark.xdist_group("sandbox")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_load_and_leaves_nothing(
-    box: sandbox.Box, tmp_path: Path, number: signal.Signals
-) -> None:
-    """In the middle of registrations: it ends at once, clears up, writes its record and says so."""
-    out = tmp_path / "load.json"
-    words = ["load", str(box.target_file), "--concurrent-registrations", "4", "--json", str(out)]
+def test_what_was_begun_is_removed_when_a_load_is_aborted(box: sandbox.Box) -> None:
+    """In the midst of a registration no more may come; removing has means of its own."""
+    known = environment(box)
+    small = config.load(box.target_file, known).model_copy(update={"load": LoadCaps(bytes=30_000)})
+    plan = Plan(mix={"registration": 1}, stages=(Stage(rate=2, seconds=5),))
+    report = load.run(small, plan, environment=known)
+    found = there(box)
+
+    assert (report.outcome, report.reason) == ("aborted", "the cap of 30000 bytes is reached")
+    assert 0 < len(report.samples) < 10
+    assert {e.removed for e in report.created} == {True}
+    assert (report.left, found.found, found.unseen) == ((), (), ())
+
+
+def signalled(number: signal.Signals, known: Mapping[str, str], *words: str) -> int:
+    """The exit code of a load that is sent a signal as soon as it has begun."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "hokusai_probe.cli", *words],
-        env={**os.environ, **environment(box)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        [sys.executable, "-m", "hokusai_probe.cli", "load", *words],
+        env={**os.environ, **known}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:
         assert process.stderr is not None
@@ -241,9 +250,30 @@ def test_a_signal_ends_a_load_and_leaves_nothing(
         process.communicate(timeout=60)
     finally:
         process.kill()
+    return process.returncode
+
+
+def test_sigterm_ends_a_load(tmp_path: Path) -> None:
+    """At once, with its record written and an exit code that says so."""
+    out = tmp_path / "load.json"
+    with in_the_background(registry()) as port:
+        words = [f"http://{LOCAL}:{port}", "--allow", "disruptive", "--json", str(out)]
+        code = signalled(signal.SIGTERM, {}, *words)
+    report = LoadReport.model_validate_json(out.read_text(encoding="utf-8"))
+
+    assert (code, report.outcome, report.reason) == (143, "interrupted", "SIGTERM")
+    assert report.duration_s < 10
+
+
+@pytest.mark.xdist_group("sandbox")
+def test_a_signal_in_the_midst_of_registrations_leaves_nothing(box: sandbox.Box, tmp_path: Path) -> None:
+    """It ends at once, clears up, writes its record and says so."""
+    out = tmp_path / "load.json"
+    words = [str(box.target_file), "--concurrent-registrations", "4", "--json", str(out)]
+    code = signalled(signal.SIGINT, environment(box), *words)
     report = LoadReport.model_validate_json(out.read_text(encoding="utf-8"))
     found = there(box)
 
-    assert (process.returncode, report.outcome, report.reason) == (128 + number, "interrupted", number.name)
+    assert (code, report.outcome, report.reason) == (130, "interrupted", "SIGINT")
     assert {e.removed for e in report.created} == {True}
     assert (report.left, found.found, found.unseen) == ((), (), ())

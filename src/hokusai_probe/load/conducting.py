@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -170,7 +170,11 @@ class _Load:
                 await work
 
     async def _work(self) -> None:
-        self.trip = await self._prepared() or await self._quiet()
+        try:
+            with self._capped():
+                self.trip = await self._prepared() or await self._quiet()
+        except _CapReached as reached:
+            self.trip = Trip(rule="ours", reason=str(reached))
         if self.trip is not None:
             return
         starts = schedule(self.plan)
@@ -208,8 +212,14 @@ class _Load:
 
     async def _operation(self, start: Start) -> Result:
         assert self.operations is not None
-        try:
+        with self._capped():
             return await self.operations.carry_out(start)
+
+    @contextmanager
+    def _capped(self) -> Iterator[None]:
+        """The door speaks of a budget; what it was given is the load's cap."""
+        try:
+            yield
         except BudgetExhausted:
             msg = f"the cap of {caps_for(self.look.target.load).bytes} bytes is reached"
             raise _CapReached(msg) from None
