@@ -134,8 +134,8 @@ def of(**more: Any) -> Plan:
             of(mix={"upload": 1}, artifact_bytes=500_001),
             {},
             (
-                "the load would come to 5.00001e+07 bytes of artifacts, more than the 5e+07 that this tool ever"
-                " sends ([load] bytes)"
+                "the load would come to 5.00001e+07 bytes of artifacts, more than the 5e+07 that this"
+                " tool ever sends ([load] bytes)"
             ),
         ),
         (of(burst=5, at_once=4), {}, "5 starts at the same moment are more than the 4 at once"),
