@@ -50,6 +50,7 @@ QUIET: Mapping[Kind, int] = {
 }
 """How many operations of a kind are carried out one after the other before the load, for what is usual."""
 CLEARING_S = 60.0
+_SETTLING_S = 0.5  # what was cut short may be carried out still, and must be there to be removed
 _FINDING_THE_WAY = 10  # requests to find MLflow, the experiment, and a place for artifacts
 _CLEARING_EACH = 30  # requests at most to remove one thing and to look for it, tried again and all
 
@@ -154,6 +155,7 @@ class _Load:
             if self.operations is not None:
                 if self.plan.creates:
                     self.control.note("removing what the load created")
+                    await asyncio.sleep(_SETTLING_S if self._ending()[0] != "finished" else 0)
                 cleared = await self.operations.clear(CLEARING_S)
         return self._report(cleared)
 

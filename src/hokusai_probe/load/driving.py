@@ -53,9 +53,13 @@ class Drive:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _begun: float = 0.0
+    _broken: BaseException | None = None
 
     async def run(self, starts: Sequence[Start]) -> None:
-        """Send all of it, or as much as ``watch`` lets be sent. Cancelled, it leaves nothing under way."""
+        """Send all of it, or as much as ``watch`` lets be sent. Cancelled, it leaves nothing under way.
+
+        Raises whatever an operation raised that is neither a TimeoutError nor a ProbeError.
+        """
         self._begun = time.monotonic()
         try:
             for start in starts:
@@ -69,6 +73,8 @@ class Drive:
         finally:
             await self._cut()
             self.duration_s = self._now()
+        if self._broken is not None:
+            raise self._broken
 
     def _now(self) -> float:
         return time.monotonic() - self._begun
@@ -95,6 +101,9 @@ class Drive:
 
     def _place_is_free(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = task.exception()
+            self._stopped.set()
         if self._line and not self._stopped.is_set() and self._now() < self.seconds:
             self._send(self._line.popleft(), missed=True)
 

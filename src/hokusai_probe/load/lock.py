@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,19 +21,30 @@ class Busy(ProbeError):  # noqa: N818 - the name says what it is
 def alone(host: str) -> Iterator[None]:
     """Hold the lock of a platform, by its registry's URL, while the block lasts. Raises Busy.
 
-    The kernel lets go of it when the process ends, however it ends; the empty file stays.
+    The kernel lets go of it when the process ends, however it ends.
     """
     path = Path(tempfile.gettempdir()) / f"hokusai-probe-load-{sha256(host.encode()).hexdigest()[:16]}.lock"
-    handle = _opened(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        msg = f"another load test of {host} is under way on this machine; wait until it is over"
-        raise Busy(msg) from None
+    handle = _locked(path, host)
     try:
         yield
     finally:
+        with suppress(OSError):  # one that another user made stays
+            path.unlink()
+        os.close(handle)
+
+
+def _locked(path: Path, host: str) -> int:
+    """The file, locked, and still the one of that name: whoever held it before may just have removed it."""
+    while True:
+        handle = _opened(path)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            msg = f"another load test of {host} is under way on this machine; wait until it is over"
+            raise Busy(msg) from None
+        if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+            return handle
         os.close(handle)
 
 

@@ -162,6 +162,8 @@ async def _looked(thing: Registrar | _Folder, entries: tuple[Entry, ...], end: f
     unseen = tuple(f"the {entry.kind} {entry.name} was not removed" for entry in entries if not entry.removed)
     try:
         async with asyncio.timeout_at(end):
+            if isinstance(thing, Registrar) and thing.made.run_id is None and entries:
+                await thing.removal.delete_run()  # one that was made after we asked for it: nobody has its id
             return await thing.left_behind(entries)
     except (TimeoutError, BudgetExhausted):
         return unseen or tuple(

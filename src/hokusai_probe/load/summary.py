@@ -14,7 +14,7 @@ from hokusai_probe.reports import files
 from hokusai_probe.reports.layout import blocks, bullets, moment, plural, section, table
 
 OVER_TIME, AGAINST_RATE = "latency-over-time.svg", "latency-against-rate.svg"
-_WORDS = {0: "nothing fails", 1: "something fails", 3: "nothing can be said of the platform"}
+_WORDS = {0: "nothing fails", 1: "something fails", 3: "trouble of our own"}
 _NAMED = 20
 
 
