@@ -20,8 +20,9 @@ from hokusai_probe.load.driving import Drive, Result
 from hokusai_probe.redact import Redactor
 
 Found = TypeVar("Found")
-ATTEMPTS, CALM_MS = 3, 30.0
-RATE, SECONDS, CLOSED_S, WORK_S = 100.0, 3.2, 2.5, 0.005
+ATTEMPTS, CALM_MS, USUAL_MS = 3, 30.0, 100.0
+RATE, SECONDS, WORK_S = 75.0, 4.0, 0.005
+CLOSED = 150
 FROZEN_FROM_S, FROZEN_FOR_S = 1.0, 1.0
 PLAN = Plan(mix={"health": 1}, stages=(Stage(rate=RATE, seconds=SECONDS),))
 
@@ -43,10 +44,9 @@ class Freezing:
 
 async def closed(port: int) -> list[float]:
     """How long answers took for somebody who waits for each before asking again, in seconds."""
-    loop = asyncio.get_running_loop()
-    end, took = loop.time() + CLOSED_S, list[float]()
+    took: list[float] = []
     async with HttpDoor(target(port, budget={"requests": 10_000}), Keys(), Redactor()) as door:
-        while loop.time() < end:
+        while len(took) < CLOSED:
             took.append((await door.send("GET", "registry", "/health")).elapsed_s)
     return took
 
@@ -73,10 +73,11 @@ async def frozen(load_of: Callable[[int], Awaitable[Found]]) -> Found:
 
 
 def when_undisturbed(measure: Callable[[], tuple[Judgement, Found]]) -> tuple[Judgement, Found]:
-    """What is measured when this machine has the time for it: not while it is late itself."""
+    """What is measured when this machine has the time: not while it is late itself or slow all along."""
     for _ in range(ATTEMPTS):
         judged, found = measure()
-        if judged.own_lateness_ms is not None and judged.own_lateness_ms < CALM_MS:
+        late_ms, usual_ms = judged.own_lateness_ms, judged.everything.p50_ms
+        if (late_ms or 0) < CALM_MS and (usual_ms or 0) < USUAL_MS:
             return judged, found
     pytest.skip(f"this machine was too busy to measure anything, {ATTEMPTS} times")
 
@@ -101,7 +102,6 @@ def test_a_stall_is_seen_by_who_does_not_wait_for_answers() -> None:
     assert judged.everything.p99_ms is not None
     assert abs(judged.everything.p99_ms - stalled_ms) < 80
     assert judged.missed >= RATE * FROZEN_FOR_S - 10 - 1  # all but those that found a place
-    assert len(took) > 100
     assert max(took) > 0.9  # the closed loop was there, and saw the stall once
     assert 5 <= (percentile(took, 0.99) or 0) * 1000 < 250  # near 10 where nothing else runs
 
