@@ -20,7 +20,7 @@ from hokusai_probe.load.driving import Drive, Result
 from hokusai_probe.redact import Redactor
 
 Found = TypeVar("Found")
-ATTEMPTS, CALM_MS, USUAL_MS = 3, 30.0, 100.0
+ATTEMPTS, USUAL_MS = 3, 75.0
 RATE, SECONDS, WORK_S = 75.0, 4.0, 0.005
 CLOSED = 150
 FROZEN_FROM_S, FROZEN_FOR_S = 1.0, 1.0
@@ -68,7 +68,7 @@ async def opened(port: int) -> Drive:
 
 
 async def frozen(load_of: Callable[[int], Awaitable[Found]]) -> tuple[Found, float]:
-    """What a load came to on a server that freezes after a second, and for how many seconds it stood still."""
+    """What a load came to on a server that freezes, and for how many seconds it stood still."""
     server = Freezing()
     async with serving(server) as listening:
         server.begun = asyncio.get_running_loop().time()
@@ -76,11 +76,13 @@ async def frozen(load_of: Callable[[int], Awaitable[Found]]) -> tuple[Found, flo
 
 
 def when_undisturbed(measure: Callable[[], tuple[Judgement, Found]]) -> tuple[Judgement, Found]:
-    """What is measured when this machine has the time: not while it is late itself or slow all along."""
+    """What is measured when this machine has the time: not while half of all answers are slow.
+
+    Nor where a load was ended early, which so quick a server gives no cause for.
+    """
     for _ in range(ATTEMPTS):
         judged, found = measure()
-        late_ms, usual_ms = judged.own_lateness_ms, judged.everything.p50_ms
-        if (late_ms or 0) < CALM_MS and (usual_ms or 0) < USUAL_MS:
+        if (judged.everything.p50_ms or 0) < USUAL_MS and judged.exit_code != 3:
             return judged, found
     pytest.skip(f"this machine was too busy to measure anything, {ATTEMPTS} times")
 
@@ -88,8 +90,8 @@ def when_undisturbed(measure: Callable[[], tuple[Judgement, Found]]) -> tuple[Ju
 def test_a_stall_is_seen_by_who_does_not_wait_for_answers() -> None:
     """Closed, one slow answer of hundreds: p99 near 10 ms. Open: what the known stall makes of the starts.
 
-    Whoever was due t seconds into the freeze waits for the rest of it; so of n starts the 99th of a hundred
-    is the freeze less (n - rank) gaps between starts.
+    Whoever was due t seconds into the freeze waits for the rest of it; so of n starts the one of a rank takes
+    the freeze less (n - rank) gaps between starts.
     """
 
     def measure() -> tuple[Judgement, tuple[float, list[float]]]:
@@ -98,13 +100,11 @@ def test_a_stall_is_seen_by_who_does_not_wait_for_answers() -> None:
         return judge(recorded(drive.samples, plan=PLAN)), (stood_s, took)
 
     judged, (stood_s, took) = when_undisturbed(measure)
-    count = judged.everything.samples
-    rank = -(-99 * count // 100)
-    stalled_ms = (stood_s - (count - rank) / RATE + WORK_S) * 1000
+    found, count = judged.everything, judged.everything.samples
+    stalled_ms = [(stood_s - (count - rank) / RATE + WORK_S) * 1000 for rank in (285, 297)]
 
-    assert count == RATE * SECONDS
-    assert judged.everything.p99_ms is not None
-    assert abs(judged.everything.p99_ms - stalled_ms) < 80
+    assert count == RATE * SECONDS == 300
+    assert [found.p95_ms, found.p99_ms] == [pytest.approx(ms, abs=80) for ms in stalled_ms]
     assert judged.missed >= RATE * FROZEN_FOR_S - 10 - 1  # all but those that found a place
     assert max(took) > 0.9  # the closed loop was there, and saw the stall once
     assert 5 <= (percentile(took, 0.99) or 0) * 1000 < 250  # near 10 where nothing else runs
