@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -206,37 +207,29 @@ def there(box: sandbox.Box) -> Swept:
 
 @pytest.mark.xdist_group("sandbox")
 def test_nothing_of_a_load_is_left(box: sandbox.Box) -> None:
-    """Registrations three at a time beside transfers and a read: all of them worked, all of it is gone."""
-    plan = Plan(
-        mix={"registration": 2, "upload": 1, "download": 1, "search": 1, "models": 1},
-        stages=(Stage(rate=3, seconds=2),),
-        burst=3,
-    )
-    report = load.run(box.target_file, plan, environment=environment(box))
-    found = there(box)
+    """Neither of one that was carried out, nor of one that was aborted in the midst of registrations.
 
-    assert (report.outcome, report.reason, judge(report).errors) == ("finished", "", {})
-    assert sorted(s.kind for s in report.samples) == sorted(
-        kind for kind, n in plan.mix.items() for _ in range(n)
-    )
-    assert [(e.kind, e.removed) for e in report.created].count(("run", True)) == 3  # a quiet one before
-    assert {e.removed for e in report.created} == {True}
-    assert (report.left, found.found, found.unseen) == ((), (), ())
-
-
-@pytest.mark.xdist_group("sandbox")
-def test_what_was_begun_is_removed_when_a_load_is_aborted(box: sandbox.Box) -> None:
-    """In the midst of a registration no more may come; removing has means of its own."""
+    Removing has means of its own where a load has used up what it was allowed.
+    """
     known = environment(box)
+    mix: Mapping[load.Kind, int] = {"registration": 2, "upload": 1, "download": 1}
+    plan = Plan(mix=mix, stages=(Stage(rate=4, seconds=1),), burst=4)
     small = config.load(box.target_file, known).model_copy(update={"load": LoadCaps(bytes=14_000)})
-    plan = Plan(mix={"registration": 1}, stages=(Stage(rate=2, seconds=3),))
-    report = load.run(small, plan, environment=known)
+    more = Plan(mix={"registration": 1}, stages=(Stage(rate=2, seconds=3),))
+
+    whole = load.run(box.target_file, plan, environment=known)
+    cut = load.run(small, more, environment=known)
     found = there(box)
 
-    assert (report.outcome, report.reason) == ("aborted", "the cap of 14000 bytes is reached")
-    assert judge(report).cut_short > 0
-    assert {e.removed for e in report.created} == {True}
-    assert (report.left, found.found, found.unseen) == ((), (), ())
+    assert (whole.outcome, whole.reason, judge(whole).errors) == ("finished", "", {})
+    assert Counter(one.kind for one in whole.samples) == mix
+    assert Counter((entry.kind, entry.removed) for entry in whole.created) == {
+        ("run", True): 3, ("registered model", True): 3, ("artifact", True): 4,
+    }  # fmt: skip
+    assert (cut.outcome, cut.reason) == ("aborted", "the cap of 14000 bytes is reached")
+    assert judge(cut).cut_short > 0
+    assert {entry.removed for entry in cut.created} == {True}
+    assert (whole.left, cut.left, found.found, found.unseen) == ((), (), (), ())
 
 
 def signalled(number: signal.Signals, known: Mapping[str, str], *words: str) -> int:
