@@ -1,6 +1,5 @@
 """What a load says to people: Markdown that nothing can break out of, and pictures that hold every start."""
 
-import asyncio
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -8,9 +7,7 @@ import pytest
 from _loads import recorded, sample
 
 from hokusai_probe.load import Plan, Stage, judge, markdown, write_documents
-from hokusai_probe.load.driving import Drive, Result
 from hokusai_probe.load.pictures import Dot, Picture, against_rate, over_time, svg, top
-from hokusai_probe.load.plan import Start
 from hokusai_probe.looking import Entry
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -131,23 +128,3 @@ def test_all_documents_are_written(tmp_path: Path) -> None:
         "load.md", "load.json", "latency-over-time.svg", "latency-against-rate.svg",
     ]  # fmt: skip
     assert [path.name in said for path in written[2:]] == [True, True]
-
-
-def test_a_mistake_of_ours_in_an_operation_is_no_answer_of_the_platform() -> None:
-    """It ends the load and is raised, and the other operations are over then."""
-    ended: list[str] = []
-
-    async def act(start: Start) -> Result:
-        if start.kind == "health":
-            raise ZeroDivisionError
-        try:
-            await asyncio.sleep(5)
-        finally:
-            ended.append(start.kind)
-        return Result(200)
-
-    drive = Drive(act, lambda _: None, at_once=5, seconds=3, deadline_s=9)
-    with pytest.raises(ZeroDivisionError):
-        asyncio.run(drive.run([Start(0, "search", 0), Start(0.05, "health", 0), Start(2, "search", 0)]))
-    assert (ended, sorted(s.kind for s in drive.samples)) == (["search"], ["health", "search"])
-    assert drive.duration_s < 1.5

@@ -28,7 +28,6 @@ from hokusai_probe.load.plan import (
     Start,
     caps_for,
     refuse_excess,
-    requests_of,
     schedule,
 )
 from hokusai_probe.load.ramping import saturated
@@ -115,12 +114,15 @@ def refuse_unallowed(target: Target, plan: Plan, allow: Iterable[SafetyClass]) -
 
 
 def _budgets(target: Target, plan: Plan) -> tuple[Target, Target]:
-    """The target with a budget for this load and what comes before it, and with one for clearing up."""
+    """The target with a budget for a load and what comes before it, and with one for clearing up after.
+
+    The first is the caps, not the plan: a request that is sent again on another connection counts twice.
+    """
     starts, caps = schedule(plan), caps_for(target.load)
     before = sum(REQUESTS[kind] * QUIET[kind] for kind in plan.mix) + _FINDING_THE_WAY
     registrations = sum(start.kind == "registration" for start in starts) + QUIET["registration"]
     uploaded = sum(start.kind == "upload" for start in starts) * plan.artifact_bytes
-    sending = {"requests": requests_of(starts) + before, "bytes": max(caps.bytes - uploaded, 1)}
+    sending = {"requests": caps.requests + before, "bytes": max(caps.bytes - uploaded, 1)}
     clearing = {"requests": _CLEARING_EACH * (registrations + 1)}
     return _with_budget(target, sending), _with_budget(target, clearing)
 
@@ -130,7 +132,7 @@ def _with_budget(target: Target, budget: Mapping[str, int]) -> Target:
 
 
 class _CapReached(ProbeError):  # noqa: N818 - no error of anybody's
-    """The load has moved as many bytes as it may."""
+    """The load has sent as many requests, or moved as many bytes, as it may."""
 
 
 @dataclass(slots=True)
@@ -222,8 +224,10 @@ class _Load:
         """The door speaks of a budget; what it was given is the load's cap."""
         try:
             yield
-        except BudgetExhausted:
-            msg = f"the cap of {caps_for(self.look.target.load).bytes} bytes is reached"
+        except BudgetExhausted as exhausted:
+            caps = caps_for(self.look.target.load)
+            cap = f"{caps.bytes} bytes" if "bytes is" in str(exhausted) else f"{caps.requests} requests"
+            msg = f"the cap of {cap} is reached"
             raise _CapReached(msg) from None
 
     def _watch(self, done: Sequence[Sample]) -> Trip | None:

@@ -36,9 +36,9 @@ Watch = Callable[[Sequence[Sample]], Trip | None]
 class Drive:
     """One load under way. ``samples`` are in the order in which they ended.
 
-    ``watch`` is asked after each one whether to stop, and may say why; a ProbeError of an operation, our own
-    trouble, stops it too. An operation is given up after ``deadline_s``. After ``seconds`` nothing more is
-    begun; what is under way then may end.
+    ``watch`` is asked after each answer whether to stop, and may say why; a ProbeError of an operation, which
+    is trouble of ours, stops it too. An operation is given up after ``deadline_s``. After ``seconds`` nothing
+    more is begun; what is under way then may end.
     """
 
     operation: Operation
@@ -49,6 +49,7 @@ class Drive:
     samples: list[Sample] = field(default_factory=list)
     trip: Trip | None = None
     duration_s: float = 0.0
+    _answered: list[Sample] = field(default_factory=list)
     _line: deque[Start] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,7 +134,8 @@ class Drive:
         )
         self.samples.append(sample)
         if sample.failure not in {CUT_SHORT, NEVER_SENT}:
-            self._stop(self.watch(self.samples))
+            self._answered.append(sample)
+            self._stop(self.watch(self._answered))
 
     def _stop(self, trip: Trip | None) -> None:
         """Begin nothing more where there is a reason; the first one counts."""
@@ -159,6 +161,7 @@ class Drive:
         self._stopped.set()
         self._give_up_waiting()
         under_way = tuple(self._tasks)
+        await asyncio.sleep(0)  # one that is cancelled before it has begun leaves no sample
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
