@@ -19,9 +19,15 @@ from click.testing import CliRunner, Result
 from hokusai_probe import config, load, sandbox
 from hokusai_probe.cli import main
 from hokusai_probe.cli.run import bare_environment
+from hokusai_probe.http import HttpDoor
+from hokusai_probe.keys import Keys
 from hokusai_probe.load import Busy, LoadReport, Plan, Stage, judge
 from hokusai_probe.load.lock import alone
+from hokusai_probe.load.operations import Operations
+from hokusai_probe.load.plan import Start
+from hokusai_probe.looking import Look
 from hokusai_probe.model import LoadCaps
+from hokusai_probe.redact import Redactor
 from hokusai_probe.runner import UsageError
 from hokusai_probe.sweeping import Swept, sweep
 
@@ -179,6 +185,8 @@ def test_a_load_is_recorded_and_judged_again(tmp_path: Path) -> None:
         "again.json", "latency-against-rate.svg", "latency-over-time.svg", "load.json", "load.md",
     ]  # fmt: skip
     assert (tmp_path / "again.json").read_text() == (tmp_path / "load.json").read_text()
+    piped = call("load", "--replay", str(tmp_path / "load.json"), "--json", "-")
+    assert (piped.stdout, piped.stderr) == ((tmp_path / "load.json").read_text(), called.stdout)
     kinds = [one.kind for one in LoadReport.model_validate_json((tmp_path / "load.json").read_text()).samples]
     assert (kinds.count("search"), kinds.count("health")) == (2, 6)
 
@@ -198,11 +206,11 @@ def environment(box: sandbox.Box) -> dict[str, str]:
     return {**bare_environment(), **box.environment}
 
 
-def there(box: sandbox.Box) -> Swept:
-    """What a sweep finds of ours."""
+def there(box: sandbox.Box, *, apply: bool = False) -> Swept:
+    """What a sweep finds of ours, and removes."""
     known = environment(box)
     chosen = config.load(box.target_file, known)
-    return asyncio.run(sweep(chosen, known, apply=False, older_than=timedelta(seconds=-60)))
+    return asyncio.run(sweep(chosen, known, apply=apply, older_than=timedelta(seconds=-60)))
 
 
 @pytest.mark.xdist_group("sandbox")
@@ -230,6 +238,26 @@ def test_nothing_of_a_load_is_left(box: sandbox.Box) -> None:
     assert judge(cut).cut_short > 0
     assert {entry.removed for entry in cut.created} == {True}
     assert (whole.left, cut.left, found.found, found.unseen) == ((), (), (), ())
+
+
+@pytest.mark.xdist_group("sandbox")
+def test_what_a_killed_load_left_is_swept_up(box: sandbox.Box) -> None:
+    """Nobody cleared up after it: its registration and its folder of artifacts are found as ours."""
+    known = environment(box)
+    chosen = config.load(box.target_file, known)
+    keys = Keys.read(chosen.key, known)
+
+    async def killed() -> load.driving.Result:
+        async with HttpDoor(chosen, keys, Redactor()) as door:
+            look = Look.new(chosen, door, None, keys, "0a1b2c3d")
+            operations = Operations.new(look, look, "/api/mlflow", 100)
+            assert await operations.prepare(("registration", "upload")) is None
+            return await operations.carry_out(Start(0.0, "registration", 0))
+
+    assert asyncio.run(killed()).status == 200
+    swept = there(box, apply=True)
+    assert sorted(thing.kind for thing in swept.removed) == ["artifact folder", "registered model", "run"]
+    assert not swept.remains
 
 
 def signalled(number: signal.Signals, known: Mapping[str, str], *words: str) -> int:
