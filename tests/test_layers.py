@@ -108,6 +108,25 @@ def test_the_nouns_stand_on_nothing() -> None:
     assert imports(errors) == set()
 
 
+LOAD_SENDS = {"conducting", "driving", "lock", "operations"}
+LOAD_PURE = {"config", "load", "looking", "model", "reports", "text"}
+
+
+@pytest.mark.parametrize("path", modules("load"), ids=lambda p: p.name)
+def test_a_load_is_judged_from_its_record_alone(path: Path) -> None:
+    """What plans, ends and judges it reaches nobody; and nothing of it knows causes."""
+    assert not ours(path) & {"causes", "diagnose", "sandbox", "cli"}
+    if path.stem not in LOAD_SENDS | {"__init__"}:
+        assert ours(path) <= LOAD_PURE
+        assert not outsiders(path) & IO
+
+
+def test_only_the_command_line_sends_a_load() -> None:
+    """No look of a run does, whatever its class."""
+    users = {str(p.relative_to(SOURCE)) for p in modules() if "load" in ours(p)}
+    assert {u for u in users if not u.startswith("load/")} == {"cli/load.py"}
+
+
 PROBES_MAY = {
     "text",
     "answers",

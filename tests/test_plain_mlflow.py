@@ -133,13 +133,13 @@ def test_reading_only_is_the_default(server: tuple[str, Path]) -> None:
 
 KILLED = """
 import os, signal, sys
-from hokusai_probe.probes.model_registration import _Registrar
+from hokusai_probe.probes.model_registration import Registrar
 from hokusai_probe.runner import run
 
 async def end(self):
     os.kill(os.getpid(), signal.SIGKILL)
 
-_Registrar.retrieval = end
+Registrar.retrieval = end
 run(sys.argv[1], only=["model-registration"], allow=["write"], environment={})
 """
 

@@ -4,13 +4,15 @@
     report = hp.run("https://registry.example", aws=False)
     print(report.to_markdown())
 
-Names are loaded when they are first used, so importing this costs next to nothing.
+:mod:`hokusai_probe.load` sends loads. Names are loaded when they are first used, so importing this costs
+next to nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hokusai_probe import load
     from hokusai_probe.config import ConfigError
     from hokusai_probe.errors import ProbeError
     from hokusai_probe.issues import Action, KnownIssue
@@ -53,6 +55,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "arun",
+    "load",
     "look",
     "plan_issues",
     "replay",
@@ -62,6 +65,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load a public name from its module. Raises AttributeError."""
+    if name == "load":
+        return import_module(f"{__name__}.load")
     if name not in _PLACES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -233,6 +233,8 @@ def _sentence(fault: ErrorDetails) -> str:
         return f"must be one of {str(context.get('expected')).replace(chr(39), '').replace(' or ', ', ')}"
     if kind in {"greater_than", "greater_than_equal"}:
         return "must be more than 0" if kind == "greater_than" else f"must be {context.get('ge')} or more"
+    if kind == "less_than_equal":
+        return f"must be {context.get('le')} or less"
     if kind.startswith(("datetime", "date_", "timezone")):
         return "must be a date or a time with its zone, such as 2026-09-01 or 2026-09-01T12:00:00Z"
     return _WANTED.get(kind, fault["msg"].lower())

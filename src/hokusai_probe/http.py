@@ -230,11 +230,18 @@ class _Connection:
 class HttpDoor:
     """Sends requests to the hosts of one target. Use it as an async context manager, in one loop.
 
-    ``requests_sent`` and ``bytes_received`` count against the target's budget.
+    ``requests_sent`` and ``bytes_received`` count against the target's budget. ``at_once`` requests at most
+    are under way at one origin; others wait for their turn, which no time of theirs counts.
     """
 
     def __init__(
-        self, target: Target, keys: Keys, redactor: Redactor, *, clock: Callable[[], float] = time.monotonic
+        self,
+        target: Target,
+        keys: Keys,
+        redactor: Redactor,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        at_once: int = _AT_ONCE,
     ) -> None:
         self.requests_sent = 0
         self.bytes_received = 0
@@ -242,6 +249,7 @@ class HttpDoor:
         self._keys = keys
         self._redactor = redactor
         self._clock = clock
+        self._at_once = at_once
         self._lookups = Lookups(target.network.resolver, target.timeouts.connect_s, clock)
         self._idle: dict[Origin, list[_Connection]] = {}
         self._turns: dict[Origin, asyncio.Semaphore] = {}
@@ -358,7 +366,7 @@ class HttpDoor:
     async def _sent(self, request: Request, path: str, *, hash_body: bool) -> Answer:
         self._refuse_keys(request)
         received = Received(Body(request.cap, hashed=hash_body))
-        async with self._turns.setdefault(request.origin, asyncio.Semaphore(_AT_ONCE)):
+        async with self._turns.setdefault(request.origin, asyncio.Semaphore(self._at_once)):
             started = self._clock()
             failure = await self._exchange_unless_silent(request, received)
             elapsed = self._clock() - started

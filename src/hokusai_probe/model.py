@@ -184,6 +184,20 @@ class Budget(Frozen):
     artifact_bytes: int = Field(1024 * 1024, gt=0, le=256 * 1024 * 1024)
 
 
+class LoadCaps(Frozen):
+    """The most that one load test may send and keep under way; a target can only lower these.
+
+    ``requests_per_s`` is an average over any of its stages, ``seconds`` the time in which requests are begun,
+    ``bytes`` what is sent and received together. Nothing of the clearing up afterwards counts.
+    """
+
+    requests_per_s: float = Field(20.0, gt=0, le=20)
+    seconds: float = Field(60.0, gt=0, le=60)
+    requests: int = Field(1200, gt=0, le=1200)
+    at_once: int = Field(10, gt=0, le=10)
+    bytes: int = Field(50_000_000, gt=0, le=50_000_000)
+
+
 class Owner(Frozen):
     """Who mends a component, and where its issue goes."""
 
@@ -240,6 +254,7 @@ class Target(Frozen):
     criteria: Mapping[str, float] = Field(default_factory=dict)
     allow: Allow = Allow()
     budget: Budget = Budget()
+    load: LoadCaps = LoadCaps()
     owners: Mapping[str, Owner] = Field(default_factory=dict)
     issues: IssueSettings = IssueSettings()
     accept: Accept = Accept()

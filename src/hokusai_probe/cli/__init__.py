@@ -15,6 +15,7 @@ from hokusai_probe.cli.doctor import doctor
 from hokusai_probe.cli.grade import grade
 from hokusai_probe.cli.history import diff, history
 from hokusai_probe.cli.issues import issues
+from hokusai_probe.cli.load import load
 from hokusai_probe.cli.output import say_error
 from hokusai_probe.cli.overview import overview
 from hokusai_probe.cli.publish import publish
@@ -69,5 +70,6 @@ for command in (
     workflow,
     publish,
     sweep,
+    load,
 ):
     main.add_command(command)

@@ -53,8 +53,10 @@ class Rest:
             method, "registry", self._prefix + REST + call, key=self._look.key_form(), json=json, query=query
         )
 
-    async def store(self, method: str, path: str, content: bytes | None = None) -> Answer:
-        """One request to the artifact store, with the whole answer's SHA-256."""
+    async def store(
+        self, method: str, path: str, content: bytes | None = None, most: int | None = None
+    ) -> Answer:
+        """One request to the artifact store, with the whole answer's SHA-256; ``most`` bytes, or 1 MiB."""
         return await self._look.http.send(
             method,
             "registry",
@@ -62,6 +64,7 @@ class Rest:
             key=self._look.key_form(),
             content=content,
             hash_body=True,
+            max_bytes=most,
         )
 
     async def list_store(self, folder: str) -> Answer:

@@ -74,8 +74,11 @@ def tags_for(name: str) -> dict[str, str]:
     }
 
 
-class _Registrar:
-    """The requests of one registration. Each stage fills in its answers; a dead platform ends it early."""
+class Registrar:
+    """The requests of one registration. Each stage fills in its answers; a dead platform ends it early.
+
+    ``seen`` are the answers so far, by what was asked; ``made`` what there is to remove.
+    """
 
     def __init__(self, look: Look, prefix: str) -> None:
         self.rest = Rest(look, prefix)
@@ -226,6 +229,11 @@ class _Registrar:
             if not token:
                 return
 
+    async def left_behind(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+        """What a look afterwards still finds of what was tried: the journal's entries."""
+        self.made.not_made |= {"run", "artifact", "registered model"} - {entry.kind for entry in entries}
+        return await self.removal.left_behind()
+
 
 def next_page(answer: Answer) -> str:
     """The token of the next page, or nothing. From what was received: a redacted token leads nowhere."""
@@ -242,7 +250,7 @@ async def model_registration(look: Look, api: MlflowApiFacts) -> RegistrationFac
     written down before it is created, tagged, and removed at the end, also when the run is cut short.
     The run's tombstone and the one experiment stay: MLflow has no way to remove them from outside.
     """
-    registrar = _Registrar(look, api.prefix)
+    registrar = Registrar(look, api.prefix)
     stopped, stopped_in = await _registered(registrar, api)
     entries = await look.journal.undo(UNDO_S)
     return RegistrationFacts(
@@ -253,20 +261,14 @@ async def model_registration(look: Look, api: MlflowApiFacts) -> RegistrationFac
         stopped=stopped,
         stopped_in=stopped_in,
         entries=entries,
-        leftovers=await _left(registrar, entries),
+        leftovers=await registrar.left_behind(entries),
         pages=registrar.pages,
         **registrar.seen,
     )
 
 
-async def _left(registrar: _Registrar, entries: tuple[Entry, ...]) -> tuple[str, ...]:
-    """What a look afterwards still finds of what was tried."""
-    registrar.made.not_made |= {"run", "artifact", "registered model"} - {entry.kind for entry in entries}
-    return await registrar.removal.left_behind()
-
-
-async def _registered(registrar: _Registrar, api: MlflowApiFacts) -> tuple[str | None, str | None]:
-    """What `_Registrar.register` says; nothing is tried where a search has just run into a timeout."""
+async def _registered(registrar: Registrar, api: MlflowApiFacts) -> tuple[str | None, str | None]:
+    """What `Registrar.register` says; nothing is tried where a search has just run into a timeout."""
     dead = _dead({"search": api.search})
     return (dead, "experiments-can-be-searched") if dead else await registrar.register()
 
