@@ -47,9 +47,9 @@ def test_so_many_samples_hold_the_percentile(share: float) -> None:
         ([[0.1] * 20] * 3, None, cannot("the target has no objective: [slo] p95_ms")),
         ([[0.1] * 20] * 3, OBJECTIVE_MS, Said(status="pass", reason="0 of 60 took longer than 1000 ms")),
         (
-            [[0.1] * 18 + [2.0] * 2] * 6,
+            [[0.1] * 17 + [2.0] * 3] * 6,
             OBJECTIVE_MS,
-            Said(status="fail", reason="12 of 120 took longer than 1000 ms"),
+            Said(status="fail", reason="18 of 120 took longer than 1000 ms"),
         ),
         (
             [[2.0] * 20, *[[0.1] * 20] * 5],
@@ -71,7 +71,7 @@ def test_so_many_samples_hold_the_percentile(share: float) -> None:
 def test_the_objective_is_judged_of_many_runs(
     seconds_by_run: list[list[float]], objective_ms: float | None, said: Said
 ) -> None:
-    """Missed where more are late than chance allows for, in several runs; a bad minute cannot be told from luck."""
+    """Missed where more are late than chance allows for, in several runs: a bad minute is in one."""
     assert against_objective([Histogram.of(one) for one in seconds_by_run], objective_ms) == said
 
 
@@ -163,7 +163,7 @@ def test_a_quarter_of_noisy_hours_is_no_regression(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_half_as_slow_again_is_found_within_a_day_half(seed: int) -> None:
+def test_half_as_slow_again_is_found_within_fifteen_hours(seed: int) -> None:
     """In the same noise, within fifteen hours, and not before it is there."""
     begins = 230 + seed
     found = wrong_at(noisy(seed, begins + 16, begins), range(begins - 20, begins + 16))
@@ -186,7 +186,7 @@ def phases(first_byte_s: float, connect_s: float | None = None) -> Phases:
 
 
 def test_a_part_s_phases_are_each_compared() -> None:
-    """A slower network shows in the connection where the totals of kept ones hide it. Old runs have no parts."""
+    """A slower network shows in the connection where the totals hide it. Old runs have no parts."""
     quick, slow = {"key": phases(0.1, 0.02)}, {"key": phases(0.1, 0.09)}
     runs = [
         run(0),
@@ -198,7 +198,7 @@ def test_a_part_s_phases_are_each_compared() -> None:
 
     assert (found.runs, found.phases.total.answers) == (48, 96)
     assert found.objective == Said(status="pass", reason="0 of 96 took longer than 1000 ms")
-    assert found.baseline == Said(status="fail", reason="connect 20 ms, now 91 ms", since=at(41))
+    assert found.baseline == Said(status="fail", reason="connect 20 ms, now 92 ms", since=at(41))
 
 
 def test_the_table_says_what_is_known_and_what_is_not() -> None:
@@ -207,20 +207,15 @@ def test_the_table_says_what_is_known_and_what_is_not() -> None:
 
     found = list(pace.rows(paces(runs, OBJECTIVE_MS)))
 
+    said = (
+        "n too small (64 of 299)",
+        "met: 0 of 64 took longer than 1000 ms",
+        "cannot-tell: the earlier runs are of 19 h, and a day is needed",
+    )
+    auth, key = "auth: the auth host's /health", "key: a key is judged, and no more"
     assert found == [
-        (
-            "auth: the auth host's /health",
-            "-",
-            "-",
-            "50 ms",
-            "50 ms",
-            "64",
-            "50 ms",
-            "50 ms",
-            "n too small (64 of 299)",
-            "met: 0 of 64 took longer than 1000 ms",
-            "cannot-tell: the earlier runs are of 19 h, and a day is needed",
-        ),
+        (auth, "-", "-", "52.2 ms", "52.2 ms", "64", "52.2 ms", "52.2 ms", *said),
+        (key, "20.1 ms", "-", "101.6 ms", "101.6 ms", "64", "101.6 ms", "123 ms", *said),
     ]
 
 

@@ -38,7 +38,7 @@ def render(found: Mapping[str, Pace]) -> str:
     runs = max(pace.runs for pace in found.values())
     said = (
         f"Of {plural(runs, 'run')}, at most {MOST} answers of each part in a run. Connect, TLS, first byte "
-        "and total are medians, to 4.8 %; connect and TLS are of the answers that opened a connection. What a "
+        "and total are medians, to 4.8 %; connect and TLS are of the answers that opened a connection. What "
         "few samples do not tell is not said: `cannot-tell`."
     )
     return blocks([table(HEADER, rows(found)), said])
