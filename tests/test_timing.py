@@ -146,7 +146,9 @@ def test_a_slow_edge_is_found_in_real_answers() -> None:
     before, after = paces(runs[:36], 1000.0)["constant"], paces(runs, 1000.0)["constant"]
 
     assert before.baseline.status == "pass"
-    assert (after.baseline.status, after.baseline.since) == ("fail", START + timedelta(hours=36))
+    assert after.baseline.status == "fail"
+    assert after.baseline.since is not None
+    assert 33 <= (after.baseline.since - START) / timedelta(hours=1) <= 36
     assert "first byte" in after.baseline.reason
     assert "connect" not in after.baseline.reason
     assert after.objective.status == "pass"
