@@ -1,7 +1,7 @@
 """The benchmark's arithmetic: what a look takes by itself, and which chain a run waits for."""
 
 import pytest
-from bench import Step, critical_path, own_times, waits_for
+from bench_run import Step, critical_path, own_times, waits_for
 
 from hokusai_probe.declare import Catalogue
 
