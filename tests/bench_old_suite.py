@@ -37,8 +37,8 @@ from hokusai_probe.runner import run
 API = "/api/mlflow/api/2.0/mlflow"
 Json = dict[str, object]
 LEFT_OUT = (
-    "tests/bench_old_suite.py says which section of the platform's contract each request is from, and what is "
-    "left out in their favour: nine interpreters, a training, and judging."
+    "tests/bench_old_suite.py says which section of the platform's contract each request is from, and what "
+    "is left out in their favour: nine interpreters, a training, and judging."
 )
 
 

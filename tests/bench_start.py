@@ -18,13 +18,19 @@ from hokusai_probe.cli.run import bare_environment
 
 TIMES = 9
 MIB = 1024
-_PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-_RUN = """
-import json, resource, sys
+_PEAK = """
+import re, pathlib
+def peak(process):  # of this program: what getrusage says includes who started it
+    said = pathlib.Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmHWM:\\s+(\\d+)", said)[1])
+"""
+_RUN = f"""
+import json, os, sys
 from hokusai_probe import run
 run(sys.argv[1])
-peak = lambda who: resource.getrusage(who).ru_maxrss
-print(json.dumps([peak(resource.RUSAGE_SELF), peak(resource.RUSAGE_CHILDREN)]))
+{_PEAK}
+children = pathlib.Path(f"/proc/self/task/{{os.getpid()}}/children").read_text().split()
+print(json.dumps([peak("self"), max(map(peak, children), default=0)]))
 """
 
 
@@ -43,7 +49,9 @@ def measured() -> Part:
         "ours": "import hokusai_probe",
         "looks": "import hokusai_probe.declare as d; d.catalogue()",
     }
-    commands = {name: [sys.executable, "-c", f"{code}\n{_PEAK}"] for name, code in codes.items()}
+    commands = {
+        name: [sys.executable, "-c", f"{code}\n{_PEAK}\nprint(peak('self'))"] for name, code in codes.items()
+    }
     commands["version"] = [str(Path(sys.executable).with_name("hokusai-probe")), "--version"]
     found = _by_turns(commands)
     own, children = _whole_run()

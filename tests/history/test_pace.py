@@ -12,6 +12,7 @@ from hokusai_probe.history.latency import Histogram, Phases
 from hokusai_probe.history.pace import (
     EARLIER,
     NEEDED,
+    RUNS,
     At,
     Said,
     against_baseline,
@@ -22,7 +23,6 @@ from hokusai_probe.reports import pace
 
 QUARTER = 24 * 90
 OBJECTIVE_MS = 1000.0
-LATEST_RUNS = 200
 
 
 def cannot(reason: str) -> Said:
@@ -86,9 +86,8 @@ def hourly(values: Iterable[float]) -> list[At]:
 @pytest.mark.parametrize(
     ("series", "reason"),
     [
-        ([], "too few earlier runs (0 of 20)"),
-        (hourly([50.0] * 24), "too few earlier runs (19 of 20)"),
-        (hourly([50.0] * 30), "the earlier runs are of 19 h, and a day is needed"),
+        ([], "too few earlier runs (0 of 24)"),
+        (hourly([50.0] * 28), "too few earlier runs (23 of 24)"),
         (
             [(START + timedelta(minutes=n), 50.0) for n in range(100)],
             "the earlier runs are of 1 h, and a day is needed",
@@ -152,24 +151,28 @@ def noisy(seed: int, hours: int, slow_from: int | None = None) -> list[float]:
 def wrong_at(values: list[float], hours: Iterable[int]) -> list[int]:
     """The hours at which the run of that hour would have said that it became slower."""
     series = hourly(values)
-    upto = {hour: series[max(0, hour + 1 - LATEST_RUNS) : hour + 1] for hour in hours}
+    upto = {hour: series[max(0, hour + 1 - RUNS) : hour + 1] for hour in hours}
     return [hour for hour, runs in upto.items() if against_baseline(runs).status == "fail"]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_quarter_of_noisy_hours_is_no_regression(seed: int) -> None:
-    """Every run of 90 days is judged with what was known then; so drawn, one in ten quarters says it once."""
-    assert wrong_at(noisy(seed, QUARTER), range(0, QUARTER, 3)) == []
+def test_noise_is_hardly_ever_a_regression() -> None:
+    """Twelve quarters of hourly runs, each third run judged with what was known then: at most one says it."""
+    wrong = [seed for seed in range(12) if wrong_at(noisy(seed, QUARTER), range(0, QUARTER, 3))]
+
+    assert len(wrong) <= 1
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_half_as_slow_again_is_found_within_fifteen_hours(seed: int) -> None:
-    """In the same noise, within fifteen hours, and not before it is there."""
-    begins = 230 + seed
-    found = wrong_at(noisy(seed, begins + 16, begins), range(begins - 20, begins + 16))
+def test_half_as_slow_again_is_found_within_hours() -> None:
+    """In the same noise: half of them by the tenth run, five of six by the sixteenth."""
+    delays = []
+    for seed in range(24):
+        begins = 230 + seed
+        found = wrong_at(noisy(seed, begins + 16, begins), range(begins, begins + 16))
+        delays.append(found[0] - begins + 1 if found else QUARTER)
 
-    assert found
-    assert begins + 4 <= found[0] <= begins + 14
+    assert min(delays) >= 5
+    assert sorted(delays)[12] <= 10
+    assert sorted(delays)[20] <= 16
 
 
 # --- of runs --------------------------------------------------------------------------------------------
@@ -203,19 +206,20 @@ def test_a_part_s_phases_are_each_compared() -> None:
 
 def test_the_table_says_what_is_known_and_what_is_not() -> None:
     """A row a part, with n and why a percentile is missing."""
-    runs = [run(n, parts={"key": phases(0.1, 0.02), "auth": phases(0.05)}) for n in range(EARLIER + 12)]
+    runs = [run(n, parts={"key": phases(0.1, 0.02), "auth": phases(0.05)}) for n in range(EARLIER + 3)]
 
     found = list(pace.rows(paces(runs, OBJECTIVE_MS)))
 
     said = (
-        "n too small (64 of 299)",
-        "met: 0 of 64 took longer than 1000 ms",
-        "cannot-tell: the earlier runs are of 19 h, and a day is needed",
+        "n too small (54 of 59)",
+        "n too small (54 of 299)",
+        "cannot-tell: n too small (54 of 59)",
+        "cannot-tell: too few earlier runs (22 of 24)",
     )
     auth, key = "auth: the auth host's /health", "key: a key is judged, and no more"
     assert found == [
-        (auth, "-", "-", "52.2 ms", "52.2 ms", "64", "52.2 ms", "52.2 ms", *said),
-        (key, "20.1 ms", "-", "101.6 ms", "101.6 ms", "64", "101.6 ms", "123 ms", *said),
+        (auth, "-", "-", "52.2 ms", "52.2 ms", "54", "52.2 ms", *said),
+        (key, "20.1 ms", "-", "101.6 ms", "101.6 ms", "54", "101.6 ms", *said),
     ]
 
 

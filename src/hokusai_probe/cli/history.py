@@ -18,8 +18,7 @@ from hokusai_probe.history import folder, legacy
 from hokusai_probe.history.compare import Comparison, compare
 from hokusai_probe.history.condense import run_of
 from hokusai_probe.history.index import Point
-from hokusai_probe.history.over_time import LATEST
-from hokusai_probe.history.pace import Pace, paces
+from hokusai_probe.history.pace import RUNS, Pace, paces
 from hokusai_probe.history.past import explained
 from hokusai_probe.history.questions import Availability, Outage
 from hokusai_probe.history.retention import to_spare
@@ -203,7 +202,7 @@ def _old_scores(found: Summary) -> Iterator[tuple[str, str]]:
 @history.command("latency", epilog="\b\nExample:\n  hokusai-probe history latency --history runs/")
 @_HISTORY
 @_TARGET
-@click.option("--runs", type=click.IntRange(min=1), default=LATEST, help="How many of the latest runs.")
+@click.option("--runs", type=click.IntRange(min=1), default=RUNS, help="How many of the latest runs.")
 @_JSON
 @click.pass_context
 def latency(ctx: click.Context, where: str, target: str | None, runs: int, json_file: str | None) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from hokusai_probe.history.index import Index, Point
 from hokusai_probe.history.over_time import LATEST, trend_of
-from hokusai_probe.history.pace import paces
+from hokusai_probe.history.pace import RUNS, paces
 from hokusai_probe.history.past import Past, past_of
 from hokusai_probe.history.runs import (
     RESERVED,
@@ -201,7 +201,7 @@ def look_back(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
     earlier = [point for point in found.points() if point.started_at < run.started_at]
     before = latest(reader, earlier)
     past = past_of(earlier, run, before, _old(reader, earlier))
-    runs = [one for _, one in reader.runs(point.place for point in earlier[-LATEST:])] if run.parts else []
+    runs = [one for _, one in reader.runs(point.place for point in earlier[-RUNS:])] if run.parts else []
     pace = paces((*runs, run), run.objective_ms)
     return past.model_copy(update={"paces": pace}), (*notes, *reader.notes)
 

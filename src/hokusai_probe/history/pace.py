@@ -23,15 +23,17 @@ from hokusai_probe.history.parts import PARTS
 from hokusai_probe.history.runs import Run
 from hokusai_probe.model import Frozen
 
+RUNS = 100
+"""The latest runs that are judged: four days of hourly ones, and the file of each is read."""
 NEEDED = {0.50: 1, 0.95: 59, 0.99: 299}
 """Samples from which a percentile is said: 1 - share ** n is 0.95 or more."""
 CONFIDENCE = 0.99
 LATE_RUNS = 3
 """Runs that must have late answers before the objective is missed: one bad minute is in one run."""
 
-EARLIER, SPAN, NEWEST = 20, timedelta(hours=23), 12
-"""A baseline has so many runs at least, over a day less an hour, and none of the newest."""
-CLIP, ALLOWED, ALARM = 3.0, 1.25, 10.0
+EARLIER, SPAN, NEWEST = 24, timedelta(hours=23), 24
+"""A baseline has so many runs at least, over a day less an hour, and where there are more none of the newest."""
+CLIP, ALLOWED, ALARM = 3.0, 1.25, 9.0
 """In spreads: what one run counts at most, what is taken off each, and the sum that makes a regression."""
 LATEST, EFFECT, LEAST_MS = 5, 1.25, 5.0
 """The median of the latest runs must be so many times the baseline's, and so many milliseconds more."""
