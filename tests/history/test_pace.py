@@ -170,7 +170,6 @@ def test_half_as_slow_again_is_found_within_hours() -> None:
         found = wrong_at(noisy(seed, begins + 16, begins), range(begins, begins + 16))
         delays.append(found[0] - begins + 1 if found else QUARTER)
 
-    assert min(delays) >= 5
     assert sorted(delays)[12] <= 10
     assert sorted(delays)[20] <= 16
 

@@ -32,7 +32,7 @@ LATE_RUNS = 3
 """Runs that must have late answers before the objective is missed: one bad minute is in one run."""
 
 EARLIER, SPAN, NEWEST = 24, timedelta(hours=23), 24
-"""A baseline has so many runs at least, over a day less an hour, and where there are more none of the newest."""
+"""A baseline has so many runs at least, over a day less an hour; of more, none of the newest."""
 CLIP, ALLOWED, ALARM = 3.0, 1.25, 9.0
 """In spreads: what one run counts at most, what is taken off each, and the sum that makes a regression."""
 LATEST, EFFECT, LEAST_MS = 5, 1.25, 5.0
