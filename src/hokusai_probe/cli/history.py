@@ -218,7 +218,8 @@ def latency(ctx: click.Context, where: str, target: str | None, runs: int, json_
     latest = [run for _, run in reader.runs(point.place for point in index.points()[-runs:])]
     found = paces(latest, latest[-1].objective_ms if latest else None)
     if json_file is not None:
-        write(json_file, TypeAdapter(dict[str, Pace]).dump_json(found, indent=2).decode() + "\n")
+        data = TypeAdapter(dict[str, Pace]).dump_json(found, indent=2).decode()
+        write(json_file, redactor().text(data) + "\n")
     if json_file != "-":
         table = columns([pace.HEADER, *pace.rows(found)])
         say(table if found else "no run of these timed the parts of the way")

@@ -21,6 +21,7 @@ from hokusai_probe.model import HostName, Report
 MOST = 20
 """Samples of one part that a run keeps: a probe is no load, and says no percentile of its own."""
 
+_LONGEST = 300  # characters of a path: ours are shorter, and a recorded report may hold anything
 Given = tuple[HostName, Mapping[str, JsonValue]]
 """A whole answer as facts hold it, and whose host gave it."""
 
@@ -42,7 +43,7 @@ class Part:
             return False
         if self.keyed not in {None, answer.get("key_form") is not None}:
             return False
-        path = str(answer.get("path", "")).partition("?")[0]
+        path = str(answer.get("path", ""))[:_LONGEST].partition("?")[0]
         return self.method in {"", answer.get("method")} and re.fullmatch(self.path, path) is not None
 
 
