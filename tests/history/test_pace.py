@@ -4,10 +4,12 @@ import math
 import random
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from _kept import START, at, run
+from _kept import START, at, filled, run
 
+from hokusai_probe.history import folder
 from hokusai_probe.history.latency import Histogram, Phases
 from hokusai_probe.history.pace import (
     EARLIER,
@@ -220,6 +222,19 @@ def test_the_table_says_what_is_known_and_what_is_not() -> None:
         (auth, "-", "-", "52.2 ms", "52.2 ms", "54", "52.2 ms", *said),
         (key, "20.1 ms", "-", "101.6 ms", "101.6 ms", "54", "101.6 ms", *said),
     ]
+
+
+def test_a_run_s_past_says_how_fast_the_way_was(tmp_path: Path) -> None:
+    """Of the latest hundred before it and of itself; an old run without parts is read and counts for nothing."""
+    parts = {"key": phases(0.1)}
+    now = run(130, parts=parts, objective_ms=50.0)
+    filled(tmp_path, [run(0), *(run(1 + n, parts=parts) for n in range(120))])
+
+    found = folder.remember(tmp_path, now)[0].paces["key"]
+
+    assert found.runs == RUNS + 1
+    assert found.objective == Said(status="fail", reason="202 of 202 took longer than 50 ms")
+    assert found.baseline == Said(status="pass", reason="102 ms, now 102 ms")
 
 
 def test_nothing_is_shown_of_nothing() -> None:
