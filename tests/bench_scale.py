@@ -42,13 +42,19 @@ def measured() -> Part:
             for name in ("MODEL_REGISTRATION_TEST_REPORT.md", "report.html")
         ),
     ]
-    history = tuple(Row(*line.partition(": ")[::2]) for line in bench_history.measured())
+    history = tuple(_of_history(line) for line in bench_history.measured())
     return Part(
         "scale",
         f"{MANY:,} observations, {MANY:,} runs",
         (*rows, *history),
         (f"The recorded report has {len(small.observations)} observations; both are of the same causes.",),
     )
+
+
+def _of_history(line: str) -> Row:
+    what, _, figure = line.partition(": ")
+    figure, _, reach = figure.removesuffix(")").partition(" (to reach: ")
+    return Row(what, figure, reach=reach)
 
 
 def _diagnosed(report: Report) -> object:

@@ -225,7 +225,7 @@ def test_the_table_says_what_is_known_and_what_is_not() -> None:
 
 
 def test_a_run_s_past_says_how_fast_the_way_was(tmp_path: Path) -> None:
-    """Of the latest hundred before it and of itself; an old run without parts is read and counts for nothing."""
+    """Of the latest hundred before it and of itself; a run without parts counts for nothing."""
     parts = {"key": phases(0.1)}
     now = run(130, parts=parts, objective_ms=50.0)
     filled(tmp_path, [run(0), *(run(1 + n, parts=parts) for n in range(120))])
