@@ -68,9 +68,10 @@ lock: setup
 endurance: setup
 	$(BIN)/python tests/endurance.py $(or $(ROUNDS),100)
 
-# How long a run takes on the healthy sandbox, and which looks it waits for; `tests/bench.py publish` is by itself.
+# What this tool costs, as ratios, into docs/performance.md: ten minutes on a machine that does nothing else.
+# `tests/bench.py publish` is by itself.
 bench: setup
-	$(BIN)/python tests/bench.py $(or $(RUNS),5)
+	$(BIN)/python tests/bench.py --write --runs $(or $(RUNS),5)
 
 # The wheel, built and tried in an environment of its own, as a release does before it publishes.
 wheel: setup

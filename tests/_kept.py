@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hokusai_probe.declare import catalogue
 from hokusai_probe.history import folder, runs
-from hokusai_probe.history.latency import Histogram
+from hokusai_probe.history.latency import Histogram, Phases
+from hokusai_probe.history.parts import PARTS
 from hokusai_probe.history.runs import KeptCause, OldCount, Run, State
 from hokusai_probe.model import AreaScore, Score
 
@@ -80,6 +81,7 @@ states = st.builds(
 histograms = st.builds(
     Histogram, buckets=st.dictionaries(st.integers(0, 145), st.integers(1, 5), min_size=1, max_size=4)
 )
+phases = st.builds(Phases, connect=histograms | st.just(Histogram()), first_byte=histograms, total=histograms)
 old_counts = st.builds(
     OldCount,
     percent=st.floats(0, 100),
@@ -109,6 +111,8 @@ new_runs = st.builds(
     state=states,
     reasons=st.dictionaries(st.sampled_from(CHECKS), texts),
     latency=st.dictionaries(st.sampled_from(["GET registry /health 200"]), histograms),
+    parts=st.dictionaries(st.sampled_from(["auth", "key"]), phases),
+    objective_ms=st.none() | st.floats(1, 9000),
 )
 legacy_runs = st.builds(
     Run,
@@ -158,6 +162,8 @@ def realistic(hours: float, *, broken: bool = False, flaky: bool = False, seed: 
         reasons=reasons | dict.fromkeys(blocked, f"{checks[0]} did not pass"),
         score=Score(overall=count, areas=dict.fromkeys(_AREAS, count)),
         latency=_latency(draw),
+        parts={name: _phases(draw) for name in PARTS},
+        objective_ms=1000.0,
     )
 
 
@@ -175,6 +181,13 @@ def _latency(draw: random.Random) -> dict[str, Histogram]:
         name: Histogram.of(draw.lognormvariate(-1.5, 0.7) for _ in range(draw.choice((1, 1, 2, 4))))
         for name in names
     }
+
+
+def _phases(draw: random.Random) -> Phases:
+    """Six answers of one part, two of which opened a connection."""
+    opened = [Histogram.of(draw.lognormvariate(-3.5, 0.3) for _ in range(2)) for _ in range(2)]
+    answered = [Histogram.of(draw.lognormvariate(-1.5, 0.3) for _ in range(6)) for _ in range(2)]
+    return Phases(connect=opened[0], tls=opened[1], first_byte=answered[0], total=answered[1])
 
 
 def year(count: int = YEAR, seed: int = 0) -> Iterable[Run]:

@@ -1,7 +1,13 @@
 """The benchmark's arithmetic: what a look takes by itself, and which chain a run waits for."""
 
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
-from bench import Step, critical_path, own_times, waits_for
+from bench import PARTS
+from bench_page import PAGE, Part, Row, section, write
+from bench_run import Step, critical_path, own_times, waits_for
 
 from hokusai_probe.declare import Catalogue
 
@@ -33,3 +39,55 @@ def test_a_look_waits_for_what_it_reads_and_for_the_checks_before_it(real: Catal
     """Both come from the declaration."""
     assert set(waits_for(real)["health-against-traffic"]) == {"health-bodies", "mlflow-api"}
     assert "aws-identity" in waits_for(real)["changes"]
+
+
+# --- the page -------------------------------------------------------------------------------------------
+
+PART = Part(
+    "run",
+    "A run",
+    (Row("whole", "3.00 s", "its path", 1.25, "1.3 x"), Row("path", "2.40 s")),
+    ("a note",),
+)
+SECTION = """<!-- measured: run -->
+## A run
+
+`python tests/bench.py run --write` on 2 cores; 2026-01-02.
+
+| | measured | ratio | to reach |
+| --- | --- | --- | --- |
+| whole | 3.00 s | **1.25** x its path | 1.3 x |
+| path | 2.40 s |  |  |
+
+* a note
+<!-- end of measured: run -->"""
+
+
+def test_a_part_says_by_what_and_on_what_it_was_measured() -> None:
+    """The command, the machine and the day stand over the figures."""
+    assert section(PART, "2 cores", datetime(2026, 1, 2, tzinfo=UTC)) == SECTION
+
+
+def test_a_part_takes_its_own_place(tmp_path: Path) -> None:
+    """What was said of it goes, and all else stays; a part that is new comes last."""
+    page, other = tmp_path / "page.md", PART._replace(slug="start", title="B")
+    page.write_text(f"# Page\n\n{SECTION}\n\nmore\n", "utf-8")
+
+    write(PART._replace(rows=(Row("whole", "9 s"),)), "4 cores", page)
+    write(other, "4 cores", page)
+
+    said = page.read_text("utf-8")
+    assert ("3.00 s" not in said.partition("more")[0], "| whole | 9 s |  |  |" in said) == (True, True)
+    assert said.index("# Page") < said.index("9 s") < said.index("more") < said.index("## B")
+
+
+def test_the_page_has_every_part_as_it_was_measured() -> None:
+    """Each part of the benchmark once, with its own command and a machine; nothing else is under the line."""
+    said = PAGE.read_text("utf-8").partition("\n---\n")[2]
+    found = re.findall(r"<!-- measured: ([\w-]+) -->\n## .*\n\n`(.*)` on (\d+) cores", said)
+
+    assert sorted(slug for slug, _, _ in found) == sorted(PARTS)
+    assert [command for slug, command, _ in found if command != f"python tests/bench.py {slug} --write"] == []
+    assert (
+        re.sub(r"<!-- measured: .*?<!-- end of measured: [\w-]+ -->", "", said, flags=re.DOTALL).strip() == ""
+    )

@@ -88,7 +88,7 @@ def test_an_answer_holds_what_came() -> None:
         )
     )
     assert answer.answered
-    assert answer.model_dump(exclude={"elapsed_s", "url", "reproduce"}) == {
+    assert answer.model_dump(exclude={"elapsed_s", "timing", "url", "reproduce"}) == {
         "method": "GET",
         "path": "/x",
         "status": 200,

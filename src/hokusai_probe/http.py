@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 import certifi
 import httpcore
-from pydantic import Field, JsonValue, PrivateAttr
+from pydantic import Field, JsonValue, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from hokusai_probe.certificate import Certificate, names_cover
 from hokusai_probe.errors import ProbeError
@@ -30,7 +30,7 @@ from hokusai_probe.handshake import Shown, shown
 from hokusai_probe.keys import Keys, Whose
 from hokusai_probe.lookups import Lookups, Resolution
 from hokusai_probe.model import Frozen, Target
-from hokusai_probe.received import LARGEST_BYTES, READ_FOR_SHOWING, SHOWN_CHARACTERS, Body, Received
+from hokusai_probe.received import LARGEST_BYTES, READ_FOR_SHOWING, SHOWN_CHARACTERS, Body, Received, Timing
 from hokusai_probe.redact import Redactor
 from hokusai_probe.request import (
     INVALID_KEY,
@@ -49,7 +49,7 @@ from hokusai_probe.text import clean
 
 __all__ = [
     "Answer", "BudgetExhausted", "Certificate", "Failure", "FailureKind", "Host", "HttpDoor", "KeyForm",
-    "Resolution", "Shown", "names_cover", "strict_json",
+    "Resolution", "Shown", "Timing", "names_cover", "strict_json",
 ]  # fmt: skip
 
 Host = Literal["registry", "auth", "api", "control"]
@@ -89,9 +89,10 @@ class Answer(Frozen):
     ``status`` and ``failure`` may both be there: headers arrived and the body did not. ``headers`` are
     those of :data:`HEADERS`, names in lower case. ``body`` is at most 8 KiB characters, ``truncated``
     says that more arrived; ``body_bytes`` counts all of it, decoded. ``elapsed_s`` is from the call to
-    the last byte, in seconds. ``sha256`` is of the whole body when it was asked for. ``address`` is
-    where the request went. ``echoes`` says whether what was sent as the key came back in a header or the
-    body, looked for before redacting; None: none was sent. ``reproduce`` is a curl command.
+    the last byte, in seconds, and ``timing`` says where they went; None: it was not measured. ``sha256``
+    is of the whole body when it was asked for. ``address`` is where the request went. ``echoes`` says
+    whether what was sent as the key came back in a header or the body, looked for before redacting;
+    None: none was sent. ``reproduce`` is a curl command.
     """
 
     method: str
@@ -105,6 +106,7 @@ class Answer(Frozen):
     body_bytes: int = 0
     truncated: bool = False
     elapsed_s: float = 0.0
+    timing: Timing | None = None
     key_form: KeyForm | None = None
     echoes: bool | None = None
     address: str | None = None
@@ -112,6 +114,12 @@ class Answer(Frozen):
     reproduce: str = ""
     _kept: bytes = PrivateAttr(default=b"")
     _redactor: Redactor = PrivateAttr(default_factory=Redactor)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """An answer whose parts nobody measured reads as it did before anybody could."""
+        found: dict[str, JsonValue] = handler(self)
+        return found if self.timing is not None else {k: v for k, v in found.items() if k != "timing"}
 
     @property
     def answered(self) -> bool:
@@ -196,6 +204,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream | None:
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self._received.address = address
+        self._received.since = self._received.clock()
         try:
             stream = await self._inner.connect_tcp(address, port, timeout=seconds)
         except httpcore.ConnectTimeout:
@@ -205,6 +214,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         except httpcore.ConnectError as e:
             failures.append(connect_failure(e, where))
             return None
+        self._received.took("connect_s")
         self._received.phase, self._stream = "handshake", stream
         return stream
 
@@ -365,7 +375,7 @@ class HttpDoor:
 
     async def _sent(self, request: Request, path: str, *, hash_body: bool) -> Answer:
         self._refuse_keys(request)
-        received = Received(Body(request.cap, hashed=hash_body))
+        received = Received(Body(request.cap, hashed=hash_body), clock=self._clock)
         async with self._turns.setdefault(request.origin, asyncio.Semaphore(self._at_once)):
             started = self._clock()
             failure = await self._exchange_unless_silent(request, received)
@@ -392,6 +402,7 @@ class HttpDoor:
             key_form=request.credential.form if request.credential else None,
             echoes=request.credential.comes_back(received.everything()) if request.credential else None,
             address=received.address,
+            timing=received.timing if received.status is not None else None,
             sha256=received.body.sha256() if received.phase == "done" else None,
             reproduce=self.said(command(request, self._target, received.address)),
         )

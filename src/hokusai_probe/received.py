@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import httpcore
 
 from hokusai_probe.failures import fail
+from hokusai_probe.model import Frozen
 from hokusai_probe.text import clean
 
 SHOWN_CHARACTERS = 8 * 1024
@@ -20,6 +22,19 @@ LARGEST_BYTES = 1024 * 1024
 READ_FOR_SHOWING = 4 * SHOWN_CHARACTERS
 
 _CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
+
+
+class Timing(Frozen):
+    """Where the time of one request went, in seconds.
+
+    ``connect_s``: until the connection stood, the name's lookup not counted; ``tls_s``: the handshake. None:
+    the request went over a connection that was open already, or without TLS. ``first_byte_s``: from the
+    request's first byte to the end of the answer's head; None: no head came.
+    """
+
+    connect_s: float | None = None
+    tls_s: float | None = None
+    first_byte_s: float | None = None
 
 
 class Body:
@@ -79,6 +94,9 @@ class Received:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     address: str | None = None
+    clock: Callable[[], float] = time.monotonic
+    timing: Timing = field(default_factory=Timing)
+    since: float = 0.0
 
     def take_head(self, response: httpcore.Response) -> None:
         """Status and headers; a header that comes twice is joined by a comma."""
@@ -103,6 +121,22 @@ class Received:
         return headers + b"\n" + bytes(self.body.kept)
 
     async def traced(self, event: str, _: object) -> None:
-        """Note that the connection stands and the request goes out."""
+        """Note that the connection stands and the request goes out, and how long each part took."""
         if event == "http11.send_request_headers.started":
             self.phase = "headers"
+        if event in _BEGIN:
+            self.since = self.clock()
+        elif event in _ENDS:
+            self.took(_ENDS[event])
+
+    def took(self, part: Literal["connect_s", "tls_s", "first_byte_s"]) -> None:
+        """A part that began at ``since`` ends now. What an earlier connection took is of no interest."""
+        before = Timing() if part == "connect_s" else self.timing
+        self.timing = before.model_copy(update={part: round(self.clock() - self.since, 6)})
+
+
+_BEGIN = frozenset({"connection.start_tls.started", "http11.send_request_headers.started"})
+_ENDS: Mapping[str, Literal["tls_s", "first_byte_s"]] = {
+    "connection.start_tls.complete": "tls_s",
+    "http11.receive_response_headers.complete": "first_byte_s",
+}

@@ -101,6 +101,7 @@ def test_what_is_kept_of_a_run() -> None:
         reasons={"b": f"502 {'x' * (REASON_CHARACTERS - 5)}…", "c": "b did not pass"},
         unexplained=("z",),
         score=whole.score,
+        objective_ms=1000.0,
     )
 
 

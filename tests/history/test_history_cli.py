@@ -379,3 +379,42 @@ def test_a_run_keeps_when_the_next_is_due(tmp_path: Path) -> None:
     (kept,) = History.read(tmp_path).runs()
     assert (done.exit_code, kept.trigger, kept.expected_interval_s) == (0, "schedule", 1800.0)
     assert kept.state.checks["fail"]
+
+
+# --- latency --------------------------------------------------------------------------------------------
+
+TIMED = {"key": {"first_byte": {"buckets": {40: 2}}, "total": {"buckets": {41: 2}}}}
+COLUMNS = "Connect TLS First byte Total n p50 p95 p99 Against the objective Against the runs before"
+LATENCY = f"""Part of the way {COLUMNS}
+key: a key is judged, and no more - - 43.1 ms 47.4 ms 76 47.4 ms 47.4 ms n too small (76 of 299) \
+met: 0 of 76 took longer than 900 ms no slower: 43 ms, now 43 ms"""
+
+
+def test_latency_is_told_by_part_of_the_way(tmp_path: Path) -> None:
+    """Against the objective that the last run knew of, and against the runs before."""
+    kept = [run(hour, parts=TIMED, objective_ms=900.0) for hour in range(40)]
+
+    found = call("history", "latency", "--history", filled(tmp_path, kept), "--runs", "38")
+
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert "\n".join(" ".join(line.split()) for line in found.stdout.splitlines()) == LATENCY
+
+
+def test_latency_as_json_is_the_same_as_data(tmp_path: Path) -> None:
+    """Three runs say what they cannot tell."""
+    kept = [run(hour, parts=TIMED, objective_ms=900.0) for hour in range(3)]
+
+    data = json.loads(call("history", "latency", "--history", filled(tmp_path, kept), "--json", "-").stdout)
+
+    assert data["key"]["objective"] == {
+        "status": "cannot-tell",
+        "reason": "n too small (6 of 59)",
+        "since": None,
+    }
+
+
+def test_runs_of_earlier_versions_have_no_parts(tmp_path: Path) -> None:
+    """Which is said."""
+    found = call("history", "latency", "--history", filled(tmp_path, series("p p")))
+
+    assert (found.exit_code, found.stdout) == (0, "no run of these timed the parts of the way\n")

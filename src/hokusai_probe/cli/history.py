@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from pydantic import TypeAdapter
 
 from hokusai_probe.cli.output import columns, hide, redactor, say, try_writing, write, writing
 from hokusai_probe.cli.run import ACTIONS, read_report
@@ -17,12 +18,13 @@ from hokusai_probe.history import folder, legacy
 from hokusai_probe.history.compare import Comparison, compare
 from hokusai_probe.history.condense import run_of
 from hokusai_probe.history.index import Point
+from hokusai_probe.history.pace import RUNS, Pace, paces
 from hokusai_probe.history.past import explained
 from hokusai_probe.history.questions import Availability, Outage
 from hokusai_probe.history.retention import to_spare
 from hokusai_probe.history.runs import HistoryError, Run, State
 from hokusai_probe.history.summary import Summary, summary, with_old_scores
-from hokusai_probe.reports import console, discretion, since
+from hokusai_probe.reports import console, discretion, pace, since
 from hokusai_probe.reports.layout import moment, plural, span
 from hokusai_probe.runner import UsageError
 from hokusai_probe.text import clean, terminal
@@ -192,6 +194,36 @@ def _old_scores(found: Summary) -> Iterator[tuple[str, str]]:
     for scored in found.old_scores:
         for area, count in scored.old_count.items():
             yield f"{moment(scored.at)} {area}", since.old_count(count)
+
+
+# --- latency --------------------------------------------------------------------------------------------
+
+
+@history.command("latency", epilog="\b\nExample:\n  hokusai-probe history latency --history runs/")
+@_HISTORY
+@_TARGET
+@click.option("--runs", type=click.IntRange(min=1), default=RUNS, help="How many of the latest runs.")
+@_JSON
+@click.pass_context
+def latency(ctx: click.Context, where: str, target: str | None, runs: int, json_file: str | None) -> None:
+    """Say how fast each part of the way is, against the objective and against the runs before.
+
+    Connect, TLS, first byte and total are medians. A percentile is said of 59 answers (p95) or 299 (p99) and
+    more. Slower is said only of what stays so for several runs: a bad minute is no regression.
+    """
+    try_writing(json_file)
+    name = _chosen(where, target)
+    index, notes = folder.index(Path(where), name)
+    reader = folder.Reader(Path(where))
+    latest = [run for _, run in reader.runs(point.place for point in index.points()[-runs:])]
+    found = paces(latest, latest[-1].objective_ms if latest else None)
+    if json_file is not None:
+        data = TypeAdapter(dict[str, Pace]).dump_json(found, indent=2).decode()
+        write(json_file, redactor().text(data) + "\n")
+    if json_file != "-":
+        table = columns([pace.HEADER, *pace.rows(found)])
+        say(table if found else "no run of these timed the parts of the way")
+    _ended(ctx, (*notes, *reader.notes))
 
 
 # --- import ---------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
 from hokusai_probe import text, topology
+from hokusai_probe.history import parts
 from hokusai_probe.history.latency import Histogram
 from hokusai_probe.history.runs import VERSION, KeptCause, Outcome, Run, Service, State
 from hokusai_probe.model import Component, Diagnosis, Report, Verdict
@@ -21,6 +21,7 @@ _ARTIFACT = re.compile(r"(?<=/mlflow-artifacts/artifacts/).+")
 
 def run_of(report: Report) -> Run:
     """What is kept of a run. Give it a redacted report: reasons are cut here, and only here."""
+    answers = parts.given(report)
     wrong = [v for v in report.verdicts if v.status in {"fail", "error"} or v.skip_kind == "blocked"]
     return Run(
         schema_version=VERSION,
@@ -37,7 +38,9 @@ def run_of(report: Report) -> Run:
         reasons={v.check: _short(v.reason) for v in wrong},
         unexplained=tuple(sorted(report.unexplained)),
         score=report.score,
-        latency=latency(report),
+        latency=latency(answers),
+        parts=parts.phases(answers),
+        objective_ms=report.configuration.slo.p95_ms,
     )
 
 
@@ -116,47 +119,14 @@ def _vital(verdict: Verdict) -> bool:
 # --- latency --------------------------------------------------------------------------------------------
 
 
-def latency(report: Report) -> dict[str, Histogram]:
+def latency(answers: Iterable[parts.Given]) -> dict[str, Histogram]:
     """How long whole answers of the platform's hosts took. One answer that several looks read counts once."""
-    hosts = {_origin(url): name for name, url in report.configuration.hosts.present().items()}
     taken: defaultdict[str, set[float]] = defaultdict(set)
-    for answer in _answers(report):
-        name = hosts.get(_origin(str(answer.get("url", ""))))
+    for host, answer in answers:
         elapsed = answer.get("elapsed_s")
-        if name is not None and isinstance(elapsed, int | float) and _is_whole(answer):
-            taken[_endpoint(name, answer)].add(elapsed)
+        if isinstance(elapsed, int | float):
+            taken[_endpoint(host, answer)].add(elapsed)
     return {endpoint: Histogram.of(taken[endpoint]) for endpoint in sorted(taken)}
-
-
-def _is_whole(answer: Mapping[str, JsonValue]) -> bool:
-    return answer.get("status") is not None and answer.get("failure") is None
-
-
-def _answers(report: Report) -> Iterator[dict[str, JsonValue]]:
-    for seen in report.observations:
-        if seen.facts is not None:
-            yield from _within(seen.facts.model_dump(mode="json"))
-
-
-def _within(value: JsonValue) -> Iterator[dict[str, JsonValue]]:
-    """What looks like an answer, at any depth. Facts of a recorded report have no class to tell it by."""
-    if isinstance(value, dict) and "elapsed_s" in value:
-        yield value
-    parts: Iterable[JsonValue] = ()
-    if isinstance(value, dict):
-        parts = value.values()
-    elif isinstance(value, list):
-        parts = value
-    for part in parts:
-        yield from _within(part)
-
-
-def _origin(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "", ""  # no host of ours: a recorded report may hold anything
-    return parts.scheme, parts.netloc.lower()
 
 
 def _endpoint(host: str, answer: Mapping[str, JsonValue]) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from hokusai_probe.history.index import Index, Point
 from hokusai_probe.history.over_time import LATEST, trend_of
+from hokusai_probe.history.pace import RUNS, paces
 from hokusai_probe.history.past import Past, past_of
 from hokusai_probe.history.runs import (
     RESERVED,
@@ -199,7 +200,10 @@ def look_back(folder: Path, run: Run) -> tuple[Past, tuple[str, ...]]:
     reader = Reader(folder)
     earlier = [point for point in found.points() if point.started_at < run.started_at]
     before = latest(reader, earlier)
-    return past_of(earlier, run, before, _old(reader, earlier)), (*notes, *reader.notes)
+    past = past_of(earlier, run, before, _old(reader, earlier))
+    runs = [one for _, one in reader.runs(point.place for point in earlier[-RUNS:])] if run.parts else []
+    pace = paces((*runs, run), run.objective_ms)
+    return past.model_copy(update={"paces": pace}), (*notes, *reader.notes)
 
 
 def _old(reader: Reader, points: Sequence[Point]) -> Run | None:

@@ -68,6 +68,35 @@ class Histogram(Frozen):
         return Percentiles(answers=self.answers, p50_ms=p50, p95_ms=p95, p99_ms=p99) if self.answers else None
 
 
+class Phases(Frozen):
+    """How long each phase of some answers took.
+
+    ``connect``: until the connection stood, ``tls``: the handshake, both only of answers that opened one;
+    ``first_byte``: from the request to the answer's head; ``total``: from the call to the last byte.
+    """
+
+    connect: Histogram = Histogram()
+    tls: Histogram = Histogram()
+    first_byte: Histogram = Histogram()
+    total: Histogram = Histogram()
+
+    def named(self) -> tuple[tuple[str, Histogram], ...]:
+        """Each phase with its name as people say it, in the order of time."""
+        opening = (("connect", self.connect), ("TLS", self.tls))
+        return (*opening, ("first byte", self.first_byte), ("total", self.total))
+
+
+def all_phases(several: Iterable[Phases]) -> Phases:
+    """All of them as one, in any order."""
+    found = tuple(several)
+    return Phases(
+        connect=added(one.connect for one in found),
+        tls=added(one.tls for one in found),
+        first_byte=added(one.first_byte for one in found),
+        total=added(one.total for one in found),
+    )
+
+
 def added(histograms: Iterable[Histogram]) -> Histogram:
     """All of them as one, in any order."""
     total: Counter[int] = Counter()

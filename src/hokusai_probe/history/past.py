@@ -10,6 +10,7 @@ from pydantic import Field
 from hokusai_probe.history import questions
 from hokusai_probe.history.compare import Comparison, compare
 from hokusai_probe.history.index import Point, Seen
+from hokusai_probe.history.pace import Pace
 from hokusai_probe.history.questions import Availability, Outage
 from hokusai_probe.history.runs import Run, State
 from hokusai_probe.model import Component, Frozen
@@ -26,7 +27,8 @@ class Past(Frozen):
     ``causes`` and ``checks``: since when what is present and what fails is bad. ``flapping``: checks and
     causes that turned bad three times within the last day. ``served``: for how much of the last seven days
     each component served. ``changed``: the two runs between which what fails or is present last changed.
-    ``explained``: the checks that each cause of an earlier run explained.
+    ``explained``: the checks that each cause of an earlier run explained. ``paces``: how fast each part of
+    the way was in the latest runs, this one included.
     """
 
     compared: Comparison | None = None
@@ -39,6 +41,7 @@ class Past(Frozen):
     served: Mapping[str, Availability] = Field(default_factory=dict)
     changed: tuple[datetime, datetime] | None = None
     explained: Mapping[str, frozenset[str]] = Field(default_factory=dict)
+    paces: Mapping[str, Pace] = Field(default_factory=dict)
 
 
 def past_of(points: Sequence[Point], run: Run, before: Run | None, old: Run | None = None) -> Past:

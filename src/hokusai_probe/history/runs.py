@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.history.latency import Histogram
+from hokusai_probe.history.latency import Histogram, Phases
 from hokusai_probe.model import Certainty, Component, Frozen, Priority, Score, Trigger, Utc
 
 VERSION = 1
@@ -91,8 +91,10 @@ class Run(Frozen):
     """What is kept of one run. Times are UTC, durations seconds.
 
     ``reasons``: why a check did not pass, by slug, cut. ``latency``: how long whole answers took, by
-    method, host, path and status. ``old_count``: what a report of the former scripts counted, by area,
-    ``suite`` for all of it; such a run has no state, and nothing but its scores is known.
+    method, host, path and status. ``parts``: where the time of at most 20 answers of each part of the way
+    went, and ``objective_ms`` the target's ``[slo] p95_ms``; runs of earlier versions have neither.
+    ``old_count``: what a report of the former scripts counted, by area, ``suite`` for all of it; such a run
+    has no state, and nothing but its scores is known.
     """
 
     schema_version: Literal[1]
@@ -110,6 +112,8 @@ class Run(Frozen):
     unexplained: tuple[str, ...] = ()
     score: Score = Score()
     latency: Mapping[str, Histogram] = Field(default_factory=dict)
+    parts: Mapping[str, Phases] = Field(default_factory=dict)
+    objective_ms: float | None = None
     old_count: Mapping[str, OldCount] = Field(default_factory=dict)
 
 

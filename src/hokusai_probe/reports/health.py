@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hokusai_probe import text
-from hokusai_probe.history.condense import components
+from hokusai_probe.history.condense import components, run_of
+from hokusai_probe.history.pace import Pace
+from hokusai_probe.history.pace import paces as judged
 from hokusai_probe.history.past import Past
 from hokusai_probe.history.runs import Service
 from hokusai_probe.model import AreaScore, Component, Report, Verdict
-from hokusai_probe.reports import answer, criteria, executive, since
+from hokusai_probe.reports import answer, criteria, executive, pace, since
 from hokusai_probe.reports.layout import (
     FULL,
     blocks,
@@ -42,9 +44,19 @@ def render(report: Report, past: Past | None = None) -> str:
         section("Components", _components(report, past)),
         section("Areas", scores(report)),
         section("Success criteria", criteria.render(report)),
+        section("How fast answers come", pace.render(paces(report, past))),
         section("Where to go on", bullets(_links(past, clear=clear))),
     )
     return blocks(parts) + "\n"
+
+
+def paces(report: Report, past: Past | None) -> Mapping[str, Pace]:
+    """How fast each part of the way is, over many runs where they are known; none where nothing was timed."""
+    if past is not None and past.paces:
+        return past.paces
+    run = run_of(report)
+    timed = any(found.first_byte.answers for found in run.parts.values())
+    return judged((run,), run.objective_ms) if timed else {}
 
 
 def platform(report: Report) -> dict[Component, Service]:

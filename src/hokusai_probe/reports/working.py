@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hokusai_probe import text
 from hokusai_probe.history.condense import latency
+from hokusai_probe.history.parts import given
 from hokusai_probe.history.past import Past
 from hokusai_probe.model import Report, Verdict
 from hokusai_probe.reports import answer, health, since
@@ -64,7 +65,7 @@ def _times(report: Report) -> str:
     """Whole answers with a good status, by what was asked: how many, and how long they took."""
     rows = [
         [text.cell_code(endpoint), str(found.answers), f"{found.p50_ms:g} ms", f"{found.p99_ms:g} ms"]
-        for endpoint, times in latency(report).items()
+        for endpoint, times in latency(given(report)).items()
         if endpoint.rpartition(" ")[2].startswith("2") and (found := times.percentiles()) is not None
     ]
     said = "Of this run alone, to 4.8 %; `hokusai-probe history show` has the percentiles of many."
