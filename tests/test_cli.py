@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from pydantic import JsonValue
 
 import hokusai_probe
-from hokusai_probe.cli import main
+from hokusai_probe.cli import COMMANDS, main
 from hokusai_probe.cli.doctor import key as doctor_key
 from hokusai_probe.cli.output import Lines, Live
 from hokusai_probe.cli.run import standing
@@ -414,7 +414,7 @@ def test_an_issue_plan_says_that_nothing_was_written(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_explains_itself(command: str) -> None:
     """`--help` works and begins with a usage line."""
     result = call([command, "--help"])

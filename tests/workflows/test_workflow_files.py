@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from acted import ROOT, WORKFLOWS, step, used
@@ -189,9 +190,10 @@ def missing(line: str) -> list[str]:
     words = line.replace("\\\n", " ").split()
     command: Any = main
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
-        if words[0] not in command.commands:
+        found = command.get_command(click.Context(command), words[0])
+        if found is None:
             return words[:1]
-        command = command.commands[words.pop(0)]
+        command, words = found, words[1:]
     known = {name for parameter in command.params for name in parameter.opts} | {"--version"}
     return [word for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(words)) if word not in known]
 

@@ -6,23 +6,11 @@ fails, or nothing was judged at all; 130 and 143 interrupted, after cleaning up 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import click
 
-from hokusai_probe.cli.catalogue import causes, checks, schema
-from hokusai_probe.cli.doctor import doctor
-from hokusai_probe.cli.grade import grade
-from hokusai_probe.cli.history import diff, history
-from hokusai_probe.cli.issues import issues
-from hokusai_probe.cli.load import load
-from hokusai_probe.cli.output import say_error
-from hokusai_probe.cli.overview import overview
-from hokusai_probe.cli.publish import publish
-from hokusai_probe.cli.run import replay, run, verify
-from hokusai_probe.cli.sandbox import sandbox, scenarios
-from hokusai_probe.cli.sweep import sweep
-from hokusai_probe.cli.workflow import workflow
 from hokusai_probe.errors import ProbeError
 
 EPILOG = """\b
@@ -33,15 +21,52 @@ Examples:
   hokusai-probe causes target-port-mismatch            what it is, what it looks like, how to mend it
 """
 
+COMMANDS = {
+    "run": "run",
+    "replay": "run",
+    "verify": "run",
+    "diff": "history",
+    "history": "history",
+    "overview": "overview",
+    "doctor": "doctor",
+    "checks": "catalogue",
+    "causes": "catalogue",
+    "schema": "catalogue",
+    "sandbox": "sandbox",
+    "scenarios": "sandbox",
+    "grade": "grade",
+    "issues": "issues",
+    "workflow": "workflow",
+    "publish": "publish",
+    "sweep": "sweep",
+    "load": "load",
+}
+"""Each command, and the module of this package that has it. Only the one that is called is imported."""
+
 
 class Group(click.Group):
     """A group whose commands end in one sentence, never in a traceback, when the input is bad."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click gives it
+        """All of them, by name."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - and here
+        """A command by its name, None where there is none."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found = getattr(import_module(f"hokusai_probe.cli.{module}"), cmd_name)
+        assert isinstance(found, click.Command)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error that the user can act on becomes its sentence and exit code 2."""
         try:
             return super().invoke(ctx)
         except ProbeError as error:
+            from hokusai_probe.cli.output import say_error
+
             say_error(str(error))
             ctx.exit(2)
 
@@ -50,26 +75,3 @@ class Group(click.Group):
 @click.version_option(package_name="hokusai-probe")
 def main() -> None:
     """Look at a model-registry platform, say what is broken, why, and how to mend it."""
-
-
-for command in (
-    run,
-    replay,
-    verify,
-    diff,
-    history,
-    overview,
-    doctor,
-    checks,
-    causes,
-    schema,
-    sandbox,
-    scenarios,
-    grade,
-    issues,
-    workflow,
-    publish,
-    sweep,
-    load,
-):
-    main.add_command(command)
