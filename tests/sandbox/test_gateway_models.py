@@ -1,5 +1,6 @@
 """Models and contributions: what of the gateway depends on a secret and a variable of its task."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -21,6 +22,8 @@ WHOLE = {"HUGGINGFACE_API_KEY": "hk_test_token", "HOKUSAI_CONTRIBUTIONS_BUCKET":
         ("/api/v1/models/21/other", "/api/v1/models/21/other"),
         ("/api/v1/models//predict", "/api/v1/models//predict"),
         ("/live", "/live"),
+        ("/api/models/21/lineage", "/api/models/{model_id}/lineage"),
+        ("/api/models/contributors/0x00/impact", "/api/models/contributors/{address}/impact"),
     ],
 )
 def test_the_route_of_a_path(path: str, expected: str) -> None:
@@ -64,6 +67,22 @@ async def test_a_task_that_lacks_the_secret_and_the_variable(tmp_path: Path) -> 
     assert predicted == (500, {"detail": "HuggingFace token not configured"})
     assert given == [(503, {"detail": unset, "error": "persistence_unavailable"})] * 2
     assert fine == [200, 200]
+
+
+@asynchronous
+async def test_what_is_over_a_limit_is_refused_until_the_minute_is_over(tmp_path: Path) -> None:
+    """Twenty registrations a minute, whose bodies are good; the 429 says no time, and no other route has one."""
+    good = {"model_type": "baseline", "metadata": {}}
+    async with gateway(tmp_path, time_scale=120.0) as ask:
+        bad = await ask("POST", "/api/models/register", json={})
+        taken = [(await ask("POST", "/api/models/register", json=good))[0] for _ in range(20)]
+        status, headers, body = await ask.whole("POST", "/api/models/register", json=good)
+        beside = [(await ask("GET", f"/api/models/{p}"))[0] for p in ("21/lineage", "contributors/0x/impact")]
+        await asyncio.sleep(0.6)
+        later = (await ask("POST", "/api/models/register", json=good))[0]
+    assert (bad[0], taken, beside, later) == (422, [201] * 20, [200, 400], 201)
+    assert (status, body) == (429, {"error": "Rate limit exceeded: 20 per 1 minute"})
+    assert [n for n in headers if n.lower() == "retry-after" or n.lower().startswith("x-ratelimit")] == []
 
 
 def test_secrets_stand_beside_the_variables(tmp_path: Path) -> None:
