@@ -1,4 +1,4 @@
-"""Models of the gateway's own: what of them can be seen from outside (contract 4), and what limits them (3.6).
+"""Models of the gateway's own: what of them can be seen from outside (contract 4), and their limits (3.6).
 
 Stand-ins: a prediction is a constant and a contribution is not kept. What is real is what they need of the
 task definition: the secret HUGGINGFACE_API_KEY (INC-42: without it predictions are 500, information and
@@ -107,7 +107,7 @@ class Models:
         return as_json({"model_id": model, "lineage": [], "total_versions": 0, "latest_version": "0"})
 
     async def register(self, request: web.Request) -> web.Response:
-        """Register a baseline, of which nothing is kept. A body that is none is refused before it is counted."""
+        """Register a baseline, of which nothing is kept. A bad body is refused before it is counted."""
         body = await json_object(request)
         if missing := [name for name in ("model_type", "metadata") if name not in body]:
             raise RefusalError(
