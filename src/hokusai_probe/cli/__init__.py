@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from hokusai_probe.cli.catalogue import causes, checks, schema
+from hokusai_probe.cli.chaos import chaos
 from hokusai_probe.cli.doctor import doctor
 from hokusai_probe.cli.grade import grade
 from hokusai_probe.cli.history import diff, history
@@ -64,6 +65,7 @@ for command in (
     schema,
     sandbox,
     scenarios,
+    chaos,
     grade,
     issues,
     workflow,
