@@ -1,4 +1,4 @@
-"""What experiments came to, for people: a table, a page for each, and a section of the accuracy page. Pure."""
+"""What experiments came to, for people: a table, a page each, and a section of the accuracy page. Pure."""
 
 from __future__ import annotations
 

@@ -269,8 +269,7 @@ class _Conductor:
         )
         self._sightings.append(seen)
         if before is None or (seen.failing, seen.causes) != (before.failing, before.causes):
-            checks = f"{len(seen.failing)} checks fail" if seen.failing else "looks find all well"
-            self._tell(checks + (f"; named: {', '.join(seen.causes)}" if seen.causes else ""))
+            self._tell(_seen(seen))
         return seen
 
     async def _mend(self) -> None:
@@ -370,6 +369,13 @@ class _Conductor:
         if apply and found.remains:
             msg = f"something is left: {'; '.join(found.left) or left}"
             raise HandsError(msg)
+
+
+def _seen(seen: Sighting) -> str:
+    """What looks found, as the timeline says it."""
+    shown = ", ".join(seen.failing[:3]) + (f" and {len(seen.failing) - 3} more" if seen.failing[3:] else "")
+    failing = f"failing: {shown}" if seen.failing else "looks find all well"
+    return failing + (f"; named: {', '.join(seen.causes)}" if seen.causes else "")
 
 
 def _said(step: Step) -> str:
