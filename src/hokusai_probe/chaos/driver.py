@@ -185,7 +185,8 @@ class _Conductor:
                 return ()
             report = await self._look(Control(stop=self._stop.event))
             not_well = {v.check for v in report.verdicts if v.status in ("fail", "error")}
-            tried = [await self._users.use(kind, self._now()) for kind in USER_KINDS]
+            async with self._users.door() as door:
+                tried = [await self._users.use(kind, self._now(), door) for kind in USER_KINDS]
             unusable = [f"{one.kind}: {one.said}" for one in tried if not one.worked]
             broken = (*sorted(not_well), *unusable)
             if not broken:

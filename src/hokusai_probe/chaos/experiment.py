@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.model import Frozen, SafetyClass
@@ -52,7 +52,11 @@ class Nothing(Frozen):
     """A step that takes no settings."""
 
 
-_SETTINGS: Mapping[str, type[Frozen]] = {
+class _Anything(BaseModel):
+    """The settings of the sandbox's own steps, which it checks itself."""
+
+
+_SETTINGS: Mapping[str, type[BaseModel]] = {
     "upload": Upload,
     "disk": DiskStep,
     "request": RequestStep,
@@ -87,8 +91,10 @@ class Step(Frozen):
         if self.kind not in (*OURS, *SANDBOX):
             msg = f"unknown kind {self.kind!r}{_hint(self.kind, (*OURS, *SANDBOX))}"
             raise ValueError(msg)
-        if self.kind in _SETTINGS:
-            _SETTINGS[self.kind].model_validate(self.settings)
+        try:
+            _SETTINGS.get(self.kind, _Anything).model_validate(self.settings)
+        except ValidationError as error:
+            raise ValueError(_wrong_setting(self.kind, error)) from None
         return self
 
     @property
@@ -205,8 +211,17 @@ def parse(text: str, source: str) -> Experiment:
         raise ExperimentError(msg) from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _wrong_setting(kind: str, error: ValidationError) -> str:
     first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"a {kind} step has no key {key!r}{_hint(key, list(_SETTINGS[kind].model_fields))}"
+    return f"the {key} of a {kind} step: {first['msg'][:1].lower()}{first['msg'][1:]}"
+
+
+def _sentence(error: ValidationError) -> str:
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     *before, last = first["loc"] or ("",)
     place = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
     if first["type"] == "extra_forbidden":

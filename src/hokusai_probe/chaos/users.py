@@ -1,9 +1,9 @@
 """Users at work: reads, registrations and artifacts over real HTTP, a few requests a second.
 
 Each use begins at its intended moment, whatever became of those before it, and its time counts from there: a
-platform that stalls does not slow the users down, it makes them fail. Every use is a user's first: it looks
-up the name, connects and shakes hands. What the platform acknowledges is written down, to be looked for when
-all is over.
+platform that stalls does not slow the users down, it makes them fail. Every few seconds others come, who look
+up the name, connect and shake hands anew. What the platform acknowledges is written down, to be looked for
+when all is over.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -28,6 +28,8 @@ EVERY_S: Mapping[UserKind, float] = {"read": 0.5, "register": 2.0, "transfer": 1
 DEADLINE_S = 5.0
 """What has not worked after so many seconds has failed."""
 ARTIFACT_BYTES = 32 * 1024
+SESSION_S = 3.0
+"""How long one user goes on; short enough that uses that hang do not wait for one another at the door."""
 _UPLOAD_S = 60.0
 _AT_ONCE = 4
 _TRIES, _PAUSE_S = 3, 0.5
@@ -80,33 +82,35 @@ class Users:
 
     async def work(self) -> None:
         """Use the platform until cancelled; uses that are under way then are no uses."""
-        async with asyncio.TaskGroup() as group:
+        async with AsyncExitStack() as doors, asyncio.TaskGroup() as group:
             for kind in EVERY_S:
-                group.create_task(self._again_and_again(kind, group))
+                group.create_task(self._again_and_again(kind, group, doors))
 
-    async def _again_and_again(self, kind: UserKind, group: asyncio.TaskGroup) -> None:
-        due = self.now()
+    async def _again_and_again(self, kind: UserKind, group: asyncio.TaskGroup, doors: AsyncExitStack) -> None:
+        due, until = self.now(), 0.0
         while True:
-            group.create_task(self.use(kind, due))
+            if due >= until:
+                door, until = await doors.enter_async_context(self.door()), due + SESSION_S
+            group.create_task(self.use(kind, due, door))
             due += EVERY_S[kind]
             await asyncio.sleep(max(0.0, due - self.now()))
 
-    async def use(self, kind: UserKind, due: float) -> Used:
+    async def use(self, kind: UserKind, due: float, door: HttpDoor) -> Used:
         """Try one use that was to begin at a moment."""
         ways: Mapping[UserKind, Callable[[HttpDoor], Awaitable[None]]] = {
             "read": self._read,
             "register": self._register,
             "transfer": self._transfer,
         }
-        said = await self._tried(ways[kind], due)
+        said = await self._tried(ways[kind], due, door)
         took = min(self.now() - due, DEADLINE_S) if said else self.now() - due
         used = Used(kind=kind, at_s=due, took_s=took, worked=not said, said=said)
         self.used.append(used)
         return used
 
-    async def _tried(self, way: Callable[[HttpDoor], Awaitable[None]], due: float) -> str:
+    async def _tried(self, way: Callable[[HttpDoor], Awaitable[None]], due: float, door: HttpDoor) -> str:
         try:
-            async with asyncio.timeout(max(0.0, due + DEADLINE_S - self.now())), self.door() as door:
+            async with asyncio.timeout(max(0.0, due + DEADLINE_S - self.now())):
                 await way(door)
         except TimeoutError:
             return f"not done within {DEADLINE_S:g} s"

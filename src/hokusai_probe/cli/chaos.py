@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -99,9 +100,17 @@ def _chosen(words: Sequence[str], *, every: bool) -> list[Experiment]:
 
 
 def _refuse_target(word: str) -> None:
-    if "://" in word or word in config.shipped():
+    if "://" in word or word in config.shipped() or _has_hosts(Path(word)):
         msg = f"{word!r} is a target: {_REFUSED}"
         raise UsageError(msg)
+
+
+def _has_hosts(path: Path) -> bool:
+    """Whether a file is that of a target, which names the platform's hosts."""
+    try:
+        return "hosts" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False  # reading it as an experiment says what is wrong
 
 
 def _checked(experiment: Experiment, source: str) -> Experiment:
