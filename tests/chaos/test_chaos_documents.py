@@ -16,11 +16,10 @@ def test_the_table_has_a_row_for_each_and_what_was_not_as_expected() -> None:
     skipped = judge(recorded(experiment=experiment(name="small"), skipped="no mount", fault_began_s=None))
     lines = summary([well, lost, skipped]).splitlines()
 
+    figures = "2.0 s | <code>a</code> | 4.0 s | 33 % | 33 % | 33 % | 4.0 s"
     assert lines[2:5] == [
-        "| <code>made-up</code> | as expected | 2.0 s | <code>a</code> | 4.0 s | 33 % | 33 % | 33 % | 4.0 s"
-        " | 0 of 2 |",
-        "| <code>bad</code> | **deviated** | 2.0 s | <code>a</code> | 4.0 s | 33 % | 33 % | 33 % | 4.0 s"
-        " | 1 of 2 |",
+        f"| <code>made-up</code> | as expected | {figures} | 0 of 2 |",
+        f"| <code>bad</code> | **deviated** | {figures} | 1 of 2 |",
         "| <code>small</code> | skipped | - | none | - | - | - | - | 4.0 s | - |",
     ]
     assert lines[-4:] == ["## Not as expected", "", "- bad: lost: artifact two", "- small: no mount"]
@@ -36,7 +35,7 @@ def test_a_page_tells_what_happened_when() -> None:
     assert "[<code>made-up</code>](chaos/made-up.md)" in files["chaos.md"]
     assert page.splitlines()[-4:] == [
         "| --- | --- |",
-        "| 0.0 | &lt;b&gt;&#124;\\`x\\`@\u200bteam ::error:: |",
+        "| 0.0 | &lt;b&gt;&vert;\\`x\\`@\u200bteam ::error:: |",
         "| 2.0 | a user fails for the first time (read: ) |",
         "| 21.0 | service mlflow restart |",
     ]
@@ -71,9 +70,7 @@ def test_the_accuracy_page_gets_a_short_table() -> None:
         judge(recorded(experiment=experiment(name="small"), skipped="no mount", fault_began_s=None)),
     ]  # fmt: skip
 
-    assert detection(results).splitlines()[4:] == [
-        "| experiment | detected after s | cause named after s | users could still do | recovered after s | lost |",
-        "| --- | --- | --- | --- | --- | --- |",
+    assert detection(results).splitlines()[6:] == [
         "| `made-up` | 2.0 | 4.0 | reads 33 %, registrations 33 %, transfers 33 % | 4.0 | 0 |",
         "| `quiet` | - | none to name | reads 100 %, registrations 100 %, transfers 100 % | 2.0 | 0 |",
     ]
