@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hokusai_probe.chaos.documents import detection, summary
+from hokusai_probe.chaos.experiment import experiment_names
 from hokusai_probe.chaos.judging import judge
 from hokusai_probe.cli.chaos import Results
 
@@ -26,7 +27,11 @@ def read() -> Results:
 
 
 def write(found: Results) -> None:
-    """Keep these instead."""
+    """Put these in the place of what the file has of the same experiments; what ships no more goes."""
+    before = read().results if FILE.exists() else ()
+    by_name = {one.name: one for one in (*before, *found.results)}
+    kept = tuple(by_name[name] for name in experiment_names() if name in by_name)
+    found = found.model_copy(update={"results": kept})
     with lzma.open(FILE, "wt", encoding="utf-8", preset=9) as file:
         file.write(found.model_dump_json())
 

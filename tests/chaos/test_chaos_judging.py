@@ -171,8 +171,9 @@ def test_the_breaker_is_read_from_what_health_says() -> None:
         Asked(at=20, state="CLOSED"),
     )  # fmt: skip
 
-    assert breaker(asked(*OPENED), 10.0) == BreakerFound(opened_after=5, rested_s=12, closed_s=13)
-    assert breaker(old, 10.0) == BreakerFound(opened_after=3, rested_s=17, closed_s=17)
+    found = BreakerFound(opened_after=5, still_closed=4, rested_s=12, closed_s=13)
+    assert breaker(asked(*OPENED), 10.0) == found
+    assert breaker(old, 10.0) == BreakerFound(opened_after=4, still_closed=3, rested_s=17, closed_s=17)
     assert breaker(asked(*OPENED[:2]), 10.0) == BreakerFound()
 
 
@@ -194,6 +195,11 @@ def test_a_breaker_is_held_against_its_settings() -> None:
     assert judge(with_breaker(3, 30, *shifted)).reasons == (
         "the breaker opened after 5 failures, and the paper says 3",
         "the breaker rested 12.0 s, and the paper says 6 s",
+    )
+    several = [one.model_copy(update={"failures": 8}) if one.state == "OPEN" else one for one in shifted]
+    assert judge(with_breaker(5, 60, *several)).reasons == ()
+    assert judge(with_breaker(9, 60, *several)).reasons == (
+        "the breaker opened after 5 to 8 failures, and the paper says 9",
     )
     assert judge(with_breaker(5, 60, *OPENED[:2])).reasons == (
         "the breaker was never seen open",

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from hokusai_probe.chaos.experiment import Experiment
 from hokusai_probe.chaos.facts import LimitSeen
-from hokusai_probe.chaos.judging import Outcome, Result, Share
+from hokusai_probe.chaos.judging import Outcome, Result, Share, opened
 from hokusai_probe.reports.layout import blocks, bullets, section, table
 from hokusai_probe.text import cell, cell_code, markdown
 
@@ -87,7 +87,7 @@ def thresholds(one: Result) -> Iterator[str]:
     scale = one.recorded.time_scale
     if one.breaker is not None:
         found, wanted = one.breaker, one.recorded.breaker_settings
-        said = "never opened" if found.opened_after is None else f"opened after {found.opened_after} failures"
+        said = opened(found)
         rested = "" if found.rested_s is None else f", tried again {_both(found.rested_s, scale)} later"
         closed = (
             ""
