@@ -1,7 +1,8 @@
 """What the experiments came to when all of them were last carried out, in one file of the repository.
 
-``python tests/chaos_kept.py RESULTS.json`` puts the results of `hokusai-probe chaos --all --json` into it, and
-their table into docs/chaos.md, below its mark. docs/accuracy.md takes its section from here when it is made.
+``python tests/chaos_kept.py RESULTS.json`` puts the results of `hokusai-probe chaos --all --json` into it,
+and their table into docs/chaos.md, below its mark. docs/accuracy.md takes its section from here when it is
+made.
 """
 
 import lzma

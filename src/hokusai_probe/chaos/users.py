@@ -25,8 +25,12 @@ from hokusai_probe.model import Budget, Target
 from hokusai_probe.redact import Redactor
 
 EVERY_S: Mapping[UserKind, float] = {"read": 0.5, "register": 2.0, "transfer": 1.5}
-DEADLINE_S = 5.0
-"""What has not worked after so many seconds has failed."""
+DEADLINE_S = 10.0
+"""What has not worked after so many seconds has failed.
+
+Longer than the platform itself waits for anything (the proxy for MLflow: 6 s in the sandbox), so that users
+hear what it has to say.
+"""
 ARTIFACT_BYTES = 32 * 1024
 SESSION_S = 3.0
 """How long one user goes on; short enough that uses that hang do not wait for one another at the door."""

@@ -14,7 +14,7 @@ from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -29,6 +29,9 @@ from hokusai_probe.model import Frozen, Target, Utc
 from hokusai_probe.reports import files
 from hokusai_probe.runner import UsageError
 from hokusai_probe.text import terminal
+
+if TYPE_CHECKING:
+    from hokusai_probe.chaos.driver import Stop
 
 _KILL_TRIES = 3
 _KILL_S = 30.0
@@ -172,7 +175,7 @@ async def _all(
     return results, stop.signal
 
 
-async def _one(experiment: Experiment, seed: int | None, stop: Any, note: Callable[[str], None]) -> Result:
+async def _one(experiment: Experiment, seed: int | None, stop: Stop, note: Callable[[str], None]) -> Result:
     from hokusai_probe.chaos.driver import conduct
     from hokusai_probe.chaos.facts import Recorded
 
