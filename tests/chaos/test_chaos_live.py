@@ -20,6 +20,7 @@ name = "cache-stops"
 summary = "The cache stops"
 source = "INC-26"
 looks = ["hosts", "gateway-stores"]
+before_s = 0.5
 hold_s = 3.0
 
 [[method]]
@@ -63,7 +64,6 @@ def call(
         yield box
 
     monkeypatch.setattr(chaos, "_sandbox", shared)
-    monkeypatch.setattr(driver, "USERS_BEFORE_S", 0.5)
     monkeypatch.setattr(driver, "LOOK_EVERY_S", 0.5)
 
     def called(text: str) -> tuple[Result, chaos.Results]:

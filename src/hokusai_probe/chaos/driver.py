@@ -36,8 +36,6 @@ from hokusai_probe.sweeping import sweep
 LOOK_EVERY_S = 3.0
 RUN_S = 20.0
 STEADY_TRIES = 2
-USERS_BEFORE_S = 3.0
-"""How long users work before the method begins, so that it meets things and caches that are in use."""
 PATIENCE = 2.0
 """After so many times ``recover_within_s`` the steady state counts as not coming back."""
 _LEFT_AGE = timedelta(0)
@@ -202,7 +200,7 @@ class _Conductor:
     async def _with_users_at_work(self) -> None:
         """Users work from before the fault until all is well again; then everything is accounted for."""
         async with self._beside(self._users.work()), self._reading_the_breaker():
-            await self._wait(USERS_BEFORE_S)
+            await self._wait(self._experiment.before_s)
             try:
                 if not self._stop.event.is_set():
                     await self._break()

@@ -136,7 +136,8 @@ class Experiment(Frozen):
 
     ``source``: the contract's section or the incident that it stands for. ``sandbox``: the scenario in which
     it begins. ``looks``: areas, looks or checks that are looked at again and again; ``allow``: safety classes
-    beside ``read``. ``given`` steps come before the steady state, ``method`` after it, ``hold_s`` is how long
+    beside ``read``. ``given`` steps come before the steady state, ``method`` after it and after ``before_s`` in
+    which users work, so that it meets things and caches that are in use. ``hold_s`` is how long
     the fault lasts from the first of these, in seconds as they pass here; ``rollback`` follows whatever
     happens, and takes faults back by itself. ``recover_within_s`` after it all must be well.
     ``breaker``: read the breaker's state all the time. ``limits``: what the step ``limits`` asks.
@@ -148,6 +149,7 @@ class Experiment(Frozen):
     sandbox: str = "healthy"
     looks: tuple[str, ...] = ("infrastructure", "authentication", "proxy", "data", "resilience")
     allow: tuple[SafetyClass, ...] = ()
+    before_s: float = Field(3.0, ge=0.0, le=60.0)
     hold_s: float = Field(15.0, gt=0.0, le=120.0)
     recover_within_s: float = Field(30.0, gt=0.0, le=300.0)
     breaker: bool = False
