@@ -79,6 +79,14 @@ def test_an_accepted_cause_is_no_wrong_one() -> None:
     assert judge(seen).outcome == "completed"
 
 
+def test_luck_is_no_deviation() -> None:
+    """Where an experiment says that looks may meet the fault or not."""
+    lucky = experiment(expect={"detected": "either"})
+    found = [judge(recorded(experiment=lucky, sightings=[looks(11, *x), looks(32)])) for x in (("x",), ())]
+
+    assert [one.outcome for one in found] == ["completed", "completed"]
+
+
 def test_looks_that_began_before_the_fault_name_nothing_wrong() -> None:
     """They saw half of one state and half of another; what they find failing is found all the same."""
     seen = recorded(sightings=[looks(9.5, "x", causes=("b",)), looks(13, "x", causes=("a",)), looks(32)])

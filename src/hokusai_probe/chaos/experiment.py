@@ -121,13 +121,14 @@ class Expect(Frozen):
     """What must come of it.
 
     ``causes``: those that must be named before the rollback; empty: none can be, and none may. ``accept``:
-    others that may be named meanwhile. ``detected``: whether a check must fail, or must not. ``could``: the
-    least share of what users try, by kind, that must work during the fault.
+    others that may be named meanwhile. ``detected``: whether a check must fail, or must not; "either" where
+    that is a matter of luck. ``could``: the least share of what users try, by kind, that must work during the
+    fault.
     """
 
     causes: tuple[str, ...] = ()
     accept: tuple[str, ...] = ()
-    detected: bool = True
+    detected: bool | Literal["either"] = True
     could: Mapping[UserKind, float] = Field(default_factory=dict)
 
 
@@ -136,9 +137,9 @@ class Experiment(Frozen):
 
     ``source``: the contract's section or the incident that it stands for. ``sandbox``: the scenario in which
     it begins. ``looks``: areas, looks or checks that are looked at again and again; ``allow``: safety classes
-    beside ``read``. ``given`` steps come before the steady state, ``method`` after it and after ``before_s`` in
-    which users work, so that it meets things and caches that are in use. ``hold_s`` is how long
-    the fault lasts from the first of these, in seconds as they pass here; ``rollback`` follows whatever
+    beside ``read``. ``given`` steps come before the steady state, ``method`` after it and after ``before_s``
+    in which users work, so that it meets things and caches that are in use. ``hold_s`` is how long the fault
+    lasts from the first of these, in seconds as they pass here; ``rollback`` follows whatever
     happens, and takes faults back by itself. ``recover_within_s`` after it all must be well.
     ``breaker``: read the breaker's state all the time. ``limits``: what the step ``limits`` asks.
     """

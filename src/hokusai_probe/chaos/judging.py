@@ -221,9 +221,9 @@ def _deviations(seen: Recorded) -> Iterator[str]:
     if seen.trouble:
         yield seen.trouble
     found = detected_s(seen)
-    if expect.detected and found is None:
+    if expect.detected is True and found is None:
         yield "no check failed during the fault"
-    if not expect.detected and found is not None:
+    if expect.detected is False and found is not None:
         failing = next(one.failing for one in _during(seen) if one.failing)
         yield f"a check failed though nothing that users have was broken: {', '.join(failing)}"
     yield from _wrong_causes(seen)
