@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,15 +12,18 @@ from click.testing import CliRunner, Result
 
 from hokusai_probe import sandbox
 from hokusai_probe.chaos import driver
-from hokusai_probe.cli import chaos, main
+from hokusai_probe.cli import main
+from hokusai_probe.cli.chaos import Results
 
 pytestmark = pytest.mark.xdist_group("chaos")
+
+COMMAND = sys.modules["hokusai_probe.cli.chaos"]  # the package's attribute of that name is the command itself
 
 CACHE_STOPS = """\
 name = "cache-stops"
 summary = "The cache stops"
 source = "INC-26"
-looks = ["hosts", "gateway-stores"]
+looks = ["data", "ecs-services", "task-definitions", "security-groups", "network-acls"]
 before_s = 0.5
 hold_s = 3.0
 
@@ -56,26 +60,26 @@ def box() -> Iterator[sandbox.Box]:
 @pytest.fixture
 def call(
     box: sandbox.Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], tuple[Result, chaos.Results]]:
+) -> Callable[[str], tuple[Result, Results]]:
     """The command with one experiment, in that sandbox; its outcome, and what it wrote as JSON."""
 
     @asynccontextmanager
     async def shared(_scenario: str, _seed: int | None) -> AsyncIterator[sandbox.Box]:
         yield box
 
-    monkeypatch.setattr(chaos, "_sandbox", shared)
+    monkeypatch.setattr(COMMAND, "_sandbox", shared)
     monkeypatch.setattr(driver, "LOOK_EVERY_S", 0.5)
 
-    def called(text: str) -> tuple[Result, chaos.Results]:
+    def called(text: str) -> tuple[Result, Results]:
         path, written = tmp_path / "own.toml", tmp_path / "own.json"
         path.write_text(text)
         result = CliRunner().invoke(main, ["chaos", str(path), "--json", str(written)])
-        return result, chaos.Results.model_validate_json(written.read_text())
+        return result, Results.model_validate_json(written.read_text())
 
     return called
 
 
-Call = Callable[[str], tuple[Result, chaos.Results]]
+Call = Callable[[str], tuple[Result, Results]]
 
 
 def test_a_fault_is_noticed_named_and_mended_and_nothing_is_lost(call: Call) -> None:
@@ -106,15 +110,13 @@ def test_nothing_is_begun_while_the_steady_state_is_broken(box: sandbox.Box, cal
 
 def test_a_rollback_that_fails_is_exit_4(call: Call) -> None:
     """The steps after the one that failed are carried out all the same."""
-    last = CACHE_STOPS.partition("[[rollback]]")[2].partition("[expect]")[0]
     text = CACHE_STOPS.replace("[[rollback]]", f"{NO_SUCH_GROUP}\n[[rollback]]").replace("3.0", "0.5")
     result, found = call(text)
     (one,) = found.results
     told = [e.what for e in one.recorded.events]
 
-    assert last
     assert (result.exit_code, one.outcome) == (4, "rollback-failed")
-    assert one.reasons[0].startswith("aws delete_security_group: step 1: ec2.delete_security_group: ")
+    assert one.reasons[0].startswith("aws ec2 delete_security_group: step 1: ec2.delete_security_group: ")
     assert "service cache restart" in told
 
 
@@ -125,7 +127,7 @@ def test_a_signal_in_the_middle_rolls_back(call: Call, monkeypatch: pytest.Monke
         if "service cache stop" in text:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(chaos, "_progress", told)
+    monkeypatch.setattr(COMMAND, "_progress", told)
     result, found = call(CACHE_STOPS.replace("3.0", "60.0"))
     (one,) = found.results
 

@@ -237,7 +237,7 @@ class _Conductor:
     async def _break(self) -> None:
         """The method, with looks again and again, until the fault has lasted long enough."""
         began = self._times["fault"] = self._now()
-        async with self._beside(self._looking()):
+        async with self._looking():
             for step in sorted(self._experiment.method, key=lambda one: one.at_s):
                 await self._wait(began + step.at_s - self._now())
                 if self._stop.event.is_set():
@@ -250,11 +250,25 @@ class _Conductor:
                     return
             await self._wait(began + self._experiment.hold_s - self._now())
 
-    async def _looking(self) -> None:
-        while True:
-            began = self._now()
-            self._saw(began, await self._look(Control(stop=self._stop.event)))
-            await asyncio.sleep(max(0.0, began + LOOK_EVERY_S - self._now()))
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[None]:
+        """Look again and again beside the block; what is under way at its end ends in good order, unheard."""
+        over = asyncio.Event()
+
+        async def look() -> None:
+            while not over.is_set():
+                began = self._now()
+                report = await self._look(Control(stop=over))
+                if not over.is_set():
+                    self._saw(began, report)
+                await _until(over, began + LOOK_EVERY_S - self._now())
+
+        task = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            over.set()
+            await task
 
     def _saw(self, began: float, report: Report) -> Sighting:
         before = self._sightings[-1] if self._sightings else None
@@ -309,8 +323,7 @@ class _Conductor:
 
     async def _wait(self, seconds: float) -> None:
         """So many seconds, or until the experiment is cut short."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.event.wait(), max(0.0, seconds))
+        await _until(self._stop.event, seconds)
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -370,6 +383,12 @@ class _Conductor:
             raise HandsError(msg)
 
 
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, so many seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(0.0, seconds))
+
+
 def _seen(seen: Sighting) -> str:
     """What looks found, as the timeline says it."""
     shown = ", ".join(seen.failing[:3]) + (f" and {len(seen.failing) - 3} more" if seen.failing[3:] else "")
@@ -379,6 +398,7 @@ def _seen(seen: Sighting) -> str:
 
 def _said(step: Step) -> str:
     """A step as the timeline names it."""
-    shown = ("service", "action", "call", "edge", "do", "state", "mib", "method", "path")
+    shown = ("service", "action", "call", "edge", "state", "mib", "method", "path")
     named = [str(step.settings[key]) for key in shown if key in step.settings]
-    return " ".join((step.kind, *named))
+    does = step.settings.get("do")
+    return " ".join((step.kind, *named, *(does if isinstance(does, Mapping) else ())))

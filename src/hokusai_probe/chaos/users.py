@@ -35,6 +35,7 @@ ARTIFACT_BYTES = 32 * 1024
 SESSION_S = 3.0
 """How long one user goes on; short enough that uses that hang do not wait for one another at the door."""
 _UPLOAD_S = 60.0
+_GRACE_S = 1.0
 _AT_ONCE = 4
 _TRIES, _PAUSE_S = 3, 0.5
 _REST = "/api/2.0/mlflow/"
@@ -75,6 +76,7 @@ class Users:
     things: list[Thing] = field(default_factory=list)
     _tag: str = field(default_factory=lambda: secrets.token_hex(4))
     _count: int = 0
+    _under_way: set[asyncio.Task[Used]] = field(default_factory=set)
 
     @asynccontextmanager
     async def door(self) -> AsyncIterator[HttpDoor]:
@@ -85,17 +87,28 @@ class Users:
             yield door
 
     async def work(self) -> None:
-        """Use the platform until cancelled; uses that are under way then are no uses."""
-        async with AsyncExitStack() as doors, asyncio.TaskGroup() as group:
-            for kind in EVERY_S:
-                group.create_task(self._again_and_again(kind, group, doors))
+        """Use the platform until cancelled; what is under way then has a moment to end, or is no use."""
+        async with AsyncExitStack() as doors:
+            try:
+                await asyncio.gather(*(self._again_and_again(kind, doors) for kind in EVERY_S))
+            finally:
+                await self._end_what_is_under_way()
 
-    async def _again_and_again(self, kind: UserKind, group: asyncio.TaskGroup, doors: AsyncExitStack) -> None:
+    async def _end_what_is_under_way(self) -> None:
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=_GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _again_and_again(self, kind: UserKind, doors: AsyncExitStack) -> None:
         due, until = self.now(), 0.0
         while True:
             if due >= until:
                 door, until = await doors.enter_async_context(self.door()), due + SESSION_S
-            group.create_task(self.use(kind, due, door))
+            task = asyncio.create_task(self.use(kind, due, door))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
             due += EVERY_S[kind]
             await asyncio.sleep(max(0.0, due - self.now()))
 
