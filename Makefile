@@ -44,7 +44,7 @@ sweep: setup
 	$(SWEEPING) --heal --keep
 	$(JUDGING)
 
-# Every experiment in a sandbox of its own, recorded, and its table in docs/chaos.md. About 20 minutes. Exit code 1 of
+# Every experiment in a sandbox of its own, recorded, and its table in docs/chaos.md. About 15 minutes. Exit code 1 of
 # the experiments says: something deviated; that is recorded as well.
 chaos: setup
 	$(BIN)/hokusai-probe chaos --all --reports out/chaos --json out/chaos.json || test $$? -eq 1
