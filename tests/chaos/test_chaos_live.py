@@ -25,7 +25,7 @@ summary = "The cache stops"
 source = "INC-26"
 looks = ["data", "ecs-services", "task-definitions", "security-groups", "network-acls"]
 before_s = 0.5
-hold_s = 3.0
+hold_s = 6.0
 
 [[method]]
 kind = "service"
@@ -110,7 +110,7 @@ def test_nothing_is_begun_while_the_steady_state_is_broken(box: sandbox.Box, cal
 
 def test_a_rollback_that_fails_is_exit_4(call: Call) -> None:
     """The steps after the one that failed are carried out all the same."""
-    text = CACHE_STOPS.replace("[[rollback]]", f"{NO_SUCH_GROUP}\n[[rollback]]").replace("3.0", "0.5")
+    text = CACHE_STOPS.replace("[[rollback]]", f"{NO_SUCH_GROUP}\n[[rollback]]").replace("6.0", "0.5")
     result, found = call(text)
     (one,) = found.results
     told = [e.what for e in one.recorded.events]
@@ -128,7 +128,7 @@ def test_a_signal_in_the_middle_rolls_back(call: Call, monkeypatch: pytest.Monke
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(COMMAND, "_progress", told)
-    result, found = call(CACHE_STOPS.replace("3.0", "60.0"))
+    result, found = call(CACHE_STOPS.replace("6.0", "60.0"))
     (one,) = found.results
 
     assert (result.exit_code, one.outcome) == (143, "interrupted")
