@@ -30,6 +30,7 @@ from functools import partial
 from pathlib import Path
 
 import _recorded
+import chaos_kept
 from _recorded import Kept, Strange, Whole, with_types
 
 from hokusai_probe import accuracy, sandbox, second_round
@@ -368,6 +369,7 @@ def accuracy_page(everything: Sequence[Swept], whole: Whole) -> str:
         more=(
             f"{again}{': ' if twice else ''}{', '.join(twice)}. The second diagnosis counts.\n",
             f"With another cause's remedies {well} of {len(whole.controls)} became well ({others}).\n",
+            chaos_kept.accuracy_section(),
         ),
     )
 

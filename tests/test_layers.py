@@ -174,6 +174,16 @@ def test_history_is_pure_but_for_its_files(path: Path) -> None:
     assert path.stem in HISTORY_READS or not outsiders(path) & {*IO, "pathlib", "tempfile", "shutil"}
 
 
+CHAOS_REACHES_OUT = {"driver", "users", "thresholds"}
+
+
+@pytest.mark.parametrize("path", modules("chaos"), ids=lambda p: p.name)
+def test_experiments_are_judged_without_reaching_out(path: Path) -> None:
+    """What was recorded is enough, also for the documents; and nothing but the experiments' files is read."""
+    reaches = {"runner", "http", "aws", "sweeping", "looking"}
+    assert path.stem in CHAOS_REACHES_OUT or not (outsiders(path) & IO or ours(path) & reaches)
+
+
 def test_only_the_door_to_github_knows_pygithub() -> None:
     """And nothing loads that door before somebody asks for it."""
     theirs = {"github", "requests", "urllib3"}

@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from data_side import asynchronous
 from gateway_side import gateway
 
+from hokusai_probe.sandbox.services.answers import RefusalError
 from hokusai_probe.sandbox.services.gateway import with_secrets
-from hokusai_probe.sandbox.services.gateway_models import template_of
+from hokusai_probe.sandbox.services.gateway_models import LIMITS, REGISTER, Limiter, template_of
 from hokusai_probe.sandbox.services.settings import SettingsError
 
 WHOLE = {"HUGGINGFACE_API_KEY": "hk_test_token", "HOKUSAI_CONTRIBUTIONS_BUCKET": "hokusai-contributions"}
@@ -21,6 +23,8 @@ WHOLE = {"HUGGINGFACE_API_KEY": "hk_test_token", "HOKUSAI_CONTRIBUTIONS_BUCKET":
         ("/api/v1/models/21/other", "/api/v1/models/21/other"),
         ("/api/v1/models//predict", "/api/v1/models//predict"),
         ("/live", "/live"),
+        ("/api/models/21/lineage", "/api/models/{model_id}/lineage"),
+        ("/api/models/contributors/0x00/impact", "/api/models/contributors/{address}/impact"),
     ],
 )
 def test_the_route_of_a_path(path: str, expected: str) -> None:
@@ -64,6 +68,40 @@ async def test_a_task_that_lacks_the_secret_and_the_variable(tmp_path: Path) -> 
     assert predicted == (500, {"detail": "HuggingFace token not configured"})
     assert given == [(503, {"detail": unset, "error": "persistence_unavailable"})] * 2
     assert fine == [200, 200]
+
+
+@asynchronous
+async def test_what_is_over_a_limit_is_refused(tmp_path: Path) -> None:
+    """Twenty good registrations a minute; the 429 names no time, and other routes go on."""
+    good = {"model_type": "baseline", "metadata": {}}
+    async with gateway(tmp_path, time_scale=1.0) as ask:
+        bad = await ask("POST", "/api/models/register", json={})
+        taken = [(await ask("POST", "/api/models/register", json=good))[0] for _ in range(20)]
+        status, headers, body = await ask.whole("POST", "/api/models/register", json=good)
+        beside = [(await ask("GET", f"/api/models/{p}"))[0] for p in ("21/lineage", "contributors/0x/impact")]
+    assert (bad[0], taken, beside) == (422, [201] * 20, [200, 400])
+    assert (status, body) == (429, {"error": "Rate limit exceeded: 20 per 1 minute"})
+    assert [n for n in headers if n.lower() == "retry-after" or n.lower().startswith("x-ratelimit")] == []
+
+
+def test_a_window_begins_with_its_first_request_and_is_an_address_s_own() -> None:
+    """What is refused does not prolong it."""
+    now = 100.0
+    limiter = Limiter(12.0, lambda: now)
+
+    def lets_in(remote: str) -> bool:
+        try:
+            limiter.check(REGISTER, SimpleNamespace(remote=remote))
+        except RefusalError:
+            return False
+        return True
+
+    first = [lets_in("a") for _ in range(LIMITS[REGISTER] + 2)]
+    now = 111.9
+    late = (lets_in("a"), lets_in("b"))
+    now = 112.0
+    assert first == [True] * LIMITS[REGISTER] + [False] * 2
+    assert (late, lets_in("a")) == ((False, True), True)
 
 
 def test_secrets_stand_beside_the_variables(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The command line: reads arguments, environment and files; prints; decides the exit code. Nothing else does.
 
 Exit codes: 0 nothing fails; 1 something fails; 2 usage or configuration; 3 our own trouble and nothing
-fails, or nothing was judged at all; 130 and 143 interrupted, after cleaning up and writing what was gathered.
+fails, or nothing was judged at all; 4 a rollback of ``chaos`` failed; 130 and 143 interrupted, after cleaning
+up and writing what was gathered.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ COMMANDS = {
     "publish": "publish",
     "sweep": "sweep",
     "load": "load",
+    "chaos": "chaos",
 }
 """Each command, and the module of this package that has it. Only the one that is called is imported."""
 

@@ -6,16 +6,17 @@
 Importing this imports nothing heavy; the sandbox runs in a process of its own.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from hokusai_probe.sandbox.nursery import Nursery
@@ -26,6 +27,7 @@ MISSING_EXTRA = "the sandbox needs the extra: pip install 'hokusai-probe[sandbox
 
 _BOOT_S = 120.0
 _STOP_S = 15.0
+_ORDER_S = 60.0
 
 
 class SandboxError(Exception):
@@ -47,6 +49,7 @@ class Box:
         expect: The scenario's expectation.
         seconds: How long the start took.
         seed: Gives the same names, ids and keys again.
+        time_scale: How many platform seconds one second here stands for.
 
     """
 
@@ -56,6 +59,46 @@ class Box:
     expect: Mapping[str, object]
     seconds: float
     seed: int
+    time_scale: float
+    _host: "Host"
+
+    def apply(self, *steps: Mapping[str, object]) -> list[Any]:
+        """Apply steps, as scenario files have them, to the running sandbox, in order.
+
+        Returns:
+            What each AWS call answered; None for other steps.
+
+        Raises:
+            SandboxError: One sentence that names the step; those before it have been applied.
+
+        """
+        return self._order({"steps": steps})
+
+    def clear_faults(self) -> None:
+        """Take back the faults of all steps so far. Raises SandboxError when the sandbox is gone."""
+        self._order({"clear_faults": True})
+
+    def disk(self, state: Literal["small", "full", "free"]) -> None:
+        """Put MLflow's artifacts onto a small file system of their own, fill that, or empty it.
+
+        Raises:
+            SandboxError: One sentence: this system does not permit the mount, say.
+
+        """
+        self._order({"disk": state})
+
+    def _order(self, order: Mapping[str, object]) -> list[Any]:
+        try:
+            self._host.stdin.write(json.dumps(order).encode() + b"\n")
+            self._host.stdin.flush()
+        except OSError:
+            sentence = "the sandbox is gone"
+            raise SandboxError(sentence) from None
+        answer = _line(self._host, _ORDER_S)
+        if "error" in answer:
+            raise SandboxError(answer["error"])
+        done: list[Any] = answer["done"]
+        return done
 
 
 @contextmanager
@@ -73,7 +116,7 @@ def start(scenario: str | Path = "healthy", seed: int | None = None) -> Iterator
     """
     process = _launch(scenario, seed)
     try:
-        yield _box(_ready_line(process))
+        yield _box(_ready_line(process), process)
     finally:
         _stop(process)
 
@@ -95,6 +138,23 @@ def load_scenario(name_or_path: str | Path) -> "Scenario":
     try:
         return scenario.load_scenario(name_or_path)
     except scenario.ScenarioError as error:
+        raise SandboxError(str(error)) from None
+
+
+def check_steps(steps: Sequence[Mapping[str, object]], scenario: str | Path) -> None:
+    """Refuse steps that could not be applied to a running sandbox of a scenario, without starting one.
+
+    Raises:
+        SandboxError: One sentence that names the step, from 1, and says what is allowed.
+
+    """
+    from hokusai_probe.sandbox import orders
+    from hokusai_probe.sandbox.scenario import ScenarioError
+
+    backends = load_scenario(scenario).backends
+    try:
+        orders.check(steps, backends.storage, backends.database)
+    except ScenarioError as error:
         raise SandboxError(str(error)) from None
 
 
@@ -145,8 +205,8 @@ def _launch(scenario: str | Path, seed: int | None) -> "Host":
     return Host(arguments, _allowed(), _SHARED.nursery.address() if _SHARED else None)
 
 
-def _ready_line(process: "Host") -> Mapping[str, Any]:
-    patience = threading.Timer(_BOOT_S, process.kill)
+def _line(process: "Host", seconds: float) -> Mapping[str, Any]:
+    patience = threading.Timer(seconds, process.kill)
     patience.start()
     try:
         line = process.stdout.readline()
@@ -156,6 +216,11 @@ def _ready_line(process: "Host") -> Mapping[str, Any]:
         sentence = f"the sandbox's host ended without a word (exit code {process.wait(_STOP_S)})"
         raise SandboxError(sentence)
     said: Mapping[str, Any] = json.loads(line)
+    return said
+
+
+def _ready_line(process: "Host") -> Mapping[str, Any]:
+    said = _line(process, _BOOT_S)
     if "error" in said:
         raise SandboxError(said["error"])
     if "skip" in said:
@@ -163,7 +228,7 @@ def _ready_line(process: "Host") -> Mapping[str, Any]:
     return said
 
 
-def _box(said: Mapping[str, Any]) -> Box:
+def _box(said: Mapping[str, Any], process: "Host") -> Box:
     return Box(
         target_file=Path(said["target_file"]),
         environment=said["environment"],
@@ -171,12 +236,15 @@ def _box(said: Mapping[str, Any]) -> Box:
         expect=said["expect"],
         seconds=said["seconds"],
         seed=said["seed"],
+        time_scale=said["time_scale"],
+        _host=process,
     )
 
 
 def _stop(process: "Host") -> None:
     """End the host by the end of its stdin; kill it if it does not go."""
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # it is gone already, and an order never reached it
+        process.stdin.close()
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:

@@ -2,8 +2,8 @@
 
 It brings the platform up and says one JSON line on stdout: ``{"target_file": ...}`` when it is ready,
 ``{"error": "..."}`` (exit 2) when it cannot be, ``{"skip": "..."}`` (exit 0) when a backend is not there.
-Then it stays up until its stdin ends or it gets SIGTERM or SIGINT, and leaves nothing behind; children
-and the temporary directory go even when it is killed with SIGKILL.
+Then it stays up, obeying what comes on its stdin (`orders`), until that ends or it gets SIGTERM or SIGINT,
+and leaves nothing behind; children and the temporary directory go even when it is killed with SIGKILL.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -29,6 +29,7 @@ from hokusai_probe.sandbox import MISSING_EXTRA, nursery, processes
 
 if TYPE_CHECKING:
     from hokusai_probe.sandbox.early import Early
+    from hokusai_probe.sandbox.miniature import Miniature
     from hokusai_probe.sandbox.scenario import Scenario
 
 _LARGEST_SEED = 2**31
@@ -98,12 +99,12 @@ async def _host(scenario: "Scenario", run: _Run) -> int:
     from hokusai_probe.sandbox.early import SandboxBrokenError, begin
     from hokusai_probe.sandbox.scenario import BackendMissingError, ScenarioError
 
-    stop = _stop_event()
+    stop, lines = _stop_event()
     try:
         early = begin(scenario, run.seed, run.directory)
         with contextlib.closing(early.claim):
             try:
-                await _unless(stop, _live(scenario, early, run), run.nursery)
+                await _unless(stop, _live(scenario, early, run, lines), run.nursery)
             finally:
                 await asyncio.to_thread(early.end)
     except BackendMissingError as error:
@@ -117,7 +118,7 @@ async def _host(scenario: "Scenario", run: _Run) -> int:
     return 0
 
 
-async def _live(scenario: "Scenario", early: "Early", run: _Run) -> None:
+async def _live(scenario: "Scenario", early: "Early", run: _Run, lines: asyncio.Queue[str]) -> None:
     from hokusai_probe.sandbox.miniature import boot
 
     async with boot(scenario, early) as sandbox:
@@ -125,7 +126,13 @@ async def _live(scenario: "Scenario", early: "Early", run: _Run) -> None:
         gc.freeze()
         gc.enable()
         _say(run.out, ready | {"seconds": round(time.monotonic() - run.started, 2)})
-        await sandbox.keep()
+        await asyncio.gather(sandbox.keep(), _obey(sandbox, lines, run.out))
+
+
+async def _obey(sandbox: "Miniature", lines: asyncio.Queue[str], out: TextIO) -> None:
+    """Carry out what comes on stdin, line by line."""
+    while sandbox.orders is not None:
+        _say(out, await sandbox.orders.obey(await lines.get()))
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[object, object, None], own: nursery.Nursery) -> None:
@@ -141,20 +148,29 @@ async def _unless(stop: asyncio.Event, work: Coroutine[object, object, None], ow
     return None
 
 
-def _stop_event() -> asyncio.Event:
-    """Set on SIGTERM, SIGINT and the end of stdin."""
+def _stop_event() -> tuple[asyncio.Event, asyncio.Queue[str]]:
+    """Set on SIGTERM, SIGINT and the end of stdin; and the lines that come on stdin before."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    lines: asyncio.Queue[str] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
     def watch() -> None:
-        while os.read(0, 4096):
-            continue
         with contextlib.suppress(RuntimeError):  # the loop ended first
+            for line in _lines(0):
+                loop.call_soon_threadsafe(lines.put_nowait, line)
             loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=watch, daemon=True).start()
-    return stop
+    return stop, lines
+
+
+def _lines(handle: int) -> Iterator[str]:
+    """The whole lines of a file, as they come; a reader object would be in the way when Python ends."""
+    rest = b""
+    while read := os.read(handle, 65536):
+        *whole, rest = (rest + read).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
 
 
 def _forget_environment() -> None:
@@ -180,7 +196,7 @@ def _take_stdout(log: Path) -> TextIO:
 
 
 def _say(out: TextIO, what: Mapping[str, object]) -> None:
-    out.write(json.dumps(what) + "\n")
+    out.write(json.dumps(what, default=str) + "\n")
     out.flush()
 
 

@@ -46,9 +46,11 @@ from hokusai_probe.sandbox.metrics import BalancerMetrics
 from hokusai_probe.sandbox.names import LOAD_BALANCERS, SERVICES, Names
 from hokusai_probe.sandbox.network import NetworkView
 from hokusai_probe.sandbox.network_state import NetworkWatch, balancer_ips, inner_ips
+from hokusai_probe.sandbox.orders import Orders
 from hokusai_probe.sandbox.postgres import PostgresBrokenError
 from hokusai_probe.sandbox.scenario import Scenario
 from hokusai_probe.sandbox.services import mlflow_way
+from hokusai_probe.sandbox.small_disk import SmallDisk
 from hokusai_probe.sandbox.state import Endpoint
 from hokusai_probe.sandbox.steps import Cache, Steps
 from hokusai_probe.sandbox.surroundings import Surroundings, surround
@@ -96,7 +98,9 @@ class Miniature:
     database: Database
     aws: AwsSide
     surroundings: Surroundings
+    small_disk: SmallDisk
     saved: dict[str, object] = field(default_factory=dict)
+    orders: Orders | None = None  # once it has become what the scenario says
 
     async def become(self) -> dict[str, object]:
         """Apply the scenario's steps and settle.
@@ -121,6 +125,7 @@ class Miniature:
                 await asyncio.to_thread(steps.apply, number, step)
         if self.scenario.step:
             await self._settle()
+        self.orders = Orders(steps, self.small_disk)
         return self._ready(names.values())
 
     async def keep(self) -> None:
@@ -213,6 +218,7 @@ class Miniature:
             "names": dict(names),
             "expect": self.scenario.expect.model_dump(mode="json"),
             "seed": self.early.identity.seed,
+            "time_scale": TIME_SCALE,
         }
 
     def _environment(self) -> dict[str, str]:
@@ -266,7 +272,14 @@ async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
         yield Miniature(
             scenario, early, plane, endpoint, resolver, layout, reconciler, health, balancers, fronts, cache,
             _cache_front(early, layout, cache, stack), network, database, aws, surroundings,
+            _small_disk(early, stack),
         )  # fmt: skip
+
+
+def _small_disk(early: Early, stack: AsyncExitStack) -> SmallDisk:
+    disk = SmallDisk(early.places.mlflow_state / "artifacts")
+    stack.callback(disk.close)
+    return disk
 
 
 def _cache_front(early: Early, layout: Layout, cache: Cache, stack: AsyncExitStack) -> CacheFront:

@@ -495,6 +495,11 @@ def parse_scenario(text: str, source: str) -> Scenario:
         raise ScenarioError(sentence) from None
 
 
+def refusal(error: ValidationError) -> str:
+    """The first thing that is wrong, as one sentence with its place."""
+    return _sentence(error.errors()[0])
+
+
 def _syntax(said: str, text: str, source: str) -> str:
     """The parser's own words behind the file's name and line; at the end of a text it gives no number."""
     place = _TOML_PLACE.search(said)

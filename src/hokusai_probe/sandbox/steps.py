@@ -66,8 +66,11 @@ class Steps:
         self._database = database
         self._storage = storage
 
-    def apply(self, number: int, step: AwsStep | ServiceStep | FaultStep) -> None:
+    def apply(self, number: int, step: AwsStep | ServiceStep | FaultStep) -> object:
         """Apply one step.
+
+        Returns:
+            What AWS answered; None for other steps.
 
         Raises:
             ScenarioError: The step cannot be applied; the sentence names it.
@@ -75,8 +78,8 @@ class Steps:
         """
         try:
             if isinstance(step, AwsStep):
-                self._call(step)
-            elif isinstance(step, ServiceStep):
+                return self._call(step)
+            if isinstance(step, ServiceStep):
                 self._act(step)
             else:
                 self._faults.append(step.fault(self._names))
@@ -84,18 +87,25 @@ class Steps:
         except (UnknownNameError, FaultError, ScenarioError) as error:
             sentence = f"step {number}: {error}"
             raise ScenarioError(sentence) from None
+        return None
 
-    def _call(self, step: AwsStep) -> None:
+    def clear_faults(self) -> None:
+        """Take back the faults of all steps so far."""
+        self._faults.clear()
+        write_table(self._faults_path, self._faults)
+
+    def _call(self, step: AwsStep) -> object:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             call = getattr(client(self._endpoint, step.service), step.call)
-            answer = call(**_mapping(self._names.resolve(step.params)))
-        except (BotoCoreError, ClientError, TypeError) as error:
+            answer: dict[str, object] = call(**_mapping(self._names.resolve(step.params)))
+        except (BotoCoreError, ClientError, TypeError, AttributeError) as error:
             sentence = f"{step.service}.{step.call}: {' '.join(str(error).split())}"
             raise ScenarioError(sentence) from None
         if step.save:
             self._saved[step.save] = answer
+        return {name: part for name, part in answer.items() if name != "ResponseMetadata"}
 
     def _act(self, step: ServiceStep) -> None:
         stores = {

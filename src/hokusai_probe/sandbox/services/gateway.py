@@ -11,8 +11,7 @@ MLFLOW_CB_RECOVERY_TIMEOUT, REGISTRY_ADMIN_USER_EMAILS, WEBHOOK_URL, HOKUSAI_CON
 sandbox's own; KEY_CACHE_TTL_S, in platform seconds, is ours: what the platform calls it is not known.
 Secrets, from the file that SANDBOX_SECRETS names: DB_PASSWORD, WEBHOOK_SECRET, HUGGINGFACE_API_KEY.
 
-Not here: ``/models/...`` and ``/api/models`` (era and shape are not in the contract), DSPy programs beyond
-their health, and the limits per remote address, which belong to those routes.
+Not here: ``/models/...`` of the old days, and DSPy programs beyond their health.
 """
 
 import asyncio
@@ -47,7 +46,7 @@ from hokusai_probe.sandbox.services.gateway_auth import (
 )
 from hokusai_probe.sandbox.services.gateway_database import Database, DatabaseSettings
 from hokusai_probe.sandbox.services.gateway_health import Breaker, BreakerSettings, Health, Neighbours
-from hokusai_probe.sandbox.services.gateway_models import Models, template_of
+from hokusai_probe.sandbox.services.gateway_models import MINUTE_S, Limiter, Models, template_of
 from hokusai_probe.sandbox.services.gateway_proxy import Proxy, ProxySettings, mount_of
 from hokusai_probe.sandbox.services.gateway_stall import stall
 from hokusai_probe.sandbox.services.gateway_webhook import Webhook, WebhookSettings
@@ -263,7 +262,7 @@ class Gateway:
             ("GET", "/api/health/mlflow/detailed"): health.api_mlflow_detailed,
             ("GET", "/api/health/mlflow/connectivity"): health.api_mlflow_connectivity,
             ("GET", "/api/v1/dspy/health"): self._dspy_health,
-            **Models(self._environment.variables).routes(),
+            **Models(self._environment.variables, Limiter(MINUTE_S / self._settings.time_scale)).routes(),
             ("GET", "/openapi.json"): self._openapi,
             ("GET", "/docs"): self._docs,
             ("GET", "/redoc"): self._docs,

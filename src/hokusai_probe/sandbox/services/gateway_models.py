@@ -1,13 +1,18 @@
-"""Serving models and taking contributions: what of them can be seen from outside (contract 4).
+"""Models of the gateway's own: what of them can be seen from outside (contract 4), and their limits (3.6).
 
 Stand-ins: a prediction is a constant and a contribution is not kept. What is real is what they need of the
 task definition: the secret HUGGINGFACE_API_KEY (INC-42: without it predictions are 500, information and
 health 200) and the variable HOKUSAI_CONTRIBUTIONS_BUCKET (INC-48: without it contributions are 503).
+
+The routes below ``/api/models`` (since May 2026; before that they were elsewhere, or nowhere) are the only
+ones with a limit that works: so many requests a minute for each remote address, and that is the load
+balancer's node. What is over it is a 429 without Retry-After and without any X-RateLimit header.
 """
 
 import re
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -17,11 +22,50 @@ _PATH = re.compile(r"/api/v1/models/(?P<model>[^/]+)/(?P<what>info|health|predic
 _PREFIX = "/api/v1/models/{model_id}"
 _MOST_ROWS = 10_000
 
+REGISTER = "/api/models/register"
+LINEAGE = "/api/models/{model_id}/lineage"
+IMPACT = "/api/models/contributors/{address}/impact"
+LIMITS: Mapping[str, int] = {LINEAGE: 100, REGISTER: 20, IMPACT: 100}
+"""Requests in a minute that a route takes of one remote address (contract 3.6)."""
+MINUTE_S = 60.0
+_LIMITED = {
+    LINEAGE: re.compile(r"/api/models/[^/]+/lineage"),
+    IMPACT: re.compile(r"/api/models/contributors/[^/]+/impact"),
+}
+_ADDRESS = re.compile(r"0x[a-fA-F0-9]{40}")
+
 
 def template_of(path: str) -> str:
     """The path with the model's id taken out; any other path as it is."""
     found = _PATH.fullmatch(path)
-    return f"{_PREFIX}/{found['what']}" if found else path
+    if found:
+        return f"{_PREFIX}/{found['what']}"
+    return next((route for route, known in _LIMITED.items() if known.fullmatch(path)), path)
+
+
+class Limiter:
+    """Counts requests by route and remote address in windows that begin with their first request.
+
+    Args:
+        window_s: The minute of the limits, in seconds as they pass here.
+        now: A monotonic clock, in seconds.
+
+    """
+
+    def __init__(self, window_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._window_s = window_s
+        self._now = now
+        self._windows: dict[tuple[str, str | None], tuple[float, int]] = {}
+
+    def check(self, route: str, request: web.Request) -> None:
+        """Count a request. Raises RefusalError (429) for one that is too many."""
+        key, now = (route, request.remote), self._now()
+        began, count = self._windows.get(key, (now, 0))
+        if now - began >= self._window_s:
+            began, count = now, 0
+        self._windows[key] = (began, count + 1)
+        if count >= LIMITS[route]:
+            raise RefusalError(429, error=f"Rate limit exceeded: {LIMITS[route]} per 1 minute")
 
 
 def _model_of(request: web.Request) -> str:
@@ -35,10 +79,12 @@ class Models:
 
     Args:
         variables: The task's variables and secrets.
+        limiter: Of the routes that have a limit.
 
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], limiter: Limiter) -> None:
+        self._limiter = limiter
         self._may_predict = bool(variables.get("HUGGINGFACE_API_KEY"))
         self._bucket = variables.get("HOKUSAI_CONTRIBUTIONS_BUCKET", "")
 
@@ -49,7 +95,35 @@ class Models:
             ("GET", f"{_PREFIX}/health"): self.health,
             ("POST", f"{_PREFIX}/predict"): self.predict,
             ("POST", f"{_PREFIX}/contributions"): self.contribute,
+            ("GET", LINEAGE): self.lineage,
+            ("POST", REGISTER): self.register,
+            ("GET", IMPACT): self.impact,
         }
+
+    async def lineage(self, request: web.Request) -> web.Response:
+        """The history of a model; here none has one."""
+        self._limiter.check(LINEAGE, request)
+        model = request.path.split("/")[3]
+        return as_json({"model_id": model, "lineage": [], "total_versions": 0, "latest_version": "0"})
+
+    async def register(self, request: web.Request) -> web.Response:
+        """Register a baseline, of which nothing is kept. A bad body is refused before it is counted."""
+        body = await json_object(request)
+        if missing := [name for name in ("model_type", "metadata") if name not in body]:
+            raise RefusalError(
+                422, [{"type": "missing", "loc": ["body", name], "msg": "Field required"} for name in missing]
+            )
+        self._limiter.check(REGISTER, request)
+        made = {"model_id": uuid.uuid4().hex, "model_name": f"hokusai_{body['model_type']}", "version": "1"}
+        return as_json(made, status=201)
+
+    async def impact(self, request: web.Request) -> web.Response:
+        """What a contributor has improved; here nobody has."""
+        self._limiter.check(IMPACT, request)
+        address = request.path.split("/")[4]
+        if not _ADDRESS.fullmatch(address):
+            raise RefusalError(400, "Invalid Ethereum address format")
+        return as_json({"address": address, "total_models_improved": 0, "total_improvement_score": 0.0})
 
     async def info(self, request: web.Request) -> web.Response:
         """What is known of a model."""

@@ -1,0 +1,139 @@
+"""Experiments as files: those that ship are sound, and what is wrong in one is one sentence."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hokusai_probe.chaos.experiment import ExperimentError, experiment_names, load, parse
+from hokusai_probe.cli import main
+from hokusai_probe.declare import Catalogue
+from hokusai_probe.engine import selectors
+
+NO_TARGET = "chaos breaks things, so it takes no target: it starts a sandbox of its own"
+GOOD = """\
+name = "own"
+summary = "The cache stops"
+source = "INC-26"
+
+[[method]]
+kind = "service"
+service = "cache"
+action = "stop"
+"""
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_what_ships_is_sound(name: str, real: Catalogue) -> None:
+    """Its name is its file's, it says what it stands for, and looks and causes are some that there are."""
+    found = load(name)
+
+    assert found.name == name
+    assert re.search(r"contract \d|INC-\d\d", found.source)
+    assert set(found.looks) <= set(selectors(real))
+    assert {*found.expect.causes, *found.expect.accept} <= set(real.causes)
+
+
+def test_each_of_the_old_scenarios_has_a_successor() -> None:
+    """The twelve of contract 9.8, by the names that they had."""
+    sources = " ".join(load(name).source for name in experiment_names())
+
+    assert set(re.findall(r"test_\w+", sources)) == {
+        "test_mlflow_complete_failure_recovery", "test_database_connection_failure",
+        "test_redis_connection_chaos", "test_circuit_breaker_cascading_failures",
+        "test_message_queue_failure_isolation", "test_network_partition_simulation",
+        "test_circuit_breaker_auto_reset", "test_manual_circuit_breaker_reset",
+        "test_gradual_service_recovery", "test_service_health_persistence",
+        "test_non_critical_service_failure_isolation", "test_timeout_handling_isolation",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = 3", "own.toml: name: input should be a valid string"),
+        (GOOD.replace("source", "sorce"), "own.toml: unknown key 'sorce'; did you mean 'source'?"),
+        (
+            GOOD.replace('"own"', '"My own"'),
+            "own.toml: 'My own' is no name: lower-case letters, digits and '-'",
+        ),
+        (
+            GOOD.replace('"service"', '"servise"'),
+            "own.toml: method 1: unknown kind 'servise'; did you mean 'service'?",
+        ),
+        (
+            f"{GOOD}at_s = 20\n",
+            "own.toml: a step of the method comes after the 15 s of hold_s",
+        ),
+        (
+            GOOD + '[[method]]\nkind = "limits"\n',
+            "own.toml: a step of kind 'limits' and [[limits]] go together",
+        ),
+        (
+            GOOD + '[[method]]\nkind = "disk"\nstate = "wet"\n',
+            "own.toml: method 2: the state of a disk step: input should be 'small', 'full' or 'free'",
+        ),
+        (
+            GOOD + '[expect]\ncuases = ["x"]\n',
+            "own.toml: unknown key 'expect cuases'; did you mean 'causes'?",
+        ),
+        ("name = ", "own.toml: not TOML: Invalid value (at end of document)"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(text: str, says: str) -> None:
+    """With the file, the place and what was meant."""
+    with pytest.raises(ExperimentError) as error:
+        parse(text, "own.toml")
+
+    assert str(error.value) == says
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "name an experiment, or --all; `hokusai-probe chaos --list` lists them"),
+        (["https://registry.example"], f"'https://registry.example' is a target: {NO_TARGET}"),
+        (["hokusai-development"], f"'hokusai-development' is a target: {NO_TARGET}"),
+        (
+            ["cache-lots"],
+            "no experiment 'cache-lots'; did you mean 'cache-lost'? `hokusai-probe chaos --list` lists them",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_is_exit_2(arguments: list[str], says: str) -> None:
+    """Before any sandbox starts; a real target above all."""
+    found = CliRunner().invoke(main, ["chaos", *arguments])
+
+    assert (found.exit_code, found.stderr) == (2, f"error: {says}\n")
+
+
+def test_a_target_file_is_told_from_an_experiment(tmp_path: Path) -> None:
+    """It is refused as what it is."""
+    path = tmp_path / "target.toml"
+    path.write_text('name = "x"\n[hosts]\nregistry = "https://registry.example"\n')
+    found = CliRunner().invoke(main, ["chaos", str(path)])
+
+    assert found.exit_code == 2
+    assert found.stderr == f"error: '{path}' is a target: {NO_TARGET}\n"
+
+
+def test_steps_that_the_sandbox_would_refuse_are_refused_before_it_starts(tmp_path: Path) -> None:
+    """In the sandbox's own words."""
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD.replace('"stop"', '"stopp"'))
+    found = CliRunner().invoke(main, ["chaos", str(path)])
+
+    assert found.exit_code == 2
+    assert found.stderr == (
+        f"error: {path}: step 1: action: Input should be 'deploy', 'restart', 'stop', 'crash' or 'hang', not"
+        " 'stopp' (the sandbox's own steps, counted from given over method to rollback)\n"
+    )
+
+
+def test_the_list_names_what_ships() -> None:
+    """A line each, and at least twelve."""
+    found = CliRunner().invoke(main, ["chaos", "--list"])
+
+    assert [line.split()[0] for line in found.stdout.splitlines()] == experiment_names()
+    assert len(experiment_names()) >= 12
