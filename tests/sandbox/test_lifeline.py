@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from control_side import eventually
 
 from hokusai_probe.sandbox import lifeline, processes
@@ -123,3 +124,18 @@ def test_a_command_whose_guard_died_first_does_not_begin() -> None:
     code = "from hokusai_probe.sandbox import lifeline; lifeline.die_with_parent(1 << 30); print('lives on')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (ended.returncode, ended.stdout) == (137, b"")
+
+
+def test_what_is_mounted_in_a_directory_goes_with_it(tmp_path: Path) -> None:
+    """A sandbox whose host is killed may leave a small disk mounted, which nobody could remove."""
+    disk = tmp_path / "sandbox" / "disk"
+    disk.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("this system does not permit a mount")
+    (disk / "file").write_text("kept", "utf-8")
+    reading, writing = os.pipe()
+    os.close(writing)
+    assert lifeline.remove_at_end(reading, str(tmp_path / "sandbox")) == 0
+    os.close(reading)
+    assert str(disk) not in Path("/proc/self/mounts").read_text("utf-8")
