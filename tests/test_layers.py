@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ PURE = {
     "engine": {"declare", "looking", "topology"},
     "diagnose": {"declare", "topology", "engine"},
 }
+pytestmark = pytest.mark.xdist_group("layers")  # so that each file is parsed once
+
 HEAVY = (
     "boto3",
     "botocore",
@@ -61,8 +64,12 @@ def modules(*parts: str) -> list[Path]:
 
 def imports(path: Path, *, lazy: bool = True) -> set[str]:
     """Dotted names that a file imports, without those for type checkers; not ``lazy``: at load time only."""
-    tree = ast.parse(path.read_text("utf-8"))
-    return set(_imported(tree, lazy=lazy))
+    return set(_imports(path, lazy))
+
+
+@cache
+def _imports(path: Path, lazy: bool) -> frozenset[str]:
+    return frozenset(_imported(ast.parse(path.read_text("utf-8")), lazy=lazy))
 
 
 def _imported(node: ast.AST, *, lazy: bool) -> Iterator[str]:

@@ -78,7 +78,11 @@ def test_every_look_of_the_second_round_is_named_by_some_cause() -> None:
     assert {p.slug for p in catalogue().probes.values() if p.round == 2 and p.facts not in read} == set()
 
 
-@pytest.fixture(scope="module", params=["api-rule-missing", "api-rules-on-port-80"])
+NAMES = ("api-rule-missing", "api-rules-on-port-80")
+ON_ONE = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
+
+
+@pytest.fixture(scope="module", params=ON_ONE)
 def seen(request: pytest.FixtureRequest) -> tuple[str, Report]:
     """A broken platform, looked at from outside alone."""
     with sandbox.start(request.param) as box:
