@@ -52,7 +52,7 @@ def state(word: str = "", *causes: KeptCause, denied: tuple[str, ...] = ()) -> S
 
 def run(hours: float = 0.0, word: str = "pp", *causes: KeptCause, **more: object) -> Run:
     """A run so many hours after the first, expecting the next in an hour."""
-    given = {"schema_version": 1, "target": TARGET, "started_at": at(hours), "expected_interval_s": HOUR_S}
+    given = {"schema_version": 2, "target": TARGET, "started_at": at(hours), "expected_interval_s": HOUR_S}
     return Run.model_validate(given | {"trigger": "schedule", "state": state(word, *causes)} | more)
 
 
@@ -99,7 +99,7 @@ seen_runs = st.builds(
 )
 new_runs = st.builds(
     Run,
-    schema_version=st.just(1),
+    schema_version=st.just(2),
     target=st.sampled_from([TARGET, "../corrupt", "corrupt", ""]),
     started_at=moments,
     duration_s=st.floats(0, 300),
@@ -116,7 +116,7 @@ new_runs = st.builds(
 )
 legacy_runs = st.builds(
     Run,
-    schema_version=st.just(1),
+    schema_version=st.just(2),
     target=st.just(TARGET),
     started_at=moments,
     old_count=st.dictionaries(st.sampled_from(["infrastructure", "suite"]), old_counts, min_size=1),

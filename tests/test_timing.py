@@ -4,19 +4,22 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import httpcore
 import pytest
 import trustme
-from _servers import LOCAL, Reply, http, says, serving
+from _servers import LOCAL, Reply, http, resolving, says, serving
 
 from hokusai_probe.history.condense import run_of
 from hokusai_probe.history.pace import paces
 from hokusai_probe.http import Answer, HttpDoor, Timing
 from hokusai_probe.keys import Keys
-from hokusai_probe.model import Facts, Hosts, Observation, Report, Target, Tls
+from hokusai_probe.model import Facts, Hosts, Network, Observation, Report, Target, Tls
 from hokusai_probe.redact import Redactor
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+DEAD = "127.0.0.0"  # sorts before every other
 HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", b"hi"
 
 
@@ -50,6 +53,28 @@ def test_a_kept_connection_has_neither_connect_nor_tls() -> None:
     assert 0 < first.connect_s < 1
     assert (first.tls_s, second.connect_s, second.tls_s) == (None, None, None)
     assert second.first_byte_s is not None
+
+
+def test_an_address_that_is_dead_costs_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load balancer with one dead address of two connects late, and that is what its users feel."""
+    connect = httpcore.AnyIOBackend.connect_tcp
+
+    async def slow_where_dead(self: httpcore.AnyIOBackend, host: str, *rest: Any, **more: Any) -> Any:
+        if host == DEAD:
+            await asyncio.sleep(0.1)
+            raise httpcore.ConnectError
+        return await connect(self, host, *rest, **more)
+
+    async def ask() -> tuple[Answer, ...]:
+        async with serving(says(http(body=b"hi"))) as server, resolving(a_test=f"{DEAD} {LOCAL}") as (at, _):
+            hosts = Hosts(registry=f"http://a.test:{server.port}")
+            return await got(Target(name="t", hosts=hosts, network=Network(resolver=at)), 1)
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", slow_where_dead)
+    (answer,) = asyncio.run(ask())
+
+    assert answer.timing is not None
+    assert (answer.timing.connect_s or 0.0) >= 0.1
 
 
 def test_the_first_byte_is_the_platform_s_time_and_the_body_is_not() -> None:

@@ -192,6 +192,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         addresses = resolution.addresses[:_MOST_ADDRESSES]
         loop = asyncio.get_running_loop()
         end, failures = loop.time() + self._connect_s, list[Failure]()
+        self._received.since = self._received.clock()  # an address that is dead costs time, too
         for i, address in enumerate(addresses):
             share = max(end - loop.time(), 0.01) / (len(addresses) - i)
             stream = await self._attempt(address, port, share, failures)
@@ -204,7 +205,6 @@ class _Backend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream | None:
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self._received.address = address
-        self._received.since = self._received.clock()
         try:
             stream = await self._inner.connect_tcp(address, port, timeout=seconds)
         except httpcore.ConnectTimeout:

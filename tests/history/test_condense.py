@@ -73,7 +73,7 @@ def test_what_is_kept_of_a_run() -> None:
     whole = report((blocked, skipped, wrong, verdict("a", "pass")), found)
 
     assert run_of(whole) == Run(
-        schema_version=1,
+        schema_version=2,
         target="t",
         started_at=NOW,
         duration_s=1.5,

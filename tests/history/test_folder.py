@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hokusai_probe.history import folder, runs
 from hokusai_probe.history.folder import History
 from hokusai_probe.history.index import Index
-from hokusai_probe.history.runs import HistoryError, Run
+from hokusai_probe.history.runs import HistoryError, Run, read, text_of
 
 YEARLY_BYTES = 50_000_000
 some_runs = st.lists(any_runs, max_size=6)
@@ -37,7 +37,7 @@ def test_a_run_comes_back_as_it_went(one: Run) -> None:
     assert runs.read(text) == one
     assert runs.text_of(runs.read(text)) == text
     assert text.isascii()
-    assert json.loads(text)["schema_version"] == (0 if one.old_count else 1)
+    assert json.loads(text)["schema_version"] == (0 if one.old_count else 2)
 
 
 @given(one=any_runs)
@@ -171,14 +171,21 @@ def test_where_nothing_can_be_moved_a_corrupt_file_is_only_named(tmp_path: Path)
 def test_a_file_of_a_newer_version_is_named_and_left_alone(tmp_path: Path) -> None:
     """Whoever wrote it can read it."""
     path = folder.write(tmp_path, run())
-    path.write_text('{"schema_version":2,"target":"t","moods":[]}\n', "utf-8")
+    path.write_text('{"schema_version":3,"target":"t","moods":[]}\n', "utf-8")
 
     found = History.read(tmp_path)
 
     where = path.relative_to(tmp_path).as_posix()
-    wanted = f"{where} was left out: it is of version 2, and this hokusai-probe reads up to 1"
+    wanted = f"{where} was left out: it is of version 3, and this hokusai-probe reads up to 2"
     assert (found.runs(), found.notes) == ((), {wanted})
     assert path.exists()
+
+
+def test_version_1_is_still_read_and_is_the_same_file_when_written_again() -> None:
+    """As it was before a run kept where the time of its answers went."""
+    was = '{\n"schema_version":1,\n"started_at":"2025-08-05T09:27:17Z",\n"target":"t"\n}\n'
+
+    assert (text_of(read(was)), read(was).parts) == (was, {})
 
 
 def test_version_0_is_still_read(tmp_path: Path) -> None:

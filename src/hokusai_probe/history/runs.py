@@ -19,7 +19,7 @@ from hokusai_probe.errors import ProbeError
 from hokusai_probe.history.latency import Histogram, Phases
 from hokusai_probe.model import Certainty, Component, Frozen, Priority, Score, Trigger, Utc
 
-VERSION = 1
+VERSION = 2
 LEGACY_VERSION = 0
 SUITE = "suite"
 """The area of an old count that is of all scripts together."""
@@ -92,12 +92,12 @@ class Run(Frozen):
 
     ``reasons``: why a check did not pass, by slug, cut. ``latency``: how long whole answers took, by
     method, host, path and status. ``parts``: where the time of at most 20 answers of each part of the way
-    went, and ``objective_ms`` the target's ``[slo] p95_ms``; runs of earlier versions have neither.
+    went, and ``objective_ms`` the target's ``[slo] p95_ms``; files of version 1 have neither.
     ``old_count``: what a report of the former scripts counted, by area, ``suite`` for all of it; such a run
     has no state, and nothing but its scores is known.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     target: str
     started_at: Utc
     duration_s: float = 0.0
