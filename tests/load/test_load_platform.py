@@ -64,6 +64,23 @@ def test_a_load_ends_when_the_platform_has_enough(status: str, rule: str, sample
     assert report.duration_s < 2
 
 
+def test_a_platform_that_becomes_slow_is_left_alone_at_once() -> None:
+    """Twenty times slower from the first start on: the third such answer ends it, however few there are."""
+    asked, reply = iter(range(99)), registry()
+
+    async def late(writer: asyncio.StreamWriter, head: bytes) -> None:
+        await asyncio.sleep(0.4 if next(asked) >= 7 else 0)
+        await reply(writer, head)
+
+    async def run() -> LoadReport:
+        async with serving(late) as server:
+            return await load.arun(target(server.port), SEARCHES, environment={})
+
+    report = asyncio.run(run())
+    assert (report.outcome, report.rule, judge(report).exit_code) == ("aborted", "latency", 3)
+    assert report.duration_s < 1.5
+
+
 def test_a_load_is_not_begun_on_a_platform_that_is_not_well() -> None:
     """A quiet request that fails is the reason; no start was due."""
     report = loaded(from_the(5, "500 Internal Server Error"))
