@@ -17,9 +17,10 @@ from hokusai_probe.engine import allowed_classes
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.http import BudgetExhausted, HttpDoor
 from hokusai_probe.keys import Keys, secrets_in
+from hokusai_probe.load.clearing import Cleared
 from hokusai_probe.load.driving import Drive, Result
 from hokusai_probe.load.lock import alone
-from hokusai_probe.load.operations import Cleared, Operations
+from hokusai_probe.load.operations import Operations
 from hokusai_probe.load.plan import (
     QUIET,
     REQUESTS,
@@ -42,7 +43,6 @@ from hokusai_probe.redact import Redactor
 from hokusai_probe.runner import Control, UsageError, targeted
 
 CLEARING_S = 60.0
-_SETTLING_S = 0.5  # what was cut short may be carried out still, and must be there to be removed
 _FINDING_THE_WAY = 10  # requests to find MLflow, the experiment, and a place for artifacts
 _CLEARING_EACH = 30  # requests at most to remove one thing and to look for it, tried again and all
 
@@ -150,8 +150,7 @@ class _Load:
             if self.operations is not None:
                 if self.plan.creates:
                     self.control.note("removing what the load created")
-                    await asyncio.sleep(_SETTLING_S if self._ending()[0] != "finished" else 0)
-                cleared = await self.operations.clear(CLEARING_S)
+                cleared = await self.operations.clear(CLEARING_S, self._deadline_s)
         return self._report(cleared)
 
     async def _until_stopped(self) -> None:
