@@ -230,6 +230,15 @@ def there(box: sandbox.Box, *, apply: bool = False) -> Swept:
     return asyncio.run(sweep(chosen, known, apply=apply, older_than=timedelta(seconds=-60)))
 
 
+def nothing_seen_is_left(report: LoadReport) -> bool:
+    """Whether all is gone but what was cut short before the platform made it: that is not said to be gone."""
+    never_seen = [entry for entry in report.created if entry.removed is None]
+    said = all("was ever made was not seen" in sentence for sentence in report.left)
+    return (
+        said and len(report.left) == len(never_seen) and all(e.removed is not False for e in report.created)
+    )
+
+
 @pytest.mark.xdist_group("sandbox")
 def test_nothing_of_a_load_is_left(box: sandbox.Box) -> None:
     """Neither of one that was carried out, nor of one that was aborted in the midst of registrations.
@@ -253,8 +262,8 @@ def test_nothing_of_a_load_is_left(box: sandbox.Box) -> None:
     }  # fmt: skip
     assert (cut.outcome, cut.reason) == ("aborted", "the cap of 14000 bytes is reached")
     assert judge(cut).cut_short > 0
-    assert {entry.removed for entry in cut.created} == {True}
-    assert (whole.left, cut.left, found.found, found.unseen) == ((), (), (), ())
+    assert nothing_seen_is_left(cut)
+    assert (whole.left, found.found, found.unseen) == ((), (), ())
 
 
 @pytest.mark.xdist_group("sandbox")
@@ -315,5 +324,5 @@ def test_a_signal_in_the_midst_of_registrations_leaves_nothing(box: sandbox.Box,
     found = there(box)
 
     assert (code, report.outcome, report.reason) == (130, "interrupted", "SIGINT")
-    assert {e.removed for e in report.created} == {True}
-    assert (report.left, found.found, found.unseen) == ((), (), ())
+    assert nothing_seen_is_left(report)
+    assert (found.found, found.unseen) == ((), ())
