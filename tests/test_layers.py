@@ -115,7 +115,7 @@ def test_the_nouns_stand_on_nothing() -> None:
     assert imports(errors) == set()
 
 
-LOAD_SENDS = {"conducting", "driving", "lock", "operations"}
+LOAD_SENDS = {"clearing", "conducting", "driving", "lock", "operations"}
 LOAD_PURE = {"config", "load", "looking", "model", "reports", "text"}
 
 

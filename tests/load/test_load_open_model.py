@@ -171,7 +171,7 @@ def test_an_independent_generator_measures_the_same(tmp_path: Path) -> None:
 
     assert judged.exit_code == 0
     assert abs(from_k6 - rate * seconds) <= 1
-    assert len(asked) - from_k6 == rate * seconds + load.conducting.QUIET["health"]
+    assert len(asked) - from_k6 == rate * seconds + load.plan.QUIET["health"]
     assert abs(judged.answered_per_s / measured["http_reqs"]["rate"] - 1) < 0.06
     assert judged.everything.p50_ms is not None
     assert abs(judged.everything.p50_ms / measured["http_req_duration"]["med"] - 1) < 0.3

@@ -17,10 +17,12 @@ from hokusai_probe.engine import allowed_classes
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.http import BudgetExhausted, HttpDoor
 from hokusai_probe.keys import Keys, secrets_in
+from hokusai_probe.load.clearing import Cleared
 from hokusai_probe.load.driving import Drive, Result
 from hokusai_probe.load.lock import alone
-from hokusai_probe.load.operations import Cleared, Operations
+from hokusai_probe.load.operations import Operations
 from hokusai_probe.load.plan import (
+    QUIET,
     REQUESTS,
     USUAL,
     Kind,
@@ -29,6 +31,7 @@ from hokusai_probe.load.plan import (
     caps_for,
     refuse_excess,
     schedule,
+    uploads_of,
 )
 from hokusai_probe.load.ramping import saturated
 from hokusai_probe.load.record import LoadReport, Outcome, Rule, Sample
@@ -39,17 +42,7 @@ from hokusai_probe.probes.mlflow_api import mlflow_api
 from hokusai_probe.redact import Redactor
 from hokusai_probe.runner import Control, UsageError, targeted
 
-QUIET: Mapping[Kind, int] = {
-    "search": 5,
-    "models": 5,
-    "health": 5,
-    "registration": 1,
-    "upload": 3,
-    "download": 5,
-}
-"""How many operations of a kind are carried out one after the other before the load, for what is usual."""
 CLEARING_S = 60.0
-_SETTLING_S = 0.5  # what was cut short may be carried out still, and must be there to be removed
 _FINDING_THE_WAY = 10  # requests to find MLflow, the experiment, and a place for artifacts
 _CLEARING_EACH = 30  # requests at most to remove one thing and to look for it, tried again and all
 
@@ -121,7 +114,7 @@ def _budgets(target: Target, plan: Plan) -> tuple[Target, Target]:
     starts, caps = schedule(plan), caps_for(target.load)
     before = sum(REQUESTS[kind] * QUIET[kind] for kind in plan.mix) + _FINDING_THE_WAY
     registrations = sum(start.kind == "registration" for start in starts) + QUIET["registration"]
-    uploaded = sum(start.kind == "upload" for start in starts) * plan.artifact_bytes
+    uploaded = uploads_of(plan, starts) * plan.artifact_bytes
     sending = {"requests": caps.requests + before, "bytes": max(caps.bytes - uploaded, 1)}
     clearing = {"requests": _CLEARING_EACH * (registrations + 1)}
     return _with_budget(target, sending), _with_budget(target, clearing)
@@ -157,8 +150,7 @@ class _Load:
             if self.operations is not None:
                 if self.plan.creates:
                     self.control.note("removing what the load created")
-                    await asyncio.sleep(_SETTLING_S if self._ending()[0] != "finished" else 0)
-                cleared = await self.operations.clear(CLEARING_S)
+                cleared = await self.operations.clear(CLEARING_S, self._deadline_s)
         return self._report(cleared)
 
     async def _until_stopped(self) -> None:

@@ -235,7 +235,7 @@ def _of_ramp(report: LoadReport, stages: Sequence[AtRate]) -> Iterator[Finding]:
 
 def _left(report: LoadReport) -> Finding:
     slug = "nothing-is-left"
-    named = [*report.left, *(f"not removed: {e.kind} {e.name}" for e in report.created if not e.removed)]
+    named = [*report.left, *(f"not removed: {e.kind} {e.name}" for e in report.created if e.removed is False)]
     if named:
         return Finding(slug=slug, status="trouble", sentence="; ".join(named))
     many = len(report.created)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from hokusai_probe.http import Answer, BudgetExhausted
+from pydantic import JsonValue
+
+from hokusai_probe.http import Answer
+from hokusai_probe.load.clearing import Broom, Cleared, Thing, clear, undecided
 from hokusai_probe.load.driving import Result
 from hokusai_probe.load.plan import Kind, Start
 from hokusai_probe.looking import Entry, Journal, Look
@@ -15,16 +18,7 @@ from hokusai_probe.probes._mlflow_rest import Rest, new_name
 from hokusai_probe.probes._removal import Made, Removal
 from hokusai_probe.probes.model_registration import Registrar
 
-_REMOVED_AT_ONCE = 4
 SEED_FILE = "seed.bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What was created, with whether it is gone again, and sentences about what a look afterwards found."""
-
-    entries: tuple[Entry, ...] = ()
-    left: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -39,7 +33,7 @@ class Operations:
     prefix: str
     artifact: bytes
     experiment_id: str | None = None
-    _registrars: list[Registrar] = field(default_factory=list)
+    _registrations: list[_Registration] = field(default_factory=list)
     _folder: _Folder | None = None
     _number: int = 0
 
@@ -53,7 +47,7 @@ class Operations:
         wanted = set(kinds)
         asked: list[Answer] = []
         if "registration" in wanted:
-            registrar = self._registrar()
+            registrar = Registrar(self.look, self.prefix)
             await registrar.experiment()
             self.experiment_id = registrar.made.experiment_id
             asked.append(registrar.seen["experiment"])
@@ -85,22 +79,9 @@ class Operations:
 
     async def _register(self) -> Result:
         """Run, artifact, model and two versions, as the look at registering makes them."""
-        registrar = self._registrar()
-        registrar.made.experiment_id = self.experiment_id
-        self._registrars.append(registrar)
-        for stage in (registrar.run, registrar.artifact, registrar.model):
-            await stage()
-            failed = next((answer for answer in registrar.seen.values() if not _well(answer)), None)
-            if failed is not None:
-                return _result(failed)
-            if registrar.made.run_id is None:
-                return Result(200, "incomplete")
-        return Result(200)
-
-    def _registrar(self) -> Registrar:
-        registrar = Registrar(replace(self.look, journal=Journal()), self.prefix)
-        registrar.removal = Removal(Rest(self.clearing, self.prefix), registrar.made)
-        return registrar
+        registration = _Registration(self.look, self.clearing, self.prefix, self.experiment_id)
+        self._registrations.append(registration)
+        return await registration.carried_out()
 
     async def _upload(self) -> Result:
         self._number += 1
@@ -115,22 +96,79 @@ class Operations:
         assert self._folder is not None
         return self._folder
 
-    async def clear(self, seconds: float) -> Cleared:
-        """Remove everything within so many seconds, and look afterwards whether it is gone."""
-        turns = asyncio.Semaphore(_REMOVED_AT_ONCE)
-        end = asyncio.get_running_loop().time() + seconds
+    async def clear(self, seconds: float, settling_s: float) -> Cleared:
+        """Remove everything within so many seconds, and look afterwards whether it is gone.
 
-        async def one(thing: Registrar | _Folder) -> Cleared:
-            async with turns:
-                entries = await thing.journal.undo(max(end - asyncio.get_running_loop().time(), 0.1))
-                return Cleared(entries, await _looked(thing, entries, end))
+        ``settling_s``: for how long a creation that nobody answered may be carried out yet.
+        """
+        things: list[Thing] = [*self._registrations, *([self._folder] if self._folder else [])]
+        return await clear(things, seconds, settling_s)
 
-        things: list[Registrar | _Folder] = [*self._registrars, *([self._folder] if self._folder else [])]
-        found = await asyncio.gather(*(one(thing) for thing in things))
-        return Cleared(
-            tuple(entry for cleared in found for entry in cleared.entries),
-            tuple(sentence for cleared in found for sentence in cleared.left),
-        )
+
+class _BadAnswer(Exception):  # noqa: N818 - ends one registration
+    """An earlier request was not answered as it should be: nothing more is sent."""
+
+
+class _Strict(Rest):
+    """Requests one after the other, until one is not answered well: ``bad`` is that answer, and the last."""
+
+    bad: Answer | None = None
+
+    async def call(
+        self, method: str, call: str, json: JsonValue = None, query: Sequence[tuple[str, str]] = ()
+    ) -> Answer:
+        """One call of the REST API. Raises _BadAnswer after a bad one."""
+        return await self._judged(super().call(method, call, json, query))
+
+    async def store(
+        self, method: str, path: str, content: bytes | None = None, most: int | None = None
+    ) -> Answer:
+        """One request to the artifact store. Raises _BadAnswer after a bad one."""
+        return await self._judged(super().store(method, path, content, most))
+
+    async def _judged(self, asking: Coroutine[object, object, Answer]) -> Answer:
+        if self.bad is not None:
+            asking.close()
+            raise _BadAnswer
+        answer = await asking
+        if not _well(answer):
+            self.bad = answer
+        return answer
+
+
+class _Registration(Registrar):
+    """One registration of a load, which ends at the first bad answer, and what removes it again."""
+
+    def __init__(self, look: Look, clearing: Look, prefix: str, experiment_id: str | None) -> None:
+        super().__init__(replace(look, journal=Journal()), prefix)
+        self.rest = self._strict = _Strict(look, prefix)
+        self.made.experiment_id = experiment_id
+        self._broom = Broom(clearing, prefix, self.unsure)
+        self.removal = Removal(self._broom, self.made)
+
+    async def carried_out(self) -> Result:
+        """Run, artifact and model with two versions, and what they came to."""
+        for stage in (self.run, self.artifact, self.model):
+            with suppress(_BadAnswer):
+                await stage()
+            if self._strict.bad is not None:
+                return _result(self._strict.bad)
+            if self.made.run_id is None:
+                return Result(200, "incomplete")
+        return Result(200)
+
+    def unsure(self) -> frozenset[str]:
+        """Kinds of things that may come into being yet."""
+        met = self._broom.met | ({"artifact"} if self._broom.files else set())
+        asked = {"run": "run", "artifact": "upload", "registered model": "model"}
+        begun = {entry.kind for entry in self.journal.entries()} - met
+        return frozenset(kind for kind in begun if undecided(self.seen.get(asked[kind])))
+
+    async def left_behind(self, entries: tuple[Entry, ...]) -> tuple[str, ...]:
+        """What a look afterwards still finds."""
+        if self.made.run_id is None and entries:
+            await self.removal.delete_run()  # one that was made after we asked for it: nobody has its id
+        return await super().left_behind(entries)
 
 
 class _Folder:
@@ -140,35 +178,31 @@ class _Folder:
         name = new_name(look.run_id)
         self._rest = Rest(look, prefix)
         self._made = Made(name, stored_in=name, not_made={"run", "registered model"})
-        self._removal = Removal(Rest(clearing, prefix), self._made)
+        self._broom = Broom(clearing, prefix, self.unsure)
+        self.removal = Removal(self._broom, self._made)
+        self._unanswered: set[str] = set()
         self.journal = Journal()
-        self.journal.will_create("artifact", name, self._removal.delete_artifact)
+        self.journal.will_create("artifact", name, self.removal.delete_artifact)
 
     async def put(self, name: str, content: bytes) -> Answer:
         """Store a file."""
-        return await self._rest.store("PUT", f"{self._made.folder}/{name}", content)
+        self._unanswered.add(name)
+        answer = await self._rest.store("PUT", f"{self._made.folder}/{name}", content)
+        if not undecided(answer):
+            self._unanswered.discard(name)
+        return answer
 
     async def get(self, name: str, size: int) -> Answer:
         """Fetch one of that size."""
         return await self._rest.store("GET", f"{self._made.folder}/{name}", most=size + 1)
 
+    def unsure(self) -> frozenset[str]:
+        """The folder, where a file that nobody has seen may come into it yet."""
+        return frozenset({"artifact"} if self._unanswered - self._broom.files else ())
+
     async def left_behind(self, _: tuple[Entry, ...]) -> tuple[str, ...]:
         """What a look afterwards still finds."""
-        return await self._removal.left_behind()
-
-
-async def _looked(thing: Registrar | _Folder, entries: tuple[Entry, ...], end: float) -> tuple[str, ...]:
-    """What is still there; where the time is over, what was not removed, unseen."""
-    unseen = tuple(f"the {entry.kind} {entry.name} was not removed" for entry in entries if not entry.removed)
-    try:
-        async with asyncio.timeout_at(end):
-            if isinstance(thing, Registrar) and thing.made.run_id is None and entries:
-                await thing.removal.delete_run()  # one that was made after we asked for it: nobody has its id
-            return await thing.left_behind(entries)
-    except (TimeoutError, BudgetExhausted):
-        return unseen or tuple(
-            f"whether the {entry.kind} {entry.name} is gone was not seen" for entry in entries
-        )
+        return await self.removal.left_behind()
 
 
 def _well(answer: Answer) -> bool:

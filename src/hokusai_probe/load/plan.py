@@ -7,7 +7,6 @@ before asking again (a closed loop) asks least while the platform stands still, 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -27,6 +26,15 @@ REQUESTS: Mapping[Kind, int] = {
     "download": 1,
 }
 """How many requests one start of a kind sends at most, one after the other."""
+QUIET: Mapping[Kind, int] = {
+    "search": 5,
+    "models": 5,
+    "health": 5,
+    "registration": 1,
+    "upload": 3,
+    "download": 5,
+}
+"""How many operations of a kind are carried out one after the other before the load, for what is usual."""
 CREATING: frozenset[Kind] = frozenset({"registration", "upload", "download"})
 """Kinds that need something of ours on the platform, which is removed again."""
 READS: Mapping[Kind, int] = {"search": 2, "models": 1, "health": 1}
@@ -122,10 +130,20 @@ def requests_of(starts: tuple[Start, ...]) -> int:
     return sum(REQUESTS[start.kind] for start in starts)
 
 
+def uploads_of(plan: Plan, starts: tuple[Start, ...]) -> int:
+    """How many artifacts are stored: by these starts, by the quiet ones before, and the one to fetch."""
+    seed = bool({"upload", "download"} & set(plan.mix))
+    return _moves("upload", plan, starts) + seed
+
+
 def sent_bytes(plan: Plan, starts: tuple[Start, ...]) -> int:
-    """How many bytes of artifacts these starts move, in both directions."""
-    moved = Counter(start.kind for start in starts)
-    return (moved["upload"] + moved["download"]) * plan.artifact_bytes
+    """How many bytes of artifacts these starts and what comes before them move, in both directions."""
+    return (uploads_of(plan, starts) + _moves("download", plan, starts)) * plan.artifact_bytes
+
+
+def _moves(kind: Kind, plan: Plan, starts: tuple[Start, ...]) -> int:
+    quiet = QUIET[kind] if kind in plan.mix else 0
+    return quiet + sum(start.kind == kind for start in starts)
 
 
 def caps_for(wanted: LoadCaps) -> LoadCaps:

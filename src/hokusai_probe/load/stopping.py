@@ -12,6 +12,8 @@ WINDOW, MOST_ERRORS = 20, 0.10
 """More than this share of errors among so many last ones ends a load: from the third error on."""
 IN_A_ROW = 3
 BLOW_UP = 5.0
+SLOW_ONES = 3
+"""So many among the last 59 that took too long are more than a twentieth of them."""
 QUIET_S = 0.02
 """A quiet answer counts as this long at least: five times two milliseconds would be noise."""
 
@@ -48,18 +50,19 @@ def _too_many_errors(last: Sequence[Sample]) -> Trip | None:
 def _blown_up(
     last: Sequence[Sample], baseline_s: Mapping[Kind, Sequence[float]], deadline_s: float
 ) -> Trip | None:
-    """Whether the p95 is beyond five times what was usual before; each against its own kind.
+    """Whether the p95 of 59 is beyond five times what was usual before; each against its own kind.
 
+    By nearest rank three of 59 decide it, so the third one ends a load however few there were before it.
     What we were late ourselves is left out: it does no harm to the platform.
     """
-    if len(last) < needed(0.95):
-        return None
-    times = percentile((_times_usual(one, baseline_s, deadline_s) for one in last), 0.95)
-    if times is None or times <= BLOW_UP:
+    times = (_times_usual(one, baseline_s, deadline_s) for one in last)
+    slow = sorted((found for found in times if found > BLOW_UP), reverse=True)
+    if len(slow) < SLOW_ONES:
         return None
     return Trip(
         rule="latency",
-        reason=f"the p95 of the last {len(last)} answers is {times:.1f} times what quiet ones took",
+        reason=f"{len(slow)} of the last {len(last)} answers took {slow[-1]:.1f} times what quiet ones did, "
+        f"or longer (more than {BLOW_UP:g} times is too long)",
     )
 
 
