@@ -135,7 +135,21 @@ def load(
 
 
 def planned(wanted: Wanted) -> Plan:
-    """The plan that a command line means. Raises UsageError where its words exclude each other."""
+    """The plan that a command line means. Raises UsageError where its words come to none."""
+    try:
+        return _planned(wanted)
+    except ValidationError as error:
+        msg = f"there is no such load: {_first(error)}"
+        raise UsageError(msg) from None
+
+
+def _first(error: ValidationError) -> str:
+    """Where the first mistake is, and which it is."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the whole file'}: {first['msg']}"
+
+
+def _planned(wanted: Wanted) -> Plan:
     from hokusai_probe.load import CAPS, Plan, Stage
     from hokusai_probe.load.plan import READS, REQUESTS, USUAL
 
@@ -186,9 +200,7 @@ def _recorded(path: str) -> LoadReport:
         msg = f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
         raise UsageError(msg) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        msg = f"{path} is no record of a load: {where}: {first['msg']}"
+        msg = f"{path} is no record of a load: {_first(error)}"
         raise UsageError(msg) from None
 
 
