@@ -192,6 +192,7 @@ def _recorded(path: str) -> LoadReport:
     import os
 
     from hokusai_probe.load import LoadReport
+    from hokusai_probe.load.record import SCHEMA_VERSION
 
     hide(KeyNames(), os.environ)
     try:
@@ -201,6 +202,11 @@ def _recorded(path: str) -> LoadReport:
         raise UsageError(msg) from None
     except ValidationError as error:
         msg = f"{path} is no record of a load: {_first(error)}"
+        if any(wrong["loc"] == ("schema_version",) for wrong in error.errors()):
+            msg = (
+                f"{path} is written in another version of the schema of loads than {SCHEMA_VERSION}, which this "
+                "hokusai-probe reads: use the hokusai-probe that wrote it"
+            )
         raise UsageError(msg) from None
 
 

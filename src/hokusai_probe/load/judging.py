@@ -86,7 +86,7 @@ def judge(report: LoadReport) -> Judgement:
         everything=_times(report, counted),
         stages=stages,
         errors=dict(sorted(Counter(f"{s.kind}: {s.error}" for s in counted if s.error).items())),
-        answered_per_s=round(sum(s.ok for s in counted) / report.duration_s, 3) if report.duration_s else 0.0,
+        answered_per_s=_answered_per_s(report, counted),
         missed=sum(s.missed for s in counted),
         never_sent=sum(s.failure == NEVER_SENT for s in counted),
         cut_short=len(report.samples) - len(counted),
@@ -101,6 +101,12 @@ def judge(report: LoadReport) -> Judgement:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _answered_per_s(report: LoadReport, counted: Iterable[Sample]) -> float:
+    """Durations are recorded to the millisecond: one below that is none."""
+    answered = sum(one.ok for one in counted)
+    return round(answered / report.duration_s, 3) if report.duration_s >= 0.001 else 0.0
 
 
 def _times(report: LoadReport, samples: Iterable[Sample]) -> Times:

@@ -136,7 +136,9 @@ def _things(report: LoadReport) -> Iterator[str]:
     yield f"{plural(len(report.created), 'thing')} created, {gone} removed again"
     yield from (text.markdown(sentence) for sentence in report.left)
     left = [entry for entry in report.created if not entry.removed]
-    yield from (f"not removed: {entry.kind} {text.code(entry.name)}" for entry in left[:_NAMED])
+    yield from (
+        f"not removed: {text.markdown(entry.kind)} {text.code(entry.name)}" for entry in left[:_NAMED]
+    )
     if len(left) > _NAMED:
         yield f"and {len(left) - _NAMED} more: they are in the JSON"
     if left or report.left:
