@@ -45,6 +45,11 @@ def test_an_aborted_load_says_so_first_and_why() -> None:
     )
 
 
+def test_a_load_without_a_start_is_no_good_news() -> None:
+    """Nothing failed, and nothing was measured either."""
+    assert markdown(recorded([])).splitlines()[0] == "# Load on made-up: nobody can tell"
+
+
 def test_a_ramp_shows_its_stages() -> None:
     """Those that held, the one that did not, and those that were not tried."""
     plan = Plan.ramping(20, {"search": 1})

@@ -119,8 +119,8 @@ def load(
     Never more than 20 requests a second, 60 s, 1,200 requests, 10 at once and 50 MB; [load] of the target
     lowers these. It ends by itself on a 429, on three server errors in a row, on more than 10 % of errors
     and when the p95 is five times what it was before. What it creates is removed again. Exit code 0:
-    nothing fails. 1: something does. 3: it was aborted, or our own trouble. 130, 143: interrupted, after
-    clearing up.
+    nothing fails. 1: something does. 3: it was aborted, nobody can tell, or our own trouble. 130, 143:
+    interrupted, after clearing up.
     """
     wanted = Wanted(mix, rate, seconds, at_once, together, artifact_bytes, ramp)
     _try_writing(reports, json_file)
@@ -204,8 +204,8 @@ def _recorded(path: str) -> LoadReport:
         msg = f"{path} is no record of a load: {_first(error)}"
         if any(wrong["loc"] == ("schema_version",) for wrong in error.errors()):
             msg = (
-                f"{path} is written in another version of the schema of loads than {SCHEMA_VERSION}, which this "
-                "hokusai-probe reads: use the hokusai-probe that wrote it"
+                f"{path} is written in another version of the schema of loads than {SCHEMA_VERSION}, "
+                "which this hokusai-probe reads: use the hokusai-probe that wrote it"
             )
         raise UsageError(msg) from None
 

@@ -52,7 +52,8 @@ def markdown(report: LoadReport, *, pictures: bool = False) -> str:
 
 def _outcome(report: LoadReport, judged: Judgement) -> str:
     if report.outcome == "finished":
-        return _WORDS.get(judged.exit_code, "")
+        troubled = any(one.status == "trouble" for one in judged.findings)
+        return _WORDS[judged.exit_code] if judged.exit_code != 3 or troubled else "nobody can tell"
     return f"{report.outcome}: {text.markdown(report.reason)}"
 
 
