@@ -1,5 +1,6 @@
 """One load of one platform at a time: however its URL is written, and whatever has the name of its lock."""
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_lock_that_vanishes_while_it_is_taken_is_made_anew(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever held it removed it between our opening it and our looking: nobody would see what we hold."""
-    flock, left = lock.fcntl.flock, [1]
+    flock, left = fcntl.flock, [1]
 
     def beaten(handle: int, how: int) -> None:
         flock(handle, how)
@@ -96,6 +97,6 @@ def test_a_lock_that_vanishes_while_it_is_taken_is_made_anew(
             left.pop()
             next(directory.iterdir()).unlink()
 
-    monkeypatch.setattr(lock.fcntl, "flock", beaten)
+    monkeypatch.setattr(fcntl, "flock", beaten)
     with alone(HOST):
         assert len(list(directory.iterdir())) == 1
