@@ -1,7 +1,7 @@
 """Remedies are carried out as they are printed: without a shell, on this machine alone."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -138,6 +138,13 @@ class Patient:
         self.hands = Hands(target.aws.endpoint_url or "", environment, self.look)
         self.report = self.look()
 
+    def look_until(self, remedies: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The remedies of what is wrong; a platform that boots on a busy machine may need some looks."""
+        for _ in range(3):
+            if _remedies(self.report) != remedies:
+                self.report = self.look()
+        return _remedies(self.report)
+
 
 @pytest.fixture
 def patients() -> Iterator[Callable[[str, int], Patient]]:
@@ -155,8 +162,8 @@ Patients = Callable[[str, int], Patient]
 def test_a_remedy_heals_and_nothing_else_does(patients: Patients) -> None:
     """Another cause's remedy leaves a platform as ill as it was; its own, as printed, makes it well."""
     ill, other = patients("gateway-mlflow-url-wrong", 4711), patients("listener-rule-shadowed", 4711)
-    assert _remedies(ill.report) == [("gateway-mlflow-url-wrong", "automatic")]
-    assert _remedies(other.report) == [("listener-rule-shadowed", "automatic")]
+    for patient, cause in ((ill, "gateway-mlflow-url-wrong"), (other, "listener-rule-shadowed")):
+        assert patient.look_until([(cause, "automatic")]) == [(cause, "automatic")]
 
     strange = next(d.remedy for d in other.report.roots())
     assert strange is not None

@@ -54,7 +54,11 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         msg = "a time without a zone: write it in UTC, ending in Z"
         raise ValueError(msg)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        msg = "a time that in UTC is before the year 1 or after the year 9999"
+        raise ValueError(msg) from None
 
 
 Utc = Annotated[datetime, AfterValidator(_utc)]
@@ -153,7 +157,7 @@ class Timeouts(Frozen):
     """Seconds. The first two are ours; the others are the platform's own, as configured there."""
 
     connect_s: float = Field(5.0, gt=0)
-    total_s: float = Field(20.0, gt=0)
+    total_s: float = Field(20.0, gt=0, le=1e9, allow_inf_nan=False)
     load_balancer_connect_s: float = Field(10.0, gt=0)
     idle_s: float = Field(60.0, gt=0)
     gateway_auth_s: float = Field(5.0, gt=0)
@@ -164,7 +168,7 @@ class Timeouts(Frozen):
 class Slo(Frozen):
     """Objectives. Milliseconds."""
 
-    p95_ms: float | None = Field(1000.0, gt=0)
+    p95_ms: float | None = Field(1000.0, ge=1e-6, le=1e9, allow_inf_nan=False)
 
 
 class Allow(Frozen):

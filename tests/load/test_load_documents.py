@@ -45,6 +45,11 @@ def test_an_aborted_load_says_so_first_and_why() -> None:
     )
 
 
+def test_a_load_without_a_start_is_no_good_news() -> None:
+    """Nothing failed, and nothing was measured either."""
+    assert markdown(recorded([])).splitlines()[0] == "# Load on made-up: nobody can tell"
+
+
 def test_a_ramp_shows_its_stages() -> None:
     """Those that held, the one that did not, and those that were not tried."""
     plan = Plan.ramping(20, {"search": 1})
@@ -64,7 +69,9 @@ def test_a_ramp_shows_its_stages() -> None:
 def test_what_a_platform_says_breaks_out_of_nothing() -> None:
     """Neither of Markdown nor of a picture, wherever it gets in."""
     hostile = "<script>alert(1)</script> @all | ![x](http://evil.example/x.png) ]]>\n# no"
-    report = ABORTED.model_copy(update={"reason": hostile, "left": (hostile,), "target": hostile})
+    left = (Entry(kind=hostile, name="x", removed=False),)
+    said_by_it = {"reason": hostile, "left": (hostile,), "target": hostile, "created": left}
+    report = ABORTED.model_copy(update=said_by_it)
     said = markdown(report, pictures=True)
 
     assert not [bad for bad in ("<script", "@all", "![x]", "\n# no", "http://evil") if bad in said]
@@ -106,7 +113,7 @@ def test_the_line_joins_the_p95_of_each_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "end"), [(0.3, 0.5), (1, 1), (1.1, 2), (5, 5), (51, 100), (1000, 1000), (0.0, 1)]
+    ("most", "end"), [(0.3, 0.5), (1, 1), (1.1, 2), (5, 5), (51, 100), (1000, 1000), (0.0, 1), (1e-320, 1)]
 )
 def test_where_a_scale_ends(most: float, end: float) -> None:
     """At the next 1, 2 or 5 times a power of ten."""

@@ -55,6 +55,20 @@ def test_what_never_found_a_place_ends_no_load() -> None:
     assert sorted(s.failure or "" for s in drive.samples) == ["", *["never-sent"] * 4]
 
 
+def test_a_start_that_waits_for_a_place_is_missed_and_no_lateness_of_ours() -> None:
+    """Three at one moment where there is one place: one finds it, and only its lateness is our own doing."""
+
+    async def act(_: Start) -> Result:
+        await asyncio.sleep(0.01)
+        return Result(200)
+
+    drive = Drive(act, lambda _: None, at_once=1, seconds=0.2, deadline_s=9)
+    asyncio.run(drive.run([Start(0, "search", 0)] * 3))
+    assert [(s.ok, s.missed, s.own_lateness_s is None) for s in drive.samples] == [
+        (True, False, False), (True, True, True), (True, True, True),
+    ]  # fmt: skip
+
+
 def test_a_mistake_of_ours_in_an_operation_is_no_answer_of_the_platform() -> None:
     """It ends the load and is raised, and the other operations are over then."""
     ended: list[str] = []

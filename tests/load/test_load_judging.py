@@ -170,6 +170,13 @@ def with_slow(count: int) -> list[Sample]:
             {"we-kept-the-pace": "trouble", "p95-is-within-the-objective": "cannot-tell",
              "starts-find-a-place": "cannot-tell"},
         ),
+        (
+            recorded([]),
+            3,
+            {"errors-are-rare": "cannot-tell", "p95-is-within-the-objective": "cannot-tell",
+             "starts-find-a-place": "cannot-tell"},
+        ),
+        (recorded(MANY[:9], plan=Plan.ramping(20, {"search": 1})), 3, {"a-rate-holds": "cannot-tell"}),
         (recorded(MANY, created=(ENTRY,)), 0, {}),
         (recorded(MANY, created=(LEFT,)), 3, {"nothing-is-left": "trouble"}),
         (recorded(MANY, created=(ENTRY,), left=("x is still there",)), 3, {"nothing-is-left": "trouble"}),

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from _loads import WELL, in_the_background, registry, target
+from _loads import WELL, in_the_background, recorded, registry, sample, target
 from _servers import LOCAL, http, serving
 from click.testing import CliRunner, Result
 
@@ -164,6 +165,15 @@ def call(*words: str) -> Result:
         (["http://127.0.0.1:9", "--ramp", "--rate", "2", "--allow", "disruptive"], "more than the 60"),
         (["http://127.0.0.1:9", "--mix", "serch"], "'serch' is nothing that a load sends"),
         (["http://127.0.0.1:9", "--mix", "search=0"], "must be a whole number from 1 to 1000"),
+        (["--sandbox", "--rate", "nan"], "there is no such load: rate: "),
+        (["--sandbox", "--rate", "inf"], "there is no such load: rate: "),
+        (["--sandbox", "--seconds", "inf"], "there is no such load: seconds: "),
+        (["--sandbox", "--ramp", "--rate", "nan"], "there is no such load: rate: "),
+        (["--sandbox", "--ramp", "--rate", "5e-324"], "there is no such load: rate: "),
+        (["--sandbox", "--rate", "1e200", "--seconds", "1e200"], "there is no such load: rate: "),
+        (["--sandbox", "--artifact-bytes", "1" + "0" * 22], "there is no such load: artifact_bytes: "),
+        (["--sandbox", "--at-once", "1" + "0" * 400], "there is no such load: at_once: "),
+        (["--sandbox", "--concurrent-registrations", "1" + "0" * 400], "there is no such load: burst: "),
         (["--ramp", "--seconds", "5"], "--ramp and --seconds exclude each other"),
         (["--concurrent-registrations", "2", "--mix", "search"], "--mix exclude each other"),
         (["--replay", "x.json", "--rate", "1"], "sends nothing"),
@@ -185,6 +195,37 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     called = call("load", "--replay", str(path))
     assert (called.exit_code, f"{path} is no record of a load: target:" in called.output) == (2, True)
+
+
+ONE = sample(0.0).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"samples": [{**ONE, "stage": 7}]}, "sample 0 is of stage 7, and the plan has 1"),
+        ({"samples": [{**ONE, "stage": -1}]}, "samples.0.stage: "),
+        ({"samples": [{**ONE, "kind": "upload"}]}, "sample 0 is of kind upload, which is not in the mix"),
+        ({"samples": [{**ONE, "intended_s": 3.0}]}, "sample 0 ended before it was due"),
+        ({"samples": [{**ONE, "ended_s": float("nan")}]}, "samples.0.ended_s: "),
+        ({"samples": [{**ONE, "ended_s": float("inf")}]}, "samples.0.ended_s: "),
+        ({"samples": [{**ONE, "intended_s": float("nan")}]}, "samples.0.intended_s: "),
+        ({"slo_p95_ms": 0.0}, "slo_p95_ms: "),
+        ({"slo_p95_ms": 5e-324}, "slo_p95_ms: "),
+        ({"deadline_s": float("nan")}, "deadline_s: "),
+        ({"baseline_s": {"search": [float("inf")]}}, "baseline_s.search.0: "),
+        ({"plan": {"stages": [{"rate": 1e300, "seconds": 1e300}]}}, "plan.stages.0.rate: "),
+        ({"plan": {"burst": 10**400}}, "plan.burst: "),
+        ({"started_at": "9999-12-31T23:59:59-12:00"}, "started_at: "),
+        ({"schema_version": "99.0"}, "is written in another version of the schema of loads than 1.0"),
+    ],
+)
+def test_a_record_that_no_load_wrote_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    """In a sentence: neither a traceback nor a judgement of what cannot have been measured."""
+    path = tmp_path / "load.json"
+    path.write_text(json.dumps({**json.loads(recorded([]).to_json()), **change}), encoding="utf-8")
+    called = call("load", "--replay", str(path), "--reports", str(tmp_path / "out"))
+    assert (called.exit_code, says in called.output, "Traceback" in called.output) == (2, True, False)
 
 
 def test_a_load_is_recorded_and_judged_again(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def load(
     Never more than 20 requests a second, 60 s, 1,200 requests, 10 at once and 50 MB; [load] of the target
     lowers these. It ends by itself on a 429, on three server errors in a row, on more than 10 % of errors
     and when the p95 is five times what it was before. What it creates is removed again. Exit code 0:
-    nothing fails. 1: something does. 3: it was aborted, or our own trouble. 130, 143: interrupted, after
-    clearing up.
+    nothing fails. 1: something does. 3: it was aborted, nobody can tell, or our own trouble. 130, 143:
+    interrupted, after clearing up.
     """
     wanted = Wanted(mix, rate, seconds, at_once, together, artifact_bytes, ramp)
     _try_writing(reports, json_file)
@@ -135,7 +135,21 @@ def load(
 
 
 def planned(wanted: Wanted) -> Plan:
-    """The plan that a command line means. Raises UsageError where its words exclude each other."""
+    """The plan that a command line means. Raises UsageError where its words come to none."""
+    try:
+        return _planned(wanted)
+    except ValidationError as error:
+        msg = f"there is no such load: {_first(error)}"
+        raise UsageError(msg) from None
+
+
+def _first(error: ValidationError) -> str:
+    """Where the first mistake is, and which it is."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the whole file'}: {first['msg']}"
+
+
+def _planned(wanted: Wanted) -> Plan:
     from hokusai_probe.load import CAPS, Plan, Stage
     from hokusai_probe.load.plan import READS, REQUESTS, USUAL
 
@@ -178,6 +192,7 @@ def _recorded(path: str) -> LoadReport:
     import os
 
     from hokusai_probe.load import LoadReport
+    from hokusai_probe.load.record import SCHEMA_VERSION
 
     hide(KeyNames(), os.environ)
     try:
@@ -186,9 +201,12 @@ def _recorded(path: str) -> LoadReport:
         msg = f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
         raise UsageError(msg) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        msg = f"{path} is no record of a load: {where}: {first['msg']}"
+        msg = f"{path} is no record of a load: {_first(error)}"
+        if any(wrong["loc"] == ("schema_version",) for wrong in error.errors()):
+            msg = (
+                f"{path} is written in another version of the schema of loads than {SCHEMA_VERSION}, "
+                "which this hokusai-probe reads: use the hokusai-probe that wrote it"
+            )
         raise UsageError(msg) from None
 
 

@@ -86,7 +86,7 @@ def judge(report: LoadReport) -> Judgement:
         everything=_times(report, counted),
         stages=stages,
         errors=dict(sorted(Counter(f"{s.kind}: {s.error}" for s in counted if s.error).items())),
-        answered_per_s=round(sum(s.ok for s in counted) / report.duration_s, 3) if report.duration_s else 0.0,
+        answered_per_s=_answered_per_s(report, counted),
         missed=sum(s.missed for s in counted),
         never_sent=sum(s.failure == NEVER_SENT for s in counted),
         cut_short=len(report.samples) - len(counted),
@@ -101,6 +101,12 @@ def judge(report: LoadReport) -> Judgement:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _answered_per_s(report: LoadReport, counted: Iterable[Sample]) -> float:
+    """Durations are recorded to the millisecond: one below that is none."""
+    answered = sum(one.ok for one in counted)
+    return round(answered / report.duration_s, 3) if report.duration_s >= 0.001 else 0.0
 
 
 def _times(report: LoadReport, samples: Iterable[Sample]) -> Times:
@@ -176,6 +182,9 @@ def _carried_out(report: LoadReport) -> Finding:
     return Finding(slug=slug, status="trouble", sentence=f"{report.outcome}: {report.reason}")
 
 
+_OF_PLATFORM = frozenset(
+    {"errors-are-rare", "p95-is-within-the-objective", "starts-find-a-place", "a-rate-holds"}
+)
 _TIMED = frozenset({"p95-is-within-the-objective", "starts-find-a-place", "a-rate-holds"})
 
 
@@ -191,21 +200,22 @@ def _of_ourselves(late: float | None, *, slow: bool) -> Iterator[Finding]:
     yield Finding(slug="we-kept-the-pace", status="trouble" if slow else "pass", sentence=said)
 
 
+def _few_enough(slug: str, count: int, samples: int, most: float, words: str) -> Finding:
+    """Whether no more than a share of the starts are so; of no starts nobody can tell."""
+    if not samples:
+        return Finding(slug=slug, status="cannot-tell", sentence="no start was measured")
+    status: Status = "fail" if count > most * samples else "pass"
+    sentence = f"{count} of {samples} starts {words} (at most {most * 100:g} % may)"
+    return Finding(slug=slug, status=status, sentence=sentence)
+
+
 def _of_load(report: LoadReport, counted: Sequence[Sample]) -> Iterator[Finding]:
     errors = sum(one.error is not None for one in counted)
     missed = sum(one.missed for one in counted)
-    yield Finding(
-        slug="errors-are-rare",
-        status="fail" if errors > MOST_ERRORS * len(counted) else "pass",
-        sentence=f"{errors} of {len(counted)} starts ended in an error (at most {MOST_ERRORS * 100:g} % may)",
-    )
+    yield _few_enough("errors-are-rare", errors, len(counted), MOST_ERRORS, "ended in an error")
     yield _objective(report, counted)
-    yield Finding(
-        slug="starts-find-a-place",
-        status="fail" if missed > MOST_MISSED * len(counted) else "pass",
-        sentence=f"{missed} of {len(counted)} starts had to wait until one of {report.plan.at_once} was done "
-        f"(at most {MOST_MISSED * 100:g} % may)",
-    )
+    waited = f"had to wait until one of {report.plan.at_once} was done"
+    yield _few_enough("starts-find-a-place", missed, len(counted), MOST_MISSED, waited)
 
 
 def _objective(report: LoadReport, counted: Sequence[Sample]) -> Finding:
@@ -243,16 +253,17 @@ def _left(report: LoadReport) -> Finding:
     return Finding(slug=slug, status="pass", sentence=said)
 
 
-def _exit_code(report: LoadReport, findings: Iterable[Finding]) -> ExitCode:
-    """As those of a run: 1 fails, 3 our own trouble; an aborted load is 3 whatever it saw."""
+def _exit_code(report: LoadReport, findings: Sequence[Finding]) -> ExitCode:
+    """1 fails, 3 our own trouble, or nothing said of the platform; an aborted load is 3 whatever it saw."""
     statuses = {finding.status for finding in findings}
+    of_platform = {finding.status for finding in findings if finding.slug in _OF_PLATFORM}
     if report.outcome == "interrupted":
         return 143 if report.reason == "SIGTERM" else 130
     if report.outcome == "aborted":
         return 3
     if "fail" in statuses:
         return 1
-    return 3 if "trouble" in statuses else 0
+    return 0 if "trouble" not in statuses and "pass" in of_platform else 3
 
 
 def allowed_ms(report: LoadReport, kind: Kind) -> float:

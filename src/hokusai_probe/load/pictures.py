@@ -87,11 +87,11 @@ def svg(shown: Picture) -> str:
 
 
 def top(most: float) -> float:
-    """Where a scale ends: the next 1, 2 or 5 times a power of ten."""
+    """Where a scale ends: the next 1, 2 or 5 times a power of ten; of next to nothing 1."""
     power = 1.0
     while power * 10 < most:
         power *= 10
-    while power > most > 0:
+    while power > most > 1e-9:
         power /= 10
     return next(power * step for step in _STEPS if power * step >= most)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from hokusai_probe.config import ConfigError
 from hokusai_probe.model import Frozen, LoadCaps
@@ -45,11 +45,16 @@ STARTS_A_STAGE = 60
 """Of a ramp: the fewest of which a p95 can be said (59), and one more."""
 
 
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+Amount = Annotated[float, Field(ge=1e-6, le=1e12, allow_inf_nan=False)]
+"""Far beyond every cap on both sides, so that no sum, product or quotient of two of them overflows."""
+
+
 class Stage(Frozen):
     """``rate`` starts a second for ``seconds``."""
 
-    rate: float = Field(gt=0, allow_inf_nan=False)
-    seconds: float = Field(gt=0, allow_inf_nan=False)
+    rate: Amount
+    seconds: Amount
 
 
 class Plan(Frozen):
@@ -60,17 +65,18 @@ class Plan(Frozen):
     a stage is begun only where the one before it held.
     """
 
-    mix: Mapping[Kind, PositiveInt] = Field(default=READS, min_length=1)
-    stages: tuple[Stage, ...] = Field(default=(Stage(rate=5, seconds=20),), min_length=1)
-    burst: PositiveInt = 1
-    at_once: PositiveInt = CAPS.at_once
-    artifact_bytes: Annotated[int, Field(gt=0)] = 16 * 1024
+    mix: Mapping[Kind, Count] = Field(default=READS, min_length=1)
+    stages: tuple[Stage, ...] = Field(default=(Stage(rate=5, seconds=20),), min_length=1, max_length=100)
+    burst: Count = 1
+    at_once: Count = CAPS.at_once
+    artifact_bytes: Annotated[int, Field(gt=0, le=CAPS.bytes)] = 16 * 1024
     ramp: bool = False
 
     @classmethod
     def ramping(cls, rate: float, mix: Mapping[Kind, int] = READS, at_once: int = CAPS.at_once) -> Self:
         """A ramp up to a rate, in four stages of sixty starts each: enough for a p95 of every stage."""
-        stages = [Stage(rate=rate * part, seconds=STARTS_A_STAGE / (rate * part)) for part in RAMP]
+        rates = [Stage(rate=rate * part, seconds=1).rate for part in RAMP]  # refused before it divides
+        stages = [Stage(rate=each, seconds=STARTS_A_STAGE / each) for each in rates]
         return cls(mix=mix, stages=tuple(stages), at_once=at_once, ramp=True)
 
     @property

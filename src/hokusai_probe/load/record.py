@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hokusai_probe.load.plan import Kind, Plan
 from hokusai_probe.looking import Entry
@@ -19,7 +19,10 @@ CUT_SHORT = "cut-short"
 """The failure of a sample that was under way when the load was stopped: it says nothing of the platform."""
 NEVER_SENT = "never-sent"
 """The failure of a start that found no place until the load was over."""
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Counted = Annotated[int, Field(ge=0)]
+_ROUNDING_S = 0.001
 
 
 class Sample(Frozen):
@@ -31,11 +34,11 @@ class Sample(Frozen):
     :data:`CUT_SHORT` and :data:`NEVER_SENT`.
     """
 
-    intended_s: float
-    sent_s: float | None
-    ended_s: float
+    intended_s: Seconds
+    sent_s: Seconds | None
+    ended_s: Seconds
     kind: Kind
-    stage: int = 0
+    stage: Counted = 0
     status: int | None = None
     failure: str | None = None
     missed: bool = False
@@ -69,30 +72,49 @@ class LoadReport(Frozen):
     ``baseline_s``: how long quiet answers took, by kind. ``deadline_s``: after which an operation is given
     up. ``rule``: which rule ended it early, ``reason`` the sentence. ``created``: what was made, and whether
     it is gone again; ``left``: sentences about what a look afterwards still found. ``started_at`` is UTC.
+    A ValueError where a sample is none of the plan's, or ended before it was due.
     """
 
-    schema_version: str = SCHEMA_VERSION
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
     target: str
     host: str
     started_at: Utc
     tool_version: str
     plan: Plan
-    deadline_s: float
-    slo_p95_ms: float | None
+    deadline_s: Annotated[Seconds, Field(gt=0)]
+    slo_p95_ms: Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)] | None
     outcome: Outcome
     rule: Rule | None = None
     reason: str = ""
-    duration_s: float = 0.0
-    requests_sent: int = 0
-    bytes_received: int = 0
-    baseline_s: Mapping[Kind, tuple[float, ...]] = Field(default_factory=dict)
+    duration_s: Seconds = 0.0
+    requests_sent: Counted = 0
+    bytes_received: Counted = 0
+    baseline_s: Mapping[Kind, tuple[Seconds, ...]] = Field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     created: tuple[Entry, ...] = ()
     left: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _of_its_plan(self) -> Self:
+        for number, one in enumerate(self.samples):
+            wrong = _unplanned(one, self.plan)
+            if wrong is not None:
+                msg = f"sample {number} {wrong}"
+                raise ValueError(msg)
+        return self
+
     def to_json(self) -> str:
         """The report as JSON text."""
         return self.model_dump_json(indent=1) + "\n"
+
+
+def _unplanned(one: Sample, plan: Plan) -> str | None:
+    """Why no load of this plan can have recorded it; None: it can."""
+    if one.stage >= len(plan.stages):
+        return f"is of stage {one.stage}, and the plan has {len(plan.stages)} (counted from 0)"
+    if one.kind not in plan.mix:
+        return f"is of kind {one.kind}, which is not in the mix"
+    return "ended before it was due" if one.ended_s < one.intended_s - _ROUNDING_S else None
 
 
 def needed(share: float) -> int:

@@ -52,7 +52,8 @@ def markdown(report: LoadReport, *, pictures: bool = False) -> str:
 
 def _outcome(report: LoadReport, judged: Judgement) -> str:
     if report.outcome == "finished":
-        return _WORDS.get(judged.exit_code, "")
+        troubled = any(one.status == "trouble" for one in judged.findings)
+        return _WORDS[judged.exit_code] if judged.exit_code != 3 or troubled else "nobody can tell"
     return f"{report.outcome}: {text.markdown(report.reason)}"
 
 
@@ -136,7 +137,9 @@ def _things(report: LoadReport) -> Iterator[str]:
     yield f"{plural(len(report.created), 'thing')} created, {gone} removed again"
     yield from (text.markdown(sentence) for sentence in report.left)
     left = [entry for entry in report.created if entry.removed is False]
-    yield from (f"not removed: {entry.kind} {text.code(entry.name)}" for entry in left[:_NAMED])
+    yield from (
+        f"not removed: {text.markdown(entry.kind)} {text.code(entry.name)}" for entry in left[:_NAMED]
+    )
     if len(left) > _NAMED:
         yield f"and {len(left) - _NAMED} more: they are in the JSON"
     if left or report.left:
