@@ -27,6 +27,7 @@ ATTEMPTS = 3
 TICK_S, PAUSE_S, LOST_S = 0.01, 0.03, 0.06
 RATE, SECONDS, WORK_S = 75.0, 4.0, 0.005
 CLOSED = 150
+BACKLOG_MS = 300  # what has waited is then worked off, ten at a time; on a busy machine that takes its time
 FROZEN_FROM_S, FROZEN_FOR_S = 1.0, 1.0
 PLAN = Plan(mix={"health": 1}, stages=(Stage(rate=RATE, seconds=SECONDS),))
 
@@ -135,7 +136,8 @@ def test_a_stall_is_seen_by_who_does_not_wait_for_answers() -> None:
     stalled_ms = [(stood_s - (count - rank) / RATE + WORK_S) * 1000 for rank in (285, 297)]
 
     assert count == RATE * SECONDS == 300
-    assert [found.p95_ms, found.p99_ms] == [pytest.approx(ms, abs=80) for ms in stalled_ms]
+    for seen, known in zip((found.p95_ms, found.p99_ms), stalled_ms, strict=True):
+        assert known - 80 < (seen or 0) < known + BACKLOG_MS
     assert judged.missed >= RATE * FROZEN_FOR_S - 10 - 1  # all but those that found a place
     assert max(took) > 0.9  # the closed loop was there, and saw the stall once
     assert 5 <= (percentile(took, 0.99) or 0) * 1000 < 250  # near 10 where nothing else runs
