@@ -168,7 +168,7 @@ class Timeouts(Frozen):
 class Slo(Frozen):
     """Objectives. Milliseconds."""
 
-    p95_ms: float | None = Field(1000.0, ge=1e-6, le=1e9, allow_inf_nan=False)
+    p95_ms: float | None = Field(1000.0, gt=0, allow_inf_nan=False)
 
 
 class Allow(Frozen):

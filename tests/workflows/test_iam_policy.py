@@ -69,8 +69,8 @@ def _asked(node: ast.Call, function: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _is_mlflow(node: ast.Call) -> bool:
-    """Whether it is the other door with such methods, whose first word is one of HTTP's."""
-    return ast.unparse(node.func).endswith("rest.call")
+    """Whether it is the other door with such methods, whose first word is one of HTTP's, or a kind of it."""
+    return ast.unparse(node.func).endswith(("rest.call", "super().call"))
 
 
 def _spread(node: ast.expr) -> bool:
