@@ -361,6 +361,7 @@ def accuracy_page(everything: Sequence[Swept], whole: Whole) -> str:
     again = f"Looked at a second time, because the first diagnosis was not as expected: {len(twice)}"
     others = ", ".join(f"`{s.ill}` with those of `{s.other}`: {s.became}" for s in whole.controls)
     well = sum(s.became == "well" for s in whole.controls)
+    ill = ", ".join(f"`{k.name}`" for k in whole.kept if k.healed and k.healed.outcome == "not") or "none"
     return accuracy.page(
         {mode: graded(everything, mode) for mode in ("aws", "no-aws")},
         command="make sweep",
@@ -368,6 +369,7 @@ def accuracy_page(everything: Sequence[Swept], whole: Whole) -> str:
         seed=whole.seed,
         more=(
             f"{again}{': ' if twice else ''}{', '.join(twice)}. The second diagnosis counts.\n",
+            f"Mended as printed and not well within a minute: {ill}.\n",
             f"With another cause's remedies {well} of {len(whole.controls)} became well ({others}).\n",
             chaos_kept.accuracy_section(),
         ),
