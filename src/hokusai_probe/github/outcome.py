@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from hokusai_probe import text
 from hokusai_probe.errors import ProbeError
-from hokusai_probe.issues import Action, ActionKind, component_of
+from hokusai_probe.issues import Action, ActionKind, component_of, is_among
 from hokusai_probe.model import Frozen
 
 Result = Literal["done", "left", "refused", "unavailable", "limited"]
@@ -56,16 +56,14 @@ def outcome(
     )
 
 
-def describe(outcomes: Sequence[Outcome], private: Iterable[str] = ()) -> str:
+def describe(outcomes: Sequence[Outcome], private: Collection[str] = ()) -> str:
     """The outcomes for the terminal, a line each.
 
     Of one in a ``private`` repository no more than what GitHub answered where something went wrong: labels
     and reasons may name a cause that is sensitive, and the log of a job may be public all the same.
     """
-    hidden = frozenset(name.casefold() for name in private)
-    return "".join(
-        f"{text.terminal(_line(o, private=o.repository.casefold() in hidden))}\n" for o in outcomes
-    )
+    lines = (_line(one, private=is_among(one.repository, private)) for one in outcomes)
+    return "".join(f"{text.terminal(line)}\n" for line in lines)
 
 
 def _line(one: Outcome, *, private: bool) -> str:

@@ -18,6 +18,7 @@ from hokusai_probe.issues.known import (
     KnownIssue,
     component_of,
     has_label,
+    is_among,
     key_of,
     same_repository,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "component_of",
     "describe",
     "has_label",
+    "is_among",
     "key_of",
     "plan",
     "same_repository",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -171,6 +171,11 @@ def has_label(issue_labels: Iterable[str], name: str) -> bool:
 def same_repository(one: str, other: str) -> bool:
     """Whether two names are of one repository: GitHub does not tell cases apart."""
     return one.casefold() == other.casefold()
+
+
+def is_among(repository: str, names: Collection[str]) -> bool:
+    """Whether a repository is one of these."""
+    return any(same_repository(repository, name) for name in names)
 
 
 def component_of(key: str) -> str:

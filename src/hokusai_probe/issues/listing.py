@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from hokusai_probe import text
-from hokusai_probe.issues.known import Action, component_of
+from hokusai_probe.issues.known import Action, component_of, is_among
 from hokusai_probe.reports.console import verbatim
 from hokusai_probe.reports.layout import plural
 
 
-def describe(actions: Sequence[Action], private: Iterable[str] = ()) -> str:
+def describe(actions: Sequence[Action], private: Collection[str] = ()) -> str:
     """The plan for the terminal: each action with its reason, the comment (``>``) and the text (``|``).
 
     Of one in a ``private`` repository only which issue it is: the log of a job may be public all the same.
     """
-    hidden = frozenset(name.casefold() for name in private)
-    said = [_described(a, private=a.repository.casefold() in hidden) for a in actions]
+    said = [_described(a, private=is_among(a.repository, private)) for a in actions]
     return "\n".join(said) if said else "Nothing to open, update or close.\n"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hokusai_probe import topology
-from hokusai_probe.issues.known import About, same_repository
+from hokusai_probe.issues.known import About, is_among, same_repository
 from hokusai_probe.model import Component, Diagnosis, Owner, Report, Target, Verdict
 from hokusai_probe.reports import answer
 from hokusai_probe.reports.discretion import WITHHELD, secret
@@ -71,7 +71,7 @@ class Telling:
 
     def is_private(self, component: Component) -> bool:
         """Whether only people may read there who may know of sensitive causes."""
-        return any(same_repository(self.where(component), n) for n in self.target.issues.private_repositories)
+        return is_among(self.where(component), self.target.issues.private_repositories)
 
     def withholds(self, cause: str, component: Component) -> bool:
         """Whether a cause must not be written down where it belongs."""
