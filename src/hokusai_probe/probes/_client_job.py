@@ -61,14 +61,14 @@ def _plug_in(key: str) -> None:
     from mlflow.tracking.request_header.abstract_request_header_provider import RequestHeaderProvider
     from mlflow.tracking.request_header.registry import _request_header_provider_registry
 
-    class KeyHeader(RequestHeaderProvider):
+    class KeyHeader(RequestHeaderProvider):  # type: ignore[misc]
         def in_context(self) -> bool:
             return True
 
         def request_headers(self) -> dict[str, str]:
             return {"X-API-Key": key}
 
-    _request_header_provider_registry.register(KeyHeader)  # type: ignore[no-untyped-call]
+    _request_header_provider_registry.register(KeyHeader)
 
 
 def _resolve(addresses: dict[str, str]) -> None:

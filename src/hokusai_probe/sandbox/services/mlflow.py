@@ -153,8 +153,8 @@ def migrate(uri: str) -> None:
     """Make MLflow's tables in an empty database."""
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
-    engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
-    _initialize_tables(engine)  # type: ignore[no-untyped-call]
+    engine = create_sqlalchemy_engine(uri)
+    _initialize_tables(engine)
     engine.dispose()
 
 
