@@ -1,7 +1,9 @@
 """The healthy platform, running: the control plane tells the truth, and is obeyed."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import pytest
@@ -83,21 +85,19 @@ def test_scaling_to_zero_stops_the_process_and_back_starts_another(prober: Probe
 
 
 def test_a_new_revision_rolls_out_without_a_gap(prober: Prober) -> None:
-    """The old task serves until the new one is healthy; a private zone that does not exist is then a 502."""
+    """The old task serves until the new one is healthy; a private zone that does not exist is then a 502.
+
+    Several ask all along, so that the old one is asked something at the moment when it ends.
+    """
     names = prober.box.names
     (before,) = prober.tasks("gateway")
     wrong = "http://mlflow.hokusai.local:5000/mlflow"
-    seen = []
     with prober.aws("ecs") as ecs:
         made = _revision(ecs, before["taskDefinitionArn"], MLFLOW_SERVER_URL=wrong)
         where = {"cluster": names["cluster"], "service": names["service.gateway"]}
-        ecs.update_service(**where, taskDefinition=made)
-        assert eventually(
-            lambda: (
-                bool(seen.append(prober.ask("registry", "/live", key="")[0])) or _revisions(prober) == [made]
-            ),
-            ROLLOUT_SECONDS,
-        )
+        with _asked_all_along(prober) as seen:
+            ecs.update_service(**where, taskDefinition=made)
+            assert eventually(lambda: _revisions(prober) == [made], ROLLOUT_SECONDS)
         live, (status, body) = prober.ask("registry", "/live")[0], prober.ask("registry", SEARCH)
         ecs.update_service(**where, taskDefinition=before["taskDefinitionArn"])
         assert eventually(lambda: _revisions(prober) == [before["taskDefinitionArn"]], ROLLOUT_SECONDS)
@@ -105,6 +105,25 @@ def test_a_new_revision_rolls_out_without_a_gap(prober: Prober) -> None:
     assert (status, f"Failed to connect to MLflow server at {wrong}" in body.decode()) == (502, True)
     assert [one["status"] for one in prober.describe("gateway")["deployments"]] == ["PRIMARY"]
     assert prober.ask("registry", SEARCH)[0] == 200
+
+
+@contextmanager
+def _asked_all_along(prober: Prober) -> Iterator[list[int]]:
+    """Who asks the gateway whether it lives, again and again until the block ends; the statuses."""
+    seen, over = list[int](), Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            seen.append(prober.ask("registry", "/live", key="")[0])
+
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask) for _ in range(3)]
+        try:
+            yield seen
+        finally:
+            over.set()
+    for one in asking:
+        one.result()
 
 
 def _revision(ecs: Any, like: str, **variables: str) -> str:

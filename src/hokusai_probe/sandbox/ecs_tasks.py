@@ -5,9 +5,12 @@ records that DescribeTasks shows, in the words of AWS. A stopped task stays visi
 platform's time, as the ECS developer guide promises ("Viewing Amazon ECS stopped task errors").
 """
 
+import contextlib
 import dataclasses
 import random
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +43,7 @@ _TERMINATED, _KILLED = 143, 137
 _OUT_OF_MEMORY = "OutOfMemoryError"
 _NO_MEMORY = f"{_OUT_OF_MEMORY}: Container killed due to memory usage"
 _ACCEPTS_S = 0.2
+_STOP_S = 0.3
 _READY = frozenset({"healthy", "unused"})
 
 
@@ -359,9 +363,13 @@ class Tasks:
         self.end(task, Ending(ESSENTIAL_EXITED, EXITED, code, reason))
 
     def end(self, task: Running, ending: Ending) -> None:
-        """Kill a task's process, if it lives, and take away what belongs to it."""
-        task.child.kill()
+        """Take away what belongs to a task, then end its process, if it lives.
+
+        In this order, as ECS does (developer guide, "Amazon ECS task lifecycle": deactivating comes before
+        stopping): nothing new reaches a task that is going, and what is in flight is answered.
+        """
         self._deregister(task)
+        _stop(task.child)
         self.running.pop(task.record.task_arn, None)
         self._checks.forget(task.record.task_arn)
         task.tail.finish()
@@ -418,6 +426,14 @@ class Tasks:
             name = task_id(task.record)
             if service is not None and any(i.instance_id == name for i in service.instances):
                 self._plane.discovery.deregister_instance(identity, name)
+
+
+def _stop(child: processes.Child) -> None:
+    """Have a process end by itself, and kill it where it does not: ECS waits, too, though for 30 s."""
+    child.signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_STOP_S)
+    child.kill()
 
 
 def task_id(record: TaskRecord) -> str:
