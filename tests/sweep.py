@@ -53,6 +53,8 @@ WITH_SLOW = (
 )
 # on the one of them or the other every check passes
 ALWAYS = ("healthy", "stores-as-on-aws")
+# mended, its platform still answers searches later than it promises: what is left says nothing of the remedy
+SLOW_ANYWAY = "slow-search-cut-by-load-balancer"
 CONTROLS = 6
 VARIABLE = "HOKUSAI_SWEEP_DIR"
 DOCS = Path(__file__).parent.parent / "docs"
@@ -209,7 +211,7 @@ def core(names: Sequence[str], seed: int) -> list[str]:
 def to_mend(names: Sequence[str], seed: int) -> set[str]:
     """For each cause one of the scenarios that put in nothing else; those of several causes that are days."""
     by_cause: dict[str, list[str]] = {}
-    for name in names:
+    for name in (n for n in names if n != SLOW_ANYWAY):
         causes = sandbox.load_scenario(name).expect.causes
         by_cause.setdefault(causes[0] if len(causes) == 1 else "", []).append(name)
     days = {name for name in by_cause.pop("", ()) if name[:1].isdigit()}
