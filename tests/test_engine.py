@@ -31,6 +31,7 @@ from hokusai_probe.model import (
     Verdict,
     Wrong,
 )
+from hokusai_probe.turns import AHEAD
 
 WHEN = datetime(2025, 8, 5, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("registries")
@@ -84,7 +85,7 @@ def probe(slug: str, function: Callable[..., Any] | None = None, **more: Any) ->
         return OF[slug]()
 
     given = {"area": "proxy", "safety": "read", "needs": (), "after": (), "cost": 1, "deadline_s": None}
-    given |= {"parameters": (), "title": slug, "doc": slug, "facts": OF[slug]} | more
+    given |= {"parameters": (), "title": slug, "doc": slug, "facts": OF.get(slug)} | more
     return Probe(slug=slug, function=function or sees, **given)
 
 
@@ -192,6 +193,42 @@ def test_looks_run_side_by_side() -> None:
 
     found = catalogue(probe("ports", waits("ports", "names")), probe("names", waits("names", "ports")))
     assert said(observe(found)) == {"names": SEEN, "ports": SEEN}
+
+
+ALONE = [("ports", True), ("ports is done", True), ("tags", False)]
+BESIDE = [("ports", True), ("tags", False), ("ports is done", True)]
+AS_IT_COMES = [("ports", False), ("tags", False), ("ports is done", False)]
+
+
+@pytest.mark.parametrize(
+    ("readers", "takes_s", "expected"),
+    [(engine.MANY, 0.02, ALONE), (engine.MANY, 1.0, BESIDE), (engine.MANY - 1, 0.02, AS_IT_COMES)],
+    ids=["many wait", "many wait, and it is slow", "few wait"],
+)
+def test_what_many_wait_for_goes_ahead(
+    readers: int, takes_s: float, expected: list[tuple[str, bool]]
+) -> None:
+    """The rest begins once it is done, and after its head start in any case."""
+    order: list[tuple[str, bool]] = []
+
+    async def ports() -> Ports:
+        order.append(("ports", AHEAD.get()))
+        await asyncio.sleep(takes_s)
+        order.append(("ports is done", AHEAD.get()))
+        return Ports()
+
+    async def tags() -> Tags:
+        order.append(("tags", AHEAD.get()))
+        return Tags()
+
+    async def reads(prior: Ports) -> Names:
+        return Names()
+
+    reading = {"facts": Names, "parameters": wanting(prior=Ports)}
+    waiting = [probe(f"reader-{n}", reads, **reading) for n in range(readers)]
+    observe(catalogue(probe("ports", ports), probe("tags", tags), *waiting))
+
+    assert order == expected
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ PURE = {
     "score": set(),
     "answers": {"http"},
     "looking": set(),
-    "engine": {"declare", "looking", "topology"},
+    "turns": set(),
+    "engine": {"declare", "looking", "topology", "turns"},
     "diagnose": {"declare", "topology", "engine"},
 }
 pytestmark = pytest.mark.xdist_group("layers")  # so that each file is parsed once

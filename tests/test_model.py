@@ -18,6 +18,7 @@ from hokusai_probe.model import (
     RecordedFacts,
     Remedy,
     Report,
+    Score,
     Settling,
     Timeouts,
     Verdict,
@@ -158,3 +159,21 @@ def test_a_score_does_not_trust_a_written_percentage() -> None:
 def test_hosts_that_are_present() -> None:
     """Only those that the target has, by name."""
     assert Hosts(registry="r", api="a").present() == {"registry": "r", "api": "a"}
+
+
+def test_a_report_in_a_notebook_is_one_line() -> None:
+    """Who it is of, when, how it stands and why; not its thousands of facts."""
+    report = Report(
+        target="hokusai",
+        configuration=TARGET,
+        started_at=WHEN,
+        duration_s=1.0,
+        tool_version="1",
+        diagnoses=(diagnosis("auth-service-down"), diagnosis("gateway-down", caused_by="auth-service-down")),
+        score=Score(overall=AreaScore(passed=3, failed=1)),
+    )
+
+    assert repr(report) == (
+        "<Report of hokusai at 2025-08-05 09:27:00 UTC: passed=3 failed=1 errors=0 blocked=0 skipped=0; "
+        "auth-service-down>"
+    )

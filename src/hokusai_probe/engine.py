@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -36,9 +37,12 @@ from hokusai_probe.model import (
     VerdictStatus,
     Wrong,
 )
+from hokusai_probe.turns import AHEAD
 
 NO_AWS = "AWS is not looked at: the target has no [aws], or --no-aws"
 CUT_SHORT = "the run was cut short before this look was done"
+MANY = 5  # looks that wait for one: then it goes ahead
+HEAD_START_S = 0.25  # after it the rest begins, too; at a host what goes ahead still has the next free turn
 CHEAP = 20  # requests; a witness is asked for its word, not to measure: what repeats requests is none
 UNDO_S = 5.0  # a cancelled GitHub job is killed 10 s after its first signal; half of that is ours
 
@@ -155,6 +159,14 @@ def _direct_before(catalogue: Catalogue, slug: str) -> tuple[str, ...]:
     return (*probe.prior(), *(look for c in probe.after for look in _looks_of(catalogue.checks[c])))
 
 
+def _go_ahead(catalogue: Catalogue, slugs: Iterable[str]) -> frozenset[str]:
+    """The looks from outside on which many others wait, and which wait for nobody else's."""
+    before = {slug: {*_direct_before(catalogue, slug)} for slug in slugs}
+    waiting = Counter(b for looks in before.values() for b in looks)
+    many = {slug for slug in before if waiting[slug] >= MANY and "aws" not in catalogue.probes[slug].needs}
+    return frozenset(slug for slug in many if before[slug] <= many)
+
+
 def _looks_of(check: Check) -> tuple[str, ...]:
     """Every look whose facts a check reads."""
     return tuple(PROBE_OF_FACTS[p.wants] for p in check.parameters if p.wants in PROBE_OF_FACTS)
@@ -191,11 +203,22 @@ class Observer:
         """Take the looks. Ends when all are done, ``stop`` is set, or ``run_s`` seconds are over."""
         order = sorted(probes)
         self._progress.planned({slug: self._catalogue.probes[slug].area for slug in order})
-        for slug in order:
-            self._tasks[slug] = asyncio.create_task(self._one(self._catalogue.probes[slug]), name=slug)
+        ahead = _go_ahead(self._catalogue, order)
+        first = [self._begin(slug) for slug in order if slug in ahead]
+        for slug in (s for s in order if s not in ahead):
+            self._begin(slug, after=first)
         await self._until_done(stop, run_s)
         await asyncio.gather(*(journal.undo(UNDO_S) for journal in self._journals.values()))
         return tuple(self._noted(self._seen.get(slug) or _never_began(slug)) for slug in order)
+
+    def _begin(
+        self, slug: str, after: Sequence[asyncio.Task[Observation]] | None = None
+    ) -> asyncio.Task[Observation]:
+        """Begin a look: one that goes ahead at once, another one ``after`` those that do."""
+        AHEAD.set(after is None)  # a task starts with what is set here
+        task = asyncio.create_task(self._one(self._catalogue.probes[slug], after or ()), name=slug)
+        self._tasks[slug] = task
+        return task
 
     def _noted(self, seen: Observation) -> Observation:
         """A look that came to nothing says what it left behind; one that was seen has it in its facts."""
@@ -225,9 +248,11 @@ class Observer:
     async def _all(self) -> None:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _one(self, probe: Probe) -> Observation:
+    async def _one(self, probe: Probe, first: Sequence[asyncio.Task[Observation]]) -> Observation:
         began, clock = datetime.now(UTC), time.monotonic()
         try:
+            if first:
+                await asyncio.wait(first, timeout=HEAD_START_S)
             outcome = await self._outcome(probe)
         except asyncio.CancelledError:
             outcome = OurTrouble(CUT_SHORT)

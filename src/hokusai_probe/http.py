@@ -46,6 +46,7 @@ from hokusai_probe.request import (
 )
 from hokusai_probe.strictjson import strict_json
 from hokusai_probe.text import clean
+from hokusai_probe.turns import Turns
 
 __all__ = [
     "Answer", "BudgetExhausted", "Certificate", "Failure", "FailureKind", "Host", "HttpDoor", "KeyForm",
@@ -262,7 +263,7 @@ class HttpDoor:
         self._at_once = at_once
         self._lookups = Lookups(target.network.resolver, target.timeouts.connect_s, clock)
         self._idle: dict[Origin, list[_Connection]] = {}
-        self._turns: dict[Origin, asyncio.Semaphore] = {}
+        self._turns: dict[Origin, Turns] = {}
         self._reached: set[Origin] = set()
         self._silent: dict[Origin, Failure] = {}
         self._context: ssl.SSLContext | None = None
@@ -376,7 +377,7 @@ class HttpDoor:
     async def _sent(self, request: Request, path: str, *, hash_body: bool) -> Answer:
         self._refuse_keys(request)
         received = Received(Body(request.cap, hashed=hash_body), clock=self._clock)
-        async with self._turns.setdefault(request.origin, asyncio.Semaphore(self._at_once)):
+        async with self._turns.setdefault(request.origin, Turns(self._at_once)):
             started = self._clock()
             failure = await self._exchange_unless_silent(request, received)
             elapsed = self._clock() - started

@@ -488,6 +488,12 @@ class Report(Frozen):
     errors: tuple[Error, ...] = ()
     score: Score = Score()
 
+    def __repr__(self) -> str:
+        """One line. All that a report holds fills screens; and asyncio writes it out whenever a run ends."""
+        causes = ", ".join(d.cause for d in self.roots()) or "no cause"
+        when = f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"<Report of {self.target} at {when}: {self.score.overall}; {causes}>"
+
     def present(self) -> tuple[Diagnosis, ...]:
         """Diagnoses that are present, roots before consequences."""
         return tuple(d for d in self.diagnoses if d.status == "present")

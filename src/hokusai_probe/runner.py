@@ -166,6 +166,8 @@ def _to_settle(
     if options.only and set(options.only) <= set(found.probes):
         return {}
     verdicts = engine.judge(found, seen, target, frozenset(found.checks))
+    if not any(v.status in {"fail", "error"} for v in verdicts):
+        return {}
     concluded = diagnose(found, seen, verdicts, target)
     taken = frozenset(o.probe for o in seen)
     unwanted = {p.slug for p in found.probes.values() if {p.slug, p.area} & {*options.skip}}
