@@ -356,6 +356,33 @@ def test_a_good_certificate_that_lies_ready_is_put_in_place(real: Catalogue) -> 
     assert doubtful.aws_cli[-1].endswith('CertificateArn="$API_CERTIFICATE"')
 
 
+@pytest.mark.parametrize(
+    ("number", "moved", "back"),
+    [
+        ("5", {"110": "3", "120": "4"}, {"110": "110", "120": "120"}),
+        ("2", {"2": "121"}, {"2": "2"}),
+        ("1", {"1": "121"}, {"1": "1"}),
+    ],
+)
+def test_every_rule_that_is_shadowed_is_freed_by_one_command(
+    real: Catalogue, number: str, moved: dict[str, str], back: dict[str, str]
+) -> None:
+    """All rules whose paths a broad one takes come before it; without numbers left there, it goes behind."""
+    broad = rule(number, Action(type="fixed-response", status="503"), path_pattern=("/api*",))
+    facts = edge(**UNDER_REPAIR) | inside(
+        listener_rules=rules_facts(registry=balancer("registry", broad, *REGISTRY_RULES))
+    )
+    remedy = remedy_of(real, "listener-rule-shadowed", facts)
+
+    assert remedy.aws_cli == (_reordered(moved),)
+    assert remedy.rollback == _reordered(back)
+
+
+def _reordered(numbers: dict[str, str]) -> str:
+    new = (f"RuleArn={rule(old, HALF).arn},Priority={number}" for old, number in numbers.items())
+    return f"aws elbv2 set-rule-priorities --rule-priorities {' '.join(new)}"
+
+
 def test_a_record_is_made_again_where_its_zone_is_known(real: Catalogue) -> None:
     """With the zone, the load balancer's name and its own zone the command can be pasted."""
     elsewhere = records("127.0.0.9", host="api", records=(Record(type="A", values=("127.0.0.9",)),))

@@ -1,11 +1,22 @@
 """Health checks: what a target's answer makes of it, in the words of AWS."""
 
+import ssl
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from data_side import NOBODY, FakePlane, asynchronous, group, network, network_view, raw_target, target
+from data_side import (
+    NOBODY,
+    FakePlane,
+    asynchronous,
+    certificate,
+    group,
+    network,
+    network_view,
+    raw_target,
+    target,
+)
 
 from hokusai_probe.sandbox.faults import Do, Fault, FaultTable, Seen, write_table
 from hokusai_probe.sandbox.health import HealthChecks, accepted
@@ -31,6 +42,30 @@ TIMED_OUT = Health("unhealthy", "Target.Timeout", "Request timed out")
 def test_matchers(matcher: str, status: int, expected: bool) -> None:
     """Single codes, lists and ranges."""
     assert accepted(matcher, status) is expected
+
+
+@asynchronous
+async def test_a_check_speaks_as_its_group_says(tmp_path: Path) -> None:
+    """In TLS, whoever signed the certificate, though the group's traffic is plain; else it fails."""
+    net = network()
+    _, (chain, key) = certificate(tmp_path, "somebody-else.test")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(chain, key)
+
+    async def well(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async with target(f"{net}.4", well, tls=tls) as port:
+        end = (f"{net}.4", port)
+        groups = [group("tls", end, health_scheme="https"), group("plain", end, health_scheme="http")]
+        checks = HealthChecks(FakePlane(groups=groups), tmp_path / "faults.json", NOBODY, 10.0)
+        await checks.check_all()
+        await checks.close()
+
+    assert {key[0]: health for key, health in checks.results.items()} == {
+        "tls": Health("healthy"),
+        "plain": FAILED,
+    }
 
 
 @asynchronous

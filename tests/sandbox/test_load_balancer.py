@@ -387,6 +387,27 @@ async def test_healthy_targets_are_preferred_and_all_unhealthy_fail_open(tmp_pat
 
 
 @asynchronous
+async def test_a_target_is_spoken_to_as_its_group_says(tmp_path: Path) -> None:
+    """In TLS, whoever signed its certificate; where target and group disagree, that is a 502."""
+    _, (chain, key) = certificate(tmp_path, "somebody-else.test")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(chain, key)
+    seen = []
+    async with (
+        running(tmp_path) as box,
+        target(f"{box.net}.40", says("plain")) as plain,
+        target(f"{box.net}.41", says("tls"), tls=tls) as secure,
+    ):
+        box.rules(default(forward("g")))
+        for scheme in ("http", "https"):
+            for end in ((f"{box.net}.40", plain), (f"{box.net}.41", secure)):
+                box.plane.groups = [group("g", end, scheme=scheme)]
+                status, _, _, text = await box.ask()
+                seen.append((scheme, status, text if status == 200 else ""))
+    assert seen == [("http", 200, "plain"), ("http", 502, ""), ("https", 502, ""), ("https", 200, "tls")]
+
+
+@asynchronous
 async def test_a_redirect_is_a_page_with_a_place(tmp_path: Path) -> None:
     """301 in AWS's words, to the port where the listener 443 can be reached."""
     async with running(tmp_path) as box:

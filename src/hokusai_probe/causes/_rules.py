@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 
@@ -406,6 +406,23 @@ def meant(found: Routed, way: Way, ecs: EcsServicesFacts | None, target: Target)
     return rule if _covers(taking, rule, listener, host_name(target, way.host)) else None
 
 
+def shadowed(
+    taking: Rule,
+    host: HostName,
+    rules: ListenerRulesFacts | None,
+    ecs: EcsServicesFacts | None,
+    groups: TargetGroupsFacts | None,
+    target: Target,
+) -> tuple[Rule, ...]:
+    """Every rule that one rule keeps from a promised path of its host, in the order of their priorities."""
+    here = [way for way in (*WAYS, *_others(target)) if way.host == host]
+    taken = (
+        (way, found) for way in here if (found := routed(rules, ecs, target, way, groups)).https == taking
+    )
+    kept = {rule.arn: rule for way, found in taken if (rule := meant(found, way, ecs, target))}
+    return tuple(sorted(kept.values(), key=lambda rule: int(rule.priority)))
+
+
 def _covers(broad: Rule, narrow: Rule, listener: Listener, host: str) -> bool:
     """Whether one rule takes every path that another one names."""
     alone = listener.model_copy(update={"rules": (broad,)})
@@ -473,6 +490,20 @@ def free_priority(taken: Iterable[str], wanted: str, before: str = "") -> str | 
     behind = range(int(wanted), _PRIORITIES + 1)
     ahead = range(int(before) - 1, 0, -1) if before.isdigit() else behind
     return next((str(n) for n in ahead if n not in used), None)
+
+
+def order(listener: Listener, broad: Rule, rules: Sequence[Rule]) -> tuple[tuple[Rule, str], ...]:
+    """New priorities with which rules come before a broad one; where they cannot, the broad one goes behind.
+
+    Rules that get new numbers keep their order. Empty: AWS has no number left.
+    """
+    used = {int(r.priority) for r in listener.rules if r.priority.isdigit()}
+    ahead = [n for n in range(1, int(broad.priority)) if n not in used][-len(rules) :]
+    if len(ahead) == len(rules):
+        return tuple(zip(rules, map(str, ahead), strict=True))
+    last = max(int(rule.priority) for rule in rules)
+    behind = next((n for n in range(last + 1, _PRIORITIES + 1) if n not in used), None)
+    return () if behind is None else ((broad, str(behind)),)
 
 
 def can_copy(rule: Rule) -> bool:

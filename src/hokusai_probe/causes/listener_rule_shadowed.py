@@ -1,6 +1,6 @@
 """A broader rule with a smaller number takes a path from the rule that was made for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from shlex import quote
 
 from hokusai_probe.causes._rules import (
@@ -9,11 +9,12 @@ from hokusai_probe.causes._rules import (
     another_service_answers,
     belonging,
     describe,
-    free_priority,
     heard,
     meant,
+    order,
     place_of,
     routed,
+    shadowed,
     ways,
 )
 from hokusai_probe.causes._words import ready
@@ -56,6 +57,7 @@ def listener_rule_shadowed(
     for way in ways(hosts, target, rules, api, paths):
         found = routed(rules, ecs, target, way, groups)
         right = meant(found, way, ecs, target)
+        rights = shadowed(found.https, way.host, rules, ecs, groups, target) if right and found.https else ()
         yield Case(
             subject=f"{way.host} {way.pattern}",
             breaks=way.breaks,
@@ -63,7 +65,7 @@ def listener_rule_shadowed(
                 *another_service_answers(way, heard(way, hosts, api, paths), hosts, paths, validation),
                 _comes_first(way, found, right),
             ),
-            remedy=_remedy(way, found, right),
+            remedy=_remedy(way, found, rights),
         )
 
 
@@ -98,24 +100,39 @@ def _shadowed(found: Routed, right: Rule | None) -> bool | None:
     return right is not None if known else None
 
 
-def _remedy(way: Way, found: Routed, right: Rule | None) -> Remedy | None:
+def _remedy(way: Way, found: Routed, rights: Sequence[Rule]) -> Remedy | None:
     listener, taking = found.listener(443), found.https
-    if right is None or taking is None or listener is None:
+    if not rights or taking is None or listener is None:
         return None
-    number = free_priority((r.priority for r in listener.rules), taking.priority, taking.priority)
-    if number is None:
+    new = order(listener, taking, rights)
+    if not new:
         return None
     return Remedy(
         kind="automatic",
-        summary=f"Give rule {right.priority} the number {number}, before rule {taking.priority}.",
+        summary=_summary(taking, rights, new),
         before=(describe(way, found),),
-        aws_cli=ready(_move(right, number)),
-        terraform=f"# in the aws_lb_listener_rule for {way.pattern}\npriority = {number}\n",
-        rollback=_move(right, right.priority),
-        also_touches="Every path that the moved rule matches.",
+        aws_cli=ready(_move((rule, number) for rule, number in new)),
+        terraform="".join(
+            f"# in the aws_lb_listener_rule that is rule {rule.priority} now\npriority = {number}\n"
+            for rule, number in new
+        ),
+        rollback=_move((rule, rule.priority) for rule, _ in new),
+        also_touches="Every path that a moved rule matches.",
         verify="hokusai-probe verify listener-rule-shadowed",
     )
 
 
-def _move(rule: Rule, priority: str) -> str:
-    return f"aws elbv2 set-rule-priorities --rule-priorities RuleArn={quote(rule.arn)},Priority={priority}"
+def _summary(taking: Rule, rights: Sequence[Rule], new: Sequence[tuple[Rule, str]]) -> str:
+    moved = "; ".join(f"rule {rule.priority} gets the number {number}" for rule, number in new)
+    after = ", ".join(rule.priority for rule in rights)
+    why = (
+        f"before rule {taking.priority}"
+        if new[0][0] != taking
+        else f"behind what it takes paths from: {after}"
+    )
+    return f"Have the rules tried in another order: {moved}, {why}."
+
+
+def _move(new: Iterable[tuple[Rule, str]]) -> str:
+    moved = " ".join(f"RuleArn={quote(rule.arn)},Priority={number}" for rule, number in new)
+    return f"aws elbv2 set-rule-priorities --rule-priorities {moved}"

@@ -304,7 +304,13 @@ class MotoControlPlane:
             health_timeout_s=float(group.health_check_timeout_seconds) / self._time_scale,
             attached=group.arn in attached,
             load_balancers=tuple(sorted(attached.get(group.arn, frozenset()) - {""})),
+            scheme=_scheme(group.protocol),
+            health_scheme=_scheme(group.health_check_protocol),
         )
+
+
+def _scheme(protocol: str | None) -> str:
+    return "https" if protocol == "HTTPS" else "http"
 
 
 def _target(record: Mapping[str, Any]) -> RegisteredTarget:

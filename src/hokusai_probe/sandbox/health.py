@@ -87,9 +87,9 @@ class HealthChecks:
     ) -> None:
         self._plane = plane
         faults = FaultTable(faults_path, counter="health checks")
-        self._anyone = Wire(faults, resolver, time_scale)
+        self._anyone = Wire(faults, resolver, time_scale, verify=False)
         self._wires = {
-            key: Wire(faults, resolver, time_scale, source=ip, network=network)
+            key: Wire(faults, resolver, time_scale, source=ip, network=network, verify=False)
             for key, ip in (sources or {}).items()
         }
         self._results: dict[Key, Health] = {}
@@ -154,7 +154,7 @@ class HealthChecks:
         host = f"{target.ip}:{port}"
         request = Outgoing(
             "GET",
-            f"http://{host}{group.health_path}",
+            f"{group.health_scheme}://{host}{group.health_path}",
             (
                 ("Host", host),
                 ("User-Agent", "ELB-HealthChecker/2.0"),

@@ -1,9 +1,10 @@
 """An Application Load Balancer in miniature, with the semantics and the words of AWS.
 
 Sources: the AWS pages "Listener rules for your Application Load Balancer", "Target groups for your
-Application Load Balancers" (fail open, draining), "HTTP headers and Application Load Balancers" and
-"Troubleshoot your Application Load Balancers" (which failure is a 502, a 503, a 504). What a listener does
-is read from the control plane anew at each request. Whether the client can connect at all is the business of
+Application Load Balancers" (fail open, draining, certificates of targets are not validated), "HTTP headers
+and Application Load Balancers" and "Troubleshoot your Application Load Balancers" (which failure is a 502, a
+503, a 504). What a listener does is read from the control plane anew at each request. Whether the client can
+connect at all is the business of
 its sockets (`front.Front`): a security group or network ACL that keeps the client out lets connects hang.
 
 Not there: WebSocket upgrades, HTTP/2, stickiness, authentication actions, header transforms.
@@ -157,7 +158,7 @@ class LoadBalancer:
         self._network = network
         self._plane = plane
         self._faults = FaultTable(faults_path)
-        self._wire = Wire(self._faults, resolver, time_scale, source=ip, network=network)
+        self._wire = Wire(self._faults, resolver, time_scale, source=ip, network=network, verify=False)
         self._time_scale = time_scale
         self._health: HealthTable = {} if health is None else health
         self._ports: dict[int, int] = {}  # listener port -> front port, kept when a listener goes
@@ -327,7 +328,7 @@ class LoadBalancer:
             yield self._own(503)
             return
         group, target = chosen
-        outgoing = _outgoing(request, target, listener)
+        outgoing = _outgoing(request, group.scheme, target, listener)
         async with AsyncExitStack() as stack:
             sending = self._wire.send(f"load-balancer->{group.service}", outgoing, self._timeouts())
             started = time.monotonic()
@@ -396,10 +397,12 @@ def _cuts_off(effect: Effect) -> bool:
     return answer is not None and (answer.drop or answer.refuse or answer.reset)
 
 
-def _outgoing(request: web.BaseRequest, target: RegisteredTarget, listener: Listener) -> Outgoing:
+def _outgoing(
+    request: web.BaseRequest, scheme: str, target: RegisteredTarget, listener: Listener
+) -> Outgoing:
     return Outgoing(
         method=request.method,
-        url=f"http://{target.ip}:{target.port}{_target_of(request)}",
+        url=f"{scheme}://{target.ip}:{target.port}{_target_of(request)}",
         headers=forwarded_headers(_headers(request), request.remote or "", listener),
         body=request.content.iter_any() if request.body_exists else None,
     )

@@ -86,6 +86,8 @@ class TargetGroup:
     health_timeout_s: float
     attached: bool  # some listener or rule forwards to it
     load_balancers: tuple[str, ...] = ()  # whose: auth, registry, main
+    scheme: str = "http"  # in which the targets are spoken to
+    health_scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True)

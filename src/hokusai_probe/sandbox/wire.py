@@ -199,6 +199,7 @@ class Wire:
         source: The caller's own address, from which it asks and connects; empty: the system picks.
         keep_alive: Whether to keep connections for two seconds, less than any server here does.
         network: Who may connect to whom, asked before each request; None: everybody to everybody.
+        verify: Whether a certificate must be of that authority and for the name; else any will do.
 
     """
 
@@ -212,8 +213,10 @@ class Wire:
         *,
         keep_alive: bool = False,
         network: NetworkView | None = None,
+        verify: bool = True,
     ) -> None:
         self._faults = faults
+        self._verify = verify
         self._network = network
         self._resolver = resolver
         self._time_scale = time_scale
@@ -366,7 +369,7 @@ class Wire:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
-                    ssl=_tls_context(self._ca_file),
+                    ssl=_tls_context(self._ca_file, verify=self._verify),
                     local_addr=(self._source, 0) if self._source else None,
                     **self._keeping(),
                 ),
@@ -513,8 +516,10 @@ def _at(url: URL, address: str) -> URL:
     return URL(f"{url.scheme}://{address}:{port}{url.raw_path_qs}", encoded=True)
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def _tls_context(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
