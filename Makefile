@@ -39,7 +39,7 @@ test: setup lint types
 	$(JUDGING)
 
 # Every scenario looked at once, mended and recorded; then which cause makes which check fail, the grade, and
-# whether all promises hold. About 50 minutes.
+# whether all promises hold. About 70 minutes.
 sweep: setup
 	$(SWEEPING) --heal --keep
 	$(JUDGING)

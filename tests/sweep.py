@@ -5,14 +5,13 @@ and the last one ends. What was seen goes to ``DIRECTORY/NAME.json``, where ``te
 it. The last lines printed here are which cause made which check fail, and the grade. What is diagnosed
 wrongly is looked at once more, alone: that one counts, and both are told.
 
-``--heal``: for each cause one scenario is drawn; there, and on the recorded days, the remedies that can be
-pasted are carried out, and the platform is looked at until it is well. At the end some platforms get the
-remedy of another cause, which must not heal them.
+``--heal``: where every remedy can be pasted, they are carried out, and the platform is looked at until it is
+well. At the end some platforms get the remedy of another cause, which must not heal them.
 
 ``--keep``: what was seen takes its place in tests/recorded.jsonl.xz, and docs/kill-matrix.md and
 docs/accuracy.md are made anew of all that this file then holds.
 
-``--seconds S``: some harmless scenarios and those that make a fifth of the checks fail once, by that page;
+``--seconds S``: some harmless scenarios and those that make a tenth of the checks fail once, by that page;
 then, in a new order each time, as many of the others as begin within S seconds.
 """
 
@@ -208,17 +207,6 @@ def core(names: Sequence[str], seed: int) -> list[str]:
     return found
 
 
-def to_mend(names: Sequence[str], seed: int) -> set[str]:
-    """For each cause one of the scenarios that put in nothing else; those of several causes that are days."""
-    by_cause: dict[str, list[str]] = {}
-    for name in (n for n in names if n != SLOW_ANYWAY):
-        causes = sandbox.load_scenario(name).expect.causes
-        by_cause.setdefault(causes[0] if len(causes) == 1 else "", []).append(name)
-    days = {name for name in by_cause.pop("", ()) if name[:1].isdigit()}
-    drawn = random.Random(seed)
-    return days | {drawn.choice(found) for found in by_cause.values()}
-
-
 def matrix_rows() -> dict[str, set[str]]:
     """Check -> scenarios that made it fail when everything was last swept (docs/kill-matrix.md)."""
     rows = [
@@ -330,7 +318,7 @@ def main(arguments: Sequence[str]) -> int:
         others = [n for n in names if n not in first]
         names, must = [*first, *random.Random(SEED).sample(others, len(others))], len(first)
     with sandbox.warm(SEED):
-        mended = to_mend(names, SEED) if options.heal else ()
+        mended = [n for n in names if n != SLOW_ANYWAY] if options.heal else ()
         found = record(names, options.directory, must, options.seconds or float("inf"), mended)
         strange = control(drawn_pairs(found, SEED), SEED) if options.heal else []
     for s in strange:
