@@ -33,10 +33,11 @@ def gateway_down(
 
     Everything behind it (keys, MLflow, registration) cannot be reached; nothing is known about those.
     A gateway that answers at another host runs: then a rule, a target group or a load balancer is at fault.
+    So does one that a load balancer's own check finds healthy, whatever became of our requests.
     """
     if hosts.bare:
         return
     others = paths.answers if paths else ()
-    yield from down_at(
-        hosts, "registry", "gateway", ecs, groups, others=others, serves=serves_elsewhere(hosts, "gateway")
-    )
+    found = (target.state for group in (groups.of("gateway") if groups else ()) for target in group.targets)
+    serves = serves_elsewhere(hosts, "gateway") or "healthy" in found
+    yield from down_at(hosts, "registry", "gateway", ecs, groups, others=others, serves=serves)
