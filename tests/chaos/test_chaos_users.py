@@ -36,6 +36,7 @@ ANSWERS = {
     b"/whole": http(body=b"weights"),
     b"/half": http(body=b"wei"),
     b"/refused": NONE,
+    b"/answered": http("500 Internal Server Error"),
     b"run_id=there": run("mine"),
     b"run_id=deleted": run("mine", "deleted"),
     b"run_id=another": run("theirs"),
@@ -61,9 +62,9 @@ def at(port: int) -> Users:
 
 
 def things() -> list[Thing]:
-    """What users made, and three artifacts that were not acknowledged."""
+    """What users made, and four artifacts that were not acknowledged."""
     stored = [Thing("artifact", n, GOOD, 0.0) for n in ("kept", "changed", "gone", "silent", "no-route")]
-    tried = [Thing("artifact", n, GOOD, None) for n in ("whole", "half", "refused")]
+    tried = [Thing("artifact", n, GOOD, None) for n in ("whole", "half", "refused", "answered")]
     runs = [Thing("run", n, "mine", 0.0) for n in ("there", "deleted", "another", "away", "page")]
     return [*stored, *tried, *runs, *(Thing("model version", f"churn/{n}", "r1", 0.0) for n in (7, 8))]
 

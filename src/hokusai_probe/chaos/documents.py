@@ -168,7 +168,7 @@ def page(one: Result) -> str:
         )),
         section("Why", bullets(markdown(reason) for reason in one.reasons)),
         section("Thresholds seen from outside", bullets(markdown(said) for said in thresholds(one))),
-        section("Lost", bullets(markdown(name) for name in (*one.lost, *one.torn, *one.unaccounted))),
+        section("What became of things", bullets(markdown(said) for said in _fates(one))),
         section("Timeline", "Seconds since the first step of the method.", _timeline(one)),
     )) + "\n"  # fmt: skip
 
@@ -182,6 +182,12 @@ def _figures(one: Result) -> Iterator[str]:
     users = _seconds(one.users_recovered_s)
     yield f"all well {_seconds(one.recovered_s)} after the rollback, users after {users}"
     yield f"accounted for: {one.accounted}, lost: {len(one.lost)}"
+
+
+def _fates(one: Result) -> Iterator[str]:
+    """Each thing that is not there as it was acknowledged, and in which way."""
+    gone = (kept for kept in one.recorded.kept if kept.fate != "kept")
+    yield from (f"{kept.fate}: {kept.kind} {kept.name} ({kept.said})" for kept in gone)
 
 
 def _how_users_fared(one: Result, kind: UserKind) -> str:

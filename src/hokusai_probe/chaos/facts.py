@@ -11,6 +11,7 @@ from hokusai_probe.chaos.experiment import Experiment, UserKind
 from hokusai_probe.model import Frozen
 
 ThingKind = Literal["run", "model version", "artifact"]
+Fate = Literal["kept", "lost", "torn", "unknown"]
 
 
 class Event(Frozen):
@@ -72,7 +73,7 @@ class Kept(Frozen):
     kind: ThingKind
     name: str
     acknowledged_s: float | None
-    fate: Literal["kept", "lost", "torn", "unknown"]
+    fate: Fate
     said: str = ""
 
 

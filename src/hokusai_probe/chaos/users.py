@@ -18,7 +18,8 @@ from hashlib import sha256
 from pydantic import JsonValue
 
 from hokusai_probe.chaos.experiment import UserKind
-from hokusai_probe.chaos.facts import Kept, ThingKind, Uploaded, Used
+from hokusai_probe.chaos.facts import Fate, Kept, ThingKind, Uploaded, Used
+from hokusai_probe.errors import ProbeError
 from hokusai_probe.http import Answer, HttpDoor
 from hokusai_probe.keys import Keys, secrets_in
 from hokusai_probe.model import Budget, Target
@@ -43,7 +44,7 @@ _LARGEST_BYTES = 300 * 1024 * 1024
 _MUCH = Budget(requests=1_000_000, bytes=2**40)
 
 
-class _FailedError(Exception):
+class _FailedError(ProbeError):
     """A use did not work; the text says at which request and how."""
 
 
@@ -139,7 +140,7 @@ class Users:
                 await way(door)
         except TimeoutError:
             return f"not done within {DEADLINE_S:g} s"
-        except _FailedError as failed:
+        except ProbeError as failed:  # of the platform's, or a key that there is not
             return str(failed)
         return ""
 
@@ -250,18 +251,14 @@ class Users:
         return found
 
     async def _looked_up(self, door: HttpDoor, one: Thing) -> Kept | None:
-        """What became of a thing; None where it was not acknowledged and does no harm."""
+        """What became of a thing; None where it was not acknowledged and no part of it is there."""
         answer = await self._asked(door, one)
-        kept = Kept(kind=one.kind, name=one.name, acknowledged_s=one.at_s, fate="kept")
-        if is_unknown(answer):
-            gone = kept.model_copy(update={"fate": "lost", "said": _said(answer)})
-            return None if one.at_s is None else gone
-        if answer.status != 200 or answer.failure is not None or _mark(answer, one) is None:
-            return kept.model_copy(update={"fate": "unknown", "said": _said(answer)})
-        changed = _changed(answer, one)
+        fate, said = _fate(answer, one)
         if one.at_s is None:
-            return kept.model_copy(update={"fate": "torn", "said": changed}) if changed else None
-        return kept.model_copy(update={"fate": "lost", "said": changed}) if changed else kept
+            if not (answer.status == 200 and fate == "lost"):
+                return None
+            fate = "torn"
+        return Kept(kind=one.kind, name=one.name, acknowledged_s=one.at_s, fate=fate, said=said)
 
     async def _asked(self, door: HttpDoor, one: Thing) -> Answer:
         rest, query = self._prefix + REST, [("run_id", one.name)]
@@ -305,6 +302,16 @@ _MARKS: Mapping[ThingKind, tuple[str, ...]] = {
 def _mark(answer: Answer, one: Thing) -> str | None:
     """What an answer has in the place of a thing's proof."""
     return answer.sha256 if one.kind == "artifact" else dig(answer, *_MARKS[one.kind])
+
+
+def _fate(answer: Answer, one: Thing) -> tuple[Fate, str]:
+    """What an answer says of a thing, and the words for it."""
+    if is_unknown(answer):
+        return "lost", _said(answer)
+    if answer.status != 200 or answer.failure is not None or _mark(answer, one) is None:
+        return "unknown", _said(answer)
+    changed = _changed(answer, one)
+    return ("lost", changed) if changed else ("kept", "")
 
 
 def _changed(answer: Answer, one: Thing) -> str:

@@ -11,10 +11,12 @@ import time
 import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -218,11 +220,23 @@ async def _one(experiment: Experiment, seed: int | None, stop: Stop, note: Calla
 
     try:
         async with _sandbox(experiment.sandbox, seed) as box:
-            return judge(await conduct(experiment, BoxHands(box, in_box(box)), stop, note))
+            with TemporaryDirectory(prefix="hokusai-chaos-") as folder:
+                hands = BoxHands(box, _outliving(in_box(box), Path(folder)))
+                return judge(await conduct(experiment, hands, stop, note))
     except sandbox.SandboxSkippedError as missing:
         return judge(Recorded(experiment=experiment, skipped=str(missing)))
     except sandbox.SandboxError as error:
         return judge(Recorded(experiment=experiment, not_started=(str(error),)))
+
+
+def _outliving(place: Place, folder: Path) -> Place:
+    """The place with a certificate authority that stays when the sandbox dies: nobody answers, no more."""
+    tls = place.target.tls
+    if tls.ca_file is None:
+        return place
+    kept = copyfile(tls.ca_file, folder / "ca.pem")
+    own = place.target.model_copy(update={"tls": tls.model_copy(update={"ca_file": str(kept)})})
+    return replace(place, target=own)
 
 
 @asynccontextmanager
