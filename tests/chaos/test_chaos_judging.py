@@ -325,4 +325,8 @@ def test_a_limit_is_held_against_the_contract() -> None:
         "GET /x: 15 requests were taken before the first 429, not 20",
         "GET /x: it let nobody in again",
     )
+    assert judge(limited(waited=False, let_in_s=None)).reasons == ()
+    assert judge(limited(passed_on="401")).reasons == (
+        "GET /x: the gateway passes that on as 401, not as None",
+    )
     assert judge(limited(let_in_s=60.0)).reasons == ("GET /x: it let in again after 60.0 s, not 12 s",)

@@ -148,7 +148,10 @@ def _limit(seen: LimitSeen, scale: float) -> str:
         return f"{route}: no rate limit seen within {seen.sent} requests in {seen.seconds:.1f} s"
     retry = f"Retry-After: {seen.retry_after}" if seen.retry_after else "without Retry-After"
     again = "" if seen.let_in_s is None else f", lets in again after {_both(seen.let_in_s, scale)}"
-    return f"{route}: takes {seen.taken} requests, then 429 {retry}{again}"
+    if not seen.waited:
+        again = "; when it lets in again was not waited for"
+    on = f"; the gateway passes it on as {seen.passed_on}" if seen.passed_on else ""
+    return f"{route}: takes {seen.taken} requests, then 429 {retry}{again}{on}"
 
 
 def _both(seconds: float, scale: float) -> str:

@@ -396,7 +396,10 @@ class _Conductor:
     async def _ask_for_limits(self) -> None:
         async with self._users.door() as door:
             for wanted in self._experiment.limits:
-                seen = await thresholds.limit(door, wanted, self._hands.time_scale, self._now)
+                try:
+                    seen = await thresholds.limit(door, wanted, self._hands.time_scale, self._now)
+                except ProbeError as error:
+                    raise HandsError(str(error)) from None
                 self._limits.append(seen)
                 refused = f"429 after {seen.taken}" if seen.refused else f"no 429 in {seen.sent}"
                 self._tell(f"{seen.method} {seen.path}: {refused} requests")

@@ -125,13 +125,21 @@ class Step(Frozen):
 
 
 class Limit(Frozen):
-    """A rate limit that the contract names: requests in so many platform seconds for one remote address."""
+    """A rate limit that the contract names: requests in so many platform seconds.
 
+    It is one of a remote address, or with ``of_key`` of a key: one is issued for it by the sandbox's
+    administrator, which may be used that often, and revoked again. ``passed_on``: what the gateway must
+    answer to that key then, such as ``429, Retry-After: 60``.
+    """
+
+    host: Literal["registry", "auth"] = "registry"
     method: Literal["GET", "POST"]
     path: str = Field(pattern=r"^/")
     body: Mapping[str, object] | None = None
     requests: int = Field(ge=1, le=200)
     window_s: float = Field(60.0, gt=0.0)
+    of_key: bool = False
+    passed_on: str | None = None
 
 
 class Expect(Frozen):

@@ -99,6 +99,8 @@ class LimitSeen(Frozen):
 
     ``sent`` in ``seconds``; ``taken`` of them were not refused, or not 429. ``refused``: whether a 429 came.
     ``retry_after``: its header. ``let_in_s``: from the first request until one was taken again; None: not.
+    ``waited``: whether that was waited for at all. ``passed_on``: what the gateway answered to a key that was
+    refused so, with the Retry-After of it.
     """
 
     method: str
@@ -109,6 +111,8 @@ class LimitSeen(Frozen):
     seconds: float
     retry_after: str | None = None
     let_in_s: float | None = None
+    waited: bool = True
+    passed_on: str | None = None
 
 
 class Recorded(Frozen):

@@ -325,6 +325,10 @@ def _limit_deviation(one: LimitSeen, wanted: Limit, time_scale: float) -> Iterat
         return
     if one.taken != wanted.requests:
         yield f"{route}: {one.taken} requests were taken before the first 429, not {wanted.requests}"
+    if one.passed_on != wanted.passed_on:
+        yield f"{route}: the gateway passes that on as {one.passed_on}, not as {wanted.passed_on}"
+    if not one.waited:
+        return
     if one.let_in_s is None:
         yield f"{route}: it let nobody in again"
     elif abs(one.let_in_s - window) > WINDOW_TOLERANCE_S:
