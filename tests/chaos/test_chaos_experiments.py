@@ -174,6 +174,16 @@ def test_what_could_not_be_carried_out_is_refused_before_a_sandbox_starts(
     assert (found.exit_code, found.stderr) == (2, f"error: {path}{says}\n")
 
 
+def test_two_experiments_of_one_name_are_refused(tmp_path: Path) -> None:
+    """One page would be written over the other."""
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD.replace('"own"', '"cache-lost"'))
+    found = CliRunner().invoke(main, ["chaos", "cache-lost", str(path)])
+
+    said = "two experiments are named 'cache-lost', and each has a page of its own: give one another name"
+    assert (found.exit_code, found.stderr) == (2, f"error: {said}\n")
+
+
 def test_the_list_names_what_ships() -> None:
     """A line each, and at least twelve."""
     found = CliRunner().invoke(main, ["chaos", "--list"])

@@ -51,7 +51,8 @@ def counted(results: Sequence[Result]) -> str:
 
 def plain(results: Sequence[Result]) -> Iterator[tuple[str, ...]]:
     """The table for a terminal: a heading and a row each, the longest cells last."""
-    yield "experiment", "outcome", "detected", "named", "users could", "recovered", "lost", "causes named"
+    users = "/".join(_NOUNS[kind] for kind in USER_KINDS)
+    yield "experiment", "outcome", "detected", "named", f"{users} %", "recovered", "lost", "causes named"
     for one in results:
         yield (
             one.name,

@@ -301,7 +301,7 @@ class _Conductor:
             unexplained=report.unexplained,
         )
         self._sightings.append(seen)
-        if before is None or (seen.failing, seen.causes) != (before.failing, before.causes):
+        if before is None or _seen(seen) != _seen(before):
             self._tell(_seen(seen))
         return seen
 
@@ -439,9 +439,16 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
 
 def _seen(seen: Sighting) -> str:
     """What looks found, as the timeline says it."""
-    shown = ", ".join(seen.failing[:3]) + (f" and {len(seen.failing) - 3} more" if seen.failing[3:] else "")
-    failing = f"failing: {shown}" if seen.failing else "looks find all well"
-    return failing + (f"; named: {', '.join(seen.causes)}" if seen.causes else "")
+    said = [
+        f"failing: {_few(seen.failing)}" if seen.failing else "",
+        f"nobody could judge: {_few(seen.errors)}" if seen.errors else "",
+        f"named: {', '.join(seen.causes)}" if seen.causes else "",
+    ]
+    return "; ".join(filter(None, said)) or "looks find all well"
+
+
+def _few(checks: tuple[str, ...]) -> str:
+    return ", ".join(checks[:3]) + (f" and {len(checks) - 3} more" if checks[3:] else "")
 
 
 def _said(step: Step) -> str:

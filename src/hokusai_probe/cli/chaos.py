@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -112,7 +113,12 @@ def _chosen(words: Sequence[str], *, every: bool) -> list[Experiment]:
     for word in words:
         _refuse_target(word)
     names = list(dict.fromkeys([*(experiment_names() if every else ()), *words]))
-    return [_checked(name) for name in names]
+    chosen = [_checked(name) for name in names]
+    called = Counter(one.name for one in chosen)
+    if twice := [name for name in called if called[name] > 1]:
+        msg = f"two experiments are named {twice[0]!r}, and each has a page of its own: give one another name"
+        raise UsageError(msg)
+    return chosen
 
 
 def _refuse_target(word: str) -> None:
