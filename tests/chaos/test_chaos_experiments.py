@@ -76,11 +76,16 @@ KINDS = "aws, service, fault, upload, disk, connections, kill-probe, sweep, requ
         (GOOD + '[[method]]\nkind = "limits"\n', "1: a step of kind 'limits' and [[limits]] go together"),
         (
             GOOD + '[[method]]\nkind = "disk"\nstate = "wet"\n',
-            "9: method 2: the state of a disk step: input should be 'small', 'full' or 'free'",
+            "9: method 2: the state of a step of kind 'disk': input should be 'small', 'full' or 'free'",
         ),
         (
             GOOD + '[expect]\ncuases = ["x"]\n',
             "10: unknown key 'expect cuases'; did you mean 'causes'?",
+        ),
+        (GOOD.replace('kind = "service"\n', ""), "5: method 1 kind: it is missing"),
+        (
+            GOOD + '[[method]]\nkind = "sweep"\nmib = 3\n',
+            "9: method 2: a step of kind 'sweep' has no key 'mib' (allowed: none)",
         ),
         (
             GOOD + "[expect]\ncould = { read = 50 }\n",

@@ -102,7 +102,7 @@ def test_what_was_acknowledged_is_looked_up_one_by_one(monkeypatch: pytest.Monke
 def test_what_hangs_at_the_end_is_counted_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work ends when the last use has come to its end: those that were quick are not all there were."""
     monkeypatch.setattr(users, "EVERY_S", {"read": 0.1})
-    monkeypatch.setattr(users, "DEADLINE_S", 1.5)
+    monkeypatch.setattr(users, "DEADLINE_S", 0.8)
 
     async def first_alone(writer: asyncio.StreamWriter, _head: bytes) -> None:
         if heard := next(turns):

@@ -287,8 +287,8 @@ def _wrong_setting(kind: str, error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"a {kind} step has no key {key!r}{_hint(key, list(_SETTINGS[kind].model_fields))}"
-    return f"the {key} of a {kind} step: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        return f"a step of kind {kind!r} has no key {key!r}{_allowed(key, _SETTINGS[kind])}"
+    return f"the {key} of a step of kind {kind!r}: {_words(first)}"
 
 
 def _first(error: ValidationError) -> ErrorDetails:
@@ -305,15 +305,27 @@ def _sentence(first: ErrorDetails) -> str:
     place = place_in_words(_place(first))
     if first["type"] == "extra_forbidden":
         *before, last = first["loc"]
-        return f"unknown key {place!r}{_hint(str(last), _keys(before))}"
+        return f"unknown key {place!r}{_allowed(str(last), _model(before))}"
+    return f"{place}: {_words(first)}" if place else _words(first)
+
+
+def _words(first: ErrorDetails) -> str:
+    if first["type"] == "missing":
+        return "it is missing"
     said = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {said[:1].lower()}{said[1:]}" if place else said
+    return f"{said[:1].lower()}{said[1:]}"
 
 
-def _keys(place: list[int | str]) -> list[str]:
-    inner: Mapping[str, type[Frozen]] = {"expect": Expect, "limits": Limit}
-    model = inner.get(str(place[0]), Experiment) if place else Experiment
-    return list(model.model_fields)
+def _model(place: list[int | str]) -> type[BaseModel]:
+    """Whose keys stand at a place."""
+    inner: Mapping[str, type[BaseModel]] = {"expect": Expect, "limits": Limit}
+    return inner.get(str(place[0]), Experiment) if place else Experiment
+
+
+def _allowed(key: str, model: type[BaseModel]) -> str:
+    """The key that was meant, else those that there are."""
+    known = list(model.model_fields)
+    return _hint(key, known) or f" (allowed: {', '.join(known) or 'none'})"
 
 
 def _hint(word: str, known: tuple[str, ...] | list[str]) -> str:
