@@ -9,6 +9,7 @@ import pytest
 from _servers import http, json_answer, serving
 
 from hokusai_probe.chaos import users
+from hokusai_probe.chaos.facts import Used
 from hokusai_probe.chaos.users import Thing, Users
 from hokusai_probe.model import Hosts, Target
 
@@ -132,7 +133,7 @@ def test_a_platform_that_stalls_does_not_slow_its_users_down(monkeypatch: pytest
     async def stall(_writer: asyncio.StreamWriter, _head: bytes) -> None:
         await asyncio.sleep(60)
 
-    async def used() -> list[users.Used]:
+    async def used() -> list[Used]:
         async with serving(stall) as server:
             at_work = at(server.port)
             task = asyncio.create_task(at_work.work())
