@@ -1,11 +1,12 @@
 """What the experiments came to when all of them were last carried out, in one file of the repository.
 
 ``python tests/chaos_kept.py RESULTS.json`` puts the results of `hokusai-probe chaos --all --json` into it,
-and their table into docs/chaos.md, below its mark. docs/accuracy.md takes its section from here when it is
-made.
+their table into docs/chaos.md, below its mark, and their section into docs/accuracy.md, which takes it from
+here as well when it is made.
 """
 
 import lzma
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from hokusai_probe.cli.chaos import Results
 
 FILE = Path(__file__).parent / "chaos.json.xz"
 PAGE = Path(__file__).parent.parent / "docs" / "chaos.md"
+ACCURACY = PAGE.with_name("accuracy.md")
 MARK = "<!-- Below this line everything is made by `make chaos` from a recorded run. Above it, write. -->"
 
 
@@ -52,11 +54,19 @@ def accuracy_section() -> str:
     return f"{detection(read().results)}\n" if FILE.exists() else ""
 
 
+def accuracy(written: str) -> str:
+    """docs/accuracy.md with the section of this record in the place of the one it has."""
+    section = accuracy_section()
+    heading = re.escape(section.partition("\n")[0])
+    return re.sub(rf"(?ms)^{heading}\n.*?(?=^## |\Z)", lambda _: f"{section}\n", written)
+
+
 def main(arguments: Sequence[str]) -> int:
     """See the module's docstring."""
     (path,) = arguments
     write(Results.model_validate_json(Path(path).read_text(encoding="utf-8")))
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
+    ACCURACY.write_text(accuracy(ACCURACY.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

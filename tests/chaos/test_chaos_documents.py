@@ -17,7 +17,8 @@ def test_the_table_has_a_row_for_each_and_what_was_not_as_expected() -> None:
     lines = summary([well, lost, skipped]).splitlines()
 
     figures = "2.0 s | <code>a</code> | 4.0 s | 33 % | 33 % | 33 % | 4.0 s"
-    assert lines[2:5] == [
+    assert lines[0] == "3 experiments: 1 as expected, 1 deviated, 1 skipped."
+    assert lines[4:7] == [
         f"| <code>made-up</code> | as expected | {figures} | 0 of 2 |",
         f"| <code>bad</code> | **deviated** | {figures} | 1 of 2 |",
         "| <code>small</code> | skipped | - | none | - | - | - | - | 4.0 s | - |",

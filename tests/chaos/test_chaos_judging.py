@@ -1,10 +1,12 @@
 """From what was recorded of an experiment to what it comes to."""
 
+import pytest
 from chaos_kit import experiment, kept, looks, recorded, uses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hokusai_probe.chaos.facts import BreakerSeen, BreakerSettings, LimitSeen, Recorded
+from hokusai_probe.chaos.experiment import Experiment, experiment_names, load
+from hokusai_probe.chaos.facts import BreakerSeen, BreakerSettings, LimitSeen, Recorded, Sighting, Uploaded
 from hokusai_probe.chaos.judging import (
     BreakerFound,
     Share,
@@ -54,6 +56,10 @@ DEVIATIONS: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "users could not": (
         {"experiment": experiment(expect={"causes": ["a"], "could": {"read": 0.5}})},
         ("read worked in 33 % during the fault, and at least 50 % was expected",),
+    ),
+    "torn": (
+        {"kept": [kept("one"), kept("two", "torn")]},
+        ("a part of it is there: artifact two",),
     ),
     "the method failed": ({"trouble": "step 1: no"}, ("step 1: no",)),
 }
@@ -126,6 +132,85 @@ def test_a_steady_state_that_does_not_come_back_is_a_failed_rollback() -> None:
     assert judge(still_failing).reasons == ("the steady state did not come back: x",)
     assert judge(users_fail).reasons == ("the steady state did not come back: users still fail",)
     assert {judge(one).outcome for one in (still_failing, users_fail)} == {"rollback-failed"}
+
+
+def test_what_nobody_could_judge_is_not_well() -> None:
+    """Silence is no health: looks that came to nothing for a reason of our own end no wait."""
+    silent = Sighting(began_s=32, ended_s=33, errors=("y",))
+    seen = recorded(sightings=[looks(11, "x", causes=("a",)), silent])
+
+    assert judge(seen).reasons == ("the steady state did not come back: y",)
+    assert recovered_s(recorded(sightings=[*seen.sightings, looks(34)])) == 4
+
+
+def test_users_are_well_when_the_first_use_that_works_is_done() -> None:
+    """It may have taken long: it was to begin at 33, and worked 5 s later."""
+    slow = [use.model_copy(update={"took_s": 5.0}) for use in uses(33)]
+
+    assert users_recovered_s(recorded(used=[*uses(31.5, worked=False), *slow])) == 7
+    assert users_recovered_s(recorded(used=slow)) == 0
+
+
+OF_MLFLOW = {"causes": ["a"], "subjects": {"a": ["mlflow"]}}
+
+
+def test_the_right_cause_of_the_wrong_thing_is_not_the_right_cause() -> None:
+    """Where an experiment says what it must be named of: of that, of all of it, and of nothing else."""
+    of = [
+        looks(n, "x", causes=("a",)).model_copy(update={"subjects": {"a": subjects}})
+        for n, subjects in ((11, ("auth",)), (13, ("auth", "mlflow")), (15, ("mlflow",)), (32, ()))
+    ]
+    wrong = judge(recorded(experiment=experiment(expect=OF_MLFLOW), sightings=[*of[:2], looks(32)]))
+    right = judge(recorded(experiment=experiment(expect=OF_MLFLOW), sightings=[*of[:3], looks(32)]))
+
+    assert wrong.reasons == ("the cause a was named of auth, mlflow, and not of mlflow",)
+    assert (wrong.named_s, right.named_s, right.reasons) == (None, 6, ())
+
+
+def test_a_fault_that_took_nothing_proves_nothing() -> None:
+    """One that takes each third connection, by the sandbox's own count."""
+    step = {"kind": "fault", "edge": "gateway->cache", "every": 3, "do": {"reset": True}}
+    own = experiment(method=[step])
+
+    assert judge(recorded(experiment=own, counted=2)).reasons == (
+        "the fault met nothing: it takes each 3., and 2 came by",
+    )
+    assert judge(recorded(experiment=own, counted=3)).outcome == "completed"
+
+
+def test_uploads_that_all_went_well_show_nothing() -> None:
+    """Where one must be cut short."""
+    own = experiment(method=[{"kind": "upload"}], expect={"causes": ["a"], "cuts_uploads": True})
+    done = [Uploaded(mib=24, at_s=11.0, took_s=2.0, worked=worked) for worked in (True, False)]
+
+    assert judge(recorded(experiment=own, uploads=done)).outcome == "completed"
+    assert judge(recorded(experiment=own, uploads=done[:1])).reasons == (
+        "every upload was acknowledged: none was under way when it mattered",
+    )
+
+
+def nothing_came_of_it(of: Experiment) -> Recorded:
+    """An experiment whose steps were told and did nothing: the platform was well all the time."""
+    free = [LimitSeen(method=one.method, path=one.path, sent=110, taken=110, refused=False, seconds=9.0)
+            for one in of.limits]  # fmt: skip
+    done = [
+        Uploaded(mib=24, at_s=11.0, took_s=2.0, worked=True) for step in of.method if step.kind == "upload"
+    ]
+    asked_it = asked(Asked(at=12, state="CLOSED"), Asked(at=35, state="CLOSED")) if of.breaker else ()
+    well = {"sightings": [looks(11), looks(15), looks(32)], "used": uses(5, 12, 20, 25, 32, 33)}
+    return recorded(experiment=of, limits=free, uploads=done, breaker=asked_it, counted=0, **well)
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_no_experiment_is_content_when_nothing_was_broken(name: str) -> None:
+    """Or it would prove nothing. The one in which nothing is to be broken is; so must be the killed probe.
+
+    Whether that left something is seen while the method is carried out: nothing left is trouble of its own.
+    """
+    found = judge(nothing_came_of_it(load(name)))
+
+    content = {"nothing-broken", "probe-killed"}
+    assert found.outcome == ("completed" if name in content else "deviated"), found.reasons
 
 
 def test_a_relapse_is_no_recovery() -> None:
@@ -233,8 +318,15 @@ def test_a_limit_is_held_against_the_contract() -> None:
     assert judge(limited(refused=False, taken=30, sent=30, let_in_s=None)).reasons == (
         "GET /x: no limit was seen within 30 requests in 1.0 s",
     )
+    assert judge(limited().model_copy(update={"limits": ()})).reasons == (
+        "GET /x: it was not asked until it refuses",
+    )
     assert judge(limited(taken=15, let_in_s=None)).reasons == (
         "GET /x: 15 requests were taken before the first 429, not 20",
         "GET /x: it let nobody in again",
+    )
+    assert judge(limited(waited=False, let_in_s=None)).reasons == ()
+    assert judge(limited(passed_on="401")).reasons == (
+        "GET /x: the gateway passes that on as 401, not as None",
     )
     assert judge(limited(let_in_s=60.0)).reasons == ("GET /x: it let in again after 60.0 s, not 12 s",)

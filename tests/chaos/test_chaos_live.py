@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hokusai_probe import sandbox
-from hokusai_probe.chaos import driver
+from hokusai_probe.chaos import driver, users
 from hokusai_probe.cli import main
 from hokusai_probe.cli.chaos import Results
 
@@ -93,7 +93,8 @@ def test_a_fault_is_noticed_named_and_mended_and_nothing_is_lost(call: Call) -> 
     assert one.detected_s is not None
     assert (one.named, one.lost, one.unaccounted) == (("cache-unreachable",), (), ())
     assert one.accounted == len(one.recorded.kept) > 5
-    assert "| <code>cache-stops</code> | as expected |" in result.stdout
+    assert result.stdout.splitlines()[1].split()[:3] == ["cache-stops", "as", "expected"]
+    assert result.stdout.splitlines()[-1] == "1 experiment: 1 as expected"
 
 
 def test_nothing_is_begun_while_the_steady_state_is_broken(box: sandbox.Box, call: Call) -> None:
@@ -136,3 +137,73 @@ def test_a_signal_in_the_middle_rolls_back(call: Call, monkeypatch: pytest.Monke
     assert (result.exit_code, one.outcome) == (143, "interrupted")
     assert one.reasons == ("SIGTERM came; all was rolled back",)
     assert one.recorded.events[-2].what == "the steady state is back"
+
+
+BARELY = """\
+name = "barely"
+summary = "A name that nobody needs is refused"
+source = "nowhere"
+looks = ["hosts"]
+before_s = 0.5
+hold_s = 1.5
+
+[[method]]
+kind = "fault"
+edge = "gateway->site"
+do = { refuse = true }
+
+[[rollback]]
+kind = "service"
+service = "cache"
+action = "restart"
+
+[expect]
+detected = false
+"""
+
+
+def test_what_is_lost_is_found_missing_by_name(
+    box: sandbox.Box, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An artifact that was acknowledged goes from the disk, and another becomes half of itself."""
+    stored = box.target_file.parent / "state" / "mlflow" / "artifacts" / "hkchaos"
+    harmed: list[str] = []
+
+    def told(text: str) -> None:
+        if "the rollback begins" in text:
+            gone, cut = sorted(stored.glob("*.bin"), key=lambda path: path.stat().st_mtime)[-2:]
+            gone.unlink()
+            cut.write_bytes(cut.read_bytes()[:100])
+            harmed.extend(f"artifact hkchaos/{path.name}" for path in (gone, cut))
+
+    monkeypatch.setattr(COMMAND, "_progress", told)
+    monkeypatch.setattr(users, "_TRIES", 1)
+    result, found = call(BARELY)
+    (one,) = found.results
+
+    assert (result.exit_code, one.outcome) == (1, "deviated")
+    assert sorted(one.lost) == sorted(harmed)
+    assert one.reasons == tuple(f"lost: {name}" for name in one.lost)
+
+
+def test_a_sandbox_that_dies_is_a_failed_rollback(
+    box: sandbox.Box, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 4, each step of the rollback tried. The last of these tests: it takes the sandbox with it."""
+
+    def told(text: str) -> None:
+        if "fault gateway->site" in text:
+            box._host.kill()  # as the system does when memory runs out
+
+    monkeypatch.setattr(COMMAND, "_progress", told)
+    monkeypatch.setattr(users, "DEADLINE_S", 1.0)
+    monkeypatch.setattr(users, "_TRIES", 1)
+    result, found = call(BARELY.replace("1.5", "0.1"))
+    (one,) = found.results
+
+    assert (result.exit_code, one.outcome) == (4, "rollback-failed")
+    assert one.reasons == (
+        "faults are taken back: the sandbox is gone",
+        "service cache restart: the sandbox is gone",
+    )
+    assert len(one.unaccounted) == len(one.recorded.kept)

@@ -22,10 +22,11 @@ from moto.rds.models import RDSBackend
 
 from hokusai_probe.knock import heard
 from hokusai_probe.sandbox import postgres
+from hokusai_probe.sandbox.connections import Connections, ConnectionsError
 from hokusai_probe.sandbox.database import Database, Instance, Instances, StorePlaces
 from hokusai_probe.sandbox.database_front import Condition, Engine, Facts, condition_of
 from hokusai_probe.sandbox.faults import Do, Fault, write_table
-from hokusai_probe.sandbox.identity import REGION
+from hokusai_probe.sandbox.identity import DATABASE_PASSWORDS, REGION
 from hokusai_probe.sandbox.network import NetworkTable, write_network
 from hokusai_probe.sandbox.postgres import DEFAULT_MAX_CONNECTIONS, Postgres
 from hokusai_probe.sandbox.services.mlflow import cache_directory
@@ -287,6 +288,35 @@ async def test_connections_run_out_after_a_reboot(server: Postgres, tmp_path: Pa
             after = await box.ask()
     assert before == "1"
     assert after.startswith("remaining connection slots are reserved for")
+
+
+@asynchronous
+async def test_connections_that_somebody_else_holds(server: Postgres, tmp_path: Path) -> None:
+    """All that there are, and what becomes free; who has one keeps it, and all come back at the end."""
+    async with running(server, tmp_path) as box:
+        await box.set(replace(WELL, max_connections=8, reboots=1))
+        others = Connections(server.socket.parent, DATABASE_PASSWORDS["auth"])
+        first, second = [await asyncio.to_thread(connect, f"{box.network}.31") for _ in range(2)]
+        await asyncio.to_thread(others.become, "held")
+        held = await box.ask()
+        second.close()
+        await asyncio.sleep(0.5)
+        still, kept = await box.ask(), await asyncio.to_thread(first.execute, "SELECT 7")
+        await asyncio.to_thread(others.become, "free")
+        free = await box.ask()
+        first.close()
+    full = "remaining connection slots are reserved for"
+    assert (held[: len(full)], still[: len(full)], kept.rowcount, free) == (full, full, 1, "1")
+
+
+@asynchronous
+async def test_connections_of_a_server_that_is_gone_are_not_held(server: Postgres, tmp_path: Path) -> None:
+    """Nothing is held, and whoever asked for it is told why."""
+    async with running(server, tmp_path) as box:
+        await asyncio.to_thread(box.database.crash)
+        others = Connections(server.socket.parent, DATABASE_PASSWORDS["auth"])
+        with pytest.raises(ConnectionsError, match=r"cannot be held: .* No such file"):
+            await asyncio.to_thread(others.become, "held")
 
 
 @asynchronous

@@ -16,7 +16,15 @@ from datetime import timedelta
 from typing import Literal, Protocol
 
 from hokusai_probe.chaos import thresholds
-from hokusai_probe.chaos.experiment import USER_KINDS, Experiment, Step
+from hokusai_probe.chaos.experiment import (
+    USER_KINDS,
+    ConnectionsStep,
+    DiskStep,
+    Experiment,
+    RequestStep,
+    Step,
+    Upload,
+)
 from hokusai_probe.chaos.facts import (
     BreakerSeen,
     BreakerSettings,
@@ -31,7 +39,7 @@ from hokusai_probe.chaos.users import Users
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.model import Allow, Report, Target
 from hokusai_probe.runner import Control, Options, carry_out
-from hokusai_probe.sweeping import sweep
+from hokusai_probe.sweeping import Swept, sweep
 
 LOOK_EVERY_S = 3.0
 RUN_S = 20.0
@@ -77,6 +85,12 @@ class Hands(Protocol):
     async def disk(self, state: Literal["small", "full", "free"]) -> None:
         """Change the disk of MLflow's artifacts. Raises NotPermittedError where this system does not."""
 
+    async def connections(self, state: Literal["held", "free"]) -> None:
+        """Hold every connection that the database has to spare, or let go of them."""
+
+    async def counted(self) -> int:
+        """How often faults with ``every`` were matched so far."""
+
     async def kill_probe(self) -> str:
         """Begin a run that registers a model and kill it half way; what was done, as a sentence."""
 
@@ -118,6 +132,7 @@ class _Conductor:
         self._kept: tuple[Kept, ...] = ()
         self._settings: BreakerSettings | None = None
         self._trouble: str | None = None
+        self._counted: int | None = None
         self._times: dict[str, float] = {}
         safe = ("read", *(c for c in experiment.allow if c != "read"))
         self._looked_at = hands.target.model_copy(update={"allow": Allow(classes=safe)})
@@ -161,10 +176,12 @@ class _Conductor:
             events=tuple(self._events),
             sightings=tuple(self._sightings),
             used=tuple(sorted(self._users.used, key=lambda one: one.at_s)),
+            uploads=tuple(self._users.uploads),
             kept=self._kept,
             breaker=tuple(self._breaker),
             breaker_settings=self._settings,
             limits=tuple(self._limits),
+            counted=self._counted,
         )
 
     # --- the steady state -------------------------------------------------------------------------
@@ -206,9 +223,10 @@ class _Conductor:
                     await self._break()
             finally:
                 await self._mend()
-        await asyncio.gather(*self._uploads, return_exceptions=True)
+        await asyncio.gather(*self._uploads)
         self._kept = await self._users.account()
-        self._tell(f"{len(self._kept)} things that were acknowledged have been looked up")
+        acknowledged = sum(one.acknowledged_s is not None for one in self._kept)
+        self._tell(f"{acknowledged} things that were acknowledged have been looked up")
 
     @asynccontextmanager
     async def _beside(self, work: Awaitable[None]) -> AsyncIterator[None]:
@@ -276,12 +294,14 @@ class _Conductor:
             began_s=began,
             ended_s=self._now(),
             failing=tuple(v.check for v in report.verdicts if v.status == "fail"),
+            errors=tuple(v.check for v in report.verdicts if v.status == "error"),
             causes=tuple(d.cause for d in report.roots()),
+            subjects={d.cause: d.subjects for d in report.roots()},
             undecided=tuple(d.cause for d in report.undecided()),
             unexplained=report.unexplained,
         )
         self._sightings.append(seen)
-        if before is None or (seen.failing, seen.causes) != (before.failing, before.causes):
+        if before is None or _seen(seen) != _seen(before):
             self._tell(_seen(seen))
         return seen
 
@@ -291,6 +311,8 @@ class _Conductor:
             return
         self._times["rollback"] = self._now()
         self._tell("the rollback begins" + (f" ({self._stop.signal})" if self._stop.signal else ""))
+        with contextlib.suppress(HandsError):  # then it is not known, and that proves nothing
+            self._counted = await self._hands.counted()
         await self._try("faults are taken back", self._hands.clear_faults())
         for step in self._experiment.rollback:
             await self._try(_said(step), self._carry_out(step, tell=False))
@@ -312,11 +334,15 @@ class _Conductor:
         while self._now() < until:
             began = self._now()
             seen = self._saw(began, await self._look(Control()))
-            if not seen.failing and recovered_s(self._recorded()) is not None and self._breaker_is_closed():
+            if seen.is_well and self._users_are_well(seen.began_s) and self._breaker_is_closed():
                 self._tell("the steady state is back")
                 return
             await asyncio.sleep(0.5)
         self._tell("the steady state did not come back")
+
+    def _users_are_well(self, before: float) -> bool:
+        """Whether they have no more trouble, and nobody waits for something since before that moment."""
+        return self._users.are_through(before) and recovered_s(self._recorded()) is not None
 
     def _breaker_is_closed(self) -> bool:
         return not self._experiment.breaker or (bool(self._breaker) and self._breaker[-1].state == "CLOSED")
@@ -338,49 +364,71 @@ class _Conductor:
     async def _our_own(self, step: Step) -> None:
         settings = step.settings
         if step.kind == "disk":
-            await self._hands.disk(settings["state"])  # type: ignore[arg-type]  # checked when it was read
+            await self._hands.disk(DiskStep.model_validate(settings).state)
+        elif step.kind == "connections":
+            await self._hands.connections(ConnectionsStep.model_validate(settings).state)
         elif step.kind == "upload":
-            self._uploads.append(asyncio.create_task(self._upload(int(str(settings.get("mib", 24))))))
+            self._uploads.append(asyncio.create_task(self._upload(Upload.model_validate(settings).mib)))
         elif step.kind == "request":
-            await self._request(str(settings.get("method", "GET")), str(settings["path"]))
+            await self._request(RequestStep.model_validate(settings))
         elif step.kind == "limits":
             await self._ask_for_limits()
         elif step.kind == "kill-probe":
             self._tell(await self._hands.kill_probe())
-            await self._sweep(apply=False)
+            await self._see_what_is_left()
         else:
-            await self._sweep(apply=True)
+            await self._sweep_up()
 
     async def _upload(self, mib: int) -> None:
-        self._tell(await self._users.upload(mib))
+        done = await self._users.upload(mib)
+        came = "was acknowledged" if done.worked else "failed"
+        why = f": {done.said}" if done.said else ""
+        self._tell(f"the upload of {mib} MiB {came} after {done.took_s:.1f} s{why}")
 
-    async def _request(self, method: str, path: str) -> None:
+    async def _request(self, wanted: RequestStep) -> None:
         async with self._users.door() as door:
-            answer = await door.send(method, "registry", path, key="bearer")
+            answer = await door.send(wanted.method, "registry", wanted.path, key="bearer")
         if answer.status != 200:
-            msg = f"{method} {path} was answered {answer.status or answer.failure}"
+            came = f"answered {answer.status}" if answer.failure is None else answer.failure.detail
+            msg = f"{wanted.method} {wanted.path}: {came}"
             raise HandsError(msg)
 
     async def _ask_for_limits(self) -> None:
         async with self._users.door() as door:
             for wanted in self._experiment.limits:
-                seen = await thresholds.limit(door, wanted, self._hands.time_scale, self._now)
+                try:
+                    seen = await thresholds.limit(door, wanted, self._hands.time_scale, self._now)
+                except ProbeError as error:
+                    raise HandsError(str(error)) from None
                 self._limits.append(seen)
                 refused = f"429 after {seen.taken}" if seen.refused else f"no 429 in {seen.sent}"
                 self._tell(f"{seen.method} {seen.path}: {refused} requests")
 
-    async def _sweep(self, *, apply: bool) -> None:
+    async def _see_what_is_left(self) -> None:
+        """Nothing left behind would mean that the probe was not killed in the middle of anything."""
+        found = await self._swept(apply=False)
+        if not found.found:
+            msg = "the killed probe left nothing behind: there is nothing to sweep"
+            raise HandsError(msg)
+        self._tell(f"the killed probe left behind: {_named(found)}")
+
+    async def _sweep_up(self) -> None:
+        found = await self._swept(apply=True)
+        self._tell(f"swept: {_named(found)}")
+        if found.remains:
+            msg = f"something is left: {'; '.join(found.left) or _named(found)}"
+            raise HandsError(msg)
+
+    async def _swept(self, *, apply: bool) -> Swept:
+        target, environment = self._hands.target, self._hands.environment
         try:
-            found = await sweep(
-                self._hands.target, self._hands.environment, apply=apply, older_than=_LEFT_AGE
-            )
+            return await sweep(target, environment, apply=apply, older_than=_LEFT_AGE)
         except ProbeError as error:
             raise HandsError(str(error)) from None
-        left = ", ".join(f"{one.kind} {one.name}" for one in found.found) or "nothing"
-        self._tell(f"swept: {left}" if apply else f"the killed probe left behind: {left}")
-        if apply and found.remains:
-            msg = f"something is left: {'; '.join(found.left) or left}"
-            raise HandsError(msg)
+
+
+def _named(found: Swept) -> str:
+    return ", ".join(f"{one.kind} {one.name}" for one in found.found) or "nothing"
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:
@@ -391,9 +439,16 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
 
 def _seen(seen: Sighting) -> str:
     """What looks found, as the timeline says it."""
-    shown = ", ".join(seen.failing[:3]) + (f" and {len(seen.failing) - 3} more" if seen.failing[3:] else "")
-    failing = f"failing: {shown}" if seen.failing else "looks find all well"
-    return failing + (f"; named: {', '.join(seen.causes)}" if seen.causes else "")
+    said = [
+        f"failing: {_few(seen.failing)}" if seen.failing else "",
+        f"nobody could judge: {_few(seen.errors)}" if seen.errors else "",
+        f"named: {', '.join(seen.causes)}" if seen.causes else "",
+    ]
+    return "; ".join(filter(None, said)) or "looks find all well"
+
+
+def _few(checks: tuple[str, ...]) -> str:
+    return ", ".join(checks[:3]) + (f" and {len(checks) - 3} more" if checks[3:] else "")
 
 
 def _said(step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from hokusai_probe.chaos.experiment import Experiment, UserKind
 from hokusai_probe.model import Frozen
 
 ThingKind = Literal["run", "model version", "artifact"]
+Fate = Literal["kept", "lost", "torn", "unknown"]
 
 
 class Event(Frozen):
@@ -29,27 +31,49 @@ class Used(Frozen):
     said: str = ""
 
 
+class Uploaded(Frozen):
+    """One large artifact that a user stored: when it was begun, and whether the platform acknowledged it."""
+
+    mib: int
+    at_s: float
+    took_s: float
+    worked: bool
+    said: str = ""
+
+
 class Sighting(Frozen):
-    """One repetition of the looks: which checks failed, and which causes were named or left open."""
+    """One repetition of the looks: which checks failed, and which causes were named or left open.
+
+    ``errors``: checks that nobody could judge, for a reason of our own. ``subjects``: what the causes were
+    named of, such as the services whose tasks are missing.
+    """
 
     began_s: float
     ended_s: float
     failing: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    subjects: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     undecided: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything was judged and nothing failed. What nobody could judge is not well."""
+        return not self.failing and not self.errors
 
 
 class Kept(Frozen):
     """Something that the platform acknowledged, and what became of it.
 
     ``fate``: it is there unchanged, the platform says that it is not (or it is another), or nobody could say.
+    ``torn``: an artifact that was not acknowledged is there all the same, with other bytes than were sent.
     """
 
     kind: ThingKind
     name: str
-    acknowledged_s: float
-    fate: Literal["kept", "lost", "unknown"]
+    acknowledged_s: float | None
+    fate: Fate
     said: str = ""
 
 
@@ -75,6 +99,8 @@ class LimitSeen(Frozen):
 
     ``sent`` in ``seconds``; ``taken`` of them were not refused, or not 429. ``refused``: whether a 429 came.
     ``retry_after``: its header. ``let_in_s``: from the first request until one was taken again; None: not.
+    ``waited``: whether that was waited for at all. ``passed_on``: what the gateway answered to a key that was
+    refused so, with the Retry-After of it.
     """
 
     method: str
@@ -85,6 +111,8 @@ class LimitSeen(Frozen):
     seconds: float
     retry_after: str | None = None
     let_in_s: float | None = None
+    waited: bool = True
+    passed_on: str | None = None
 
 
 class Recorded(Frozen):
@@ -92,7 +120,8 @@ class Recorded(Frozen):
 
     ``skipped``, ``not_started``: why it did not begin. ``trouble``: what of the method could not be carried
     out. ``rollback_errors``: what of the rollback. The three times: None where it did not come so far.
-    ``interrupted``: the signal. ``time_scale``: platform seconds in a second here.
+    ``interrupted``: the signal. ``time_scale``: platform seconds in a second here. ``counted``: how often
+    faults that take each so-manieth request were matched, by the sandbox's own count.
     """
 
     experiment: Experiment
@@ -110,7 +139,9 @@ class Recorded(Frozen):
     events: tuple[Event, ...] = ()
     sightings: tuple[Sighting, ...] = ()
     used: tuple[Used, ...] = ()
+    uploads: tuple[Uploaded, ...] = ()
     kept: tuple[Kept, ...] = ()
     breaker: tuple[BreakerSeen, ...] = ()
     breaker_settings: BreakerSettings | None = None
     limits: tuple[LimitSeen, ...] = Field(default=())
+    counted: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 from pydantic import Field
@@ -54,7 +55,8 @@ class Result(Frozen):
     ``recovered_s`` since the end of the rollback, ``users_recovered_s`` the same for users alone; None: it
     did not happen. ``named``: causes in the order in which they were named during the fault. ``could``: what
     users could do then. ``lost``: what the platform had acknowledged and does not have any more, by name.
-    ``unaccounted``: what nobody could look up; ``accounted``: how many things were looked up.
+    ``torn``: artifacts of which a part is there though nobody was told that they are stored.
+    ``unaccounted``: what nobody could look up; ``accounted``: how many acknowledged things were looked up.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Result(Frozen):
     users_recovered_s: float | None = None
     accounted: int = 0
     lost: tuple[str, ...] = ()
+    torn: tuple[str, ...] = ()
     unaccounted: tuple[str, ...] = ()
     breaker: BreakerFound | None = None
     recorded: Recorded
@@ -88,8 +91,9 @@ def judge(seen: Recorded) -> Result:
         could=could(seen),
         recovered_s=recovered_s(seen),
         users_recovered_s=users_recovered_s(seen),
-        accounted=sum(one.fate != "unknown" for one in seen.kept),
+        accounted=sum(one.fate in ("kept", "lost") for one in seen.kept),
         lost=_names(seen, "lost"),
+        torn=_names(seen, "torn"),
         unaccounted=_names(seen, "unknown"),
         breaker=breaker(seen.breaker, seen.rollback_ended_s) if seen.experiment.breaker else None,
         recorded=seen,
@@ -114,7 +118,8 @@ def _rollback_troubles(seen: Recorded) -> Iterator[str]:
     if seen.fault_began_s is None or seen.rollback_errors:
         return
     if seen.rollback_ended_s is None or recovered_s(seen) is None:
-        still = seen.sightings[-1].failing if seen.sightings else ()
+        last = seen.sightings[-1] if seen.sightings else None
+        still = (*last.failing, *last.errors) if last else ()
         yield f"the steady state did not come back: {', '.join(still[:5]) or 'users still fail'}"
 
 
@@ -128,14 +133,17 @@ def detected_s(seen: Recorded) -> float | None:
 
 def named(seen: Recorded) -> list[str]:
     """The causes that looks named which began and ended during the fault, in that order, each once."""
-    found = (c for one in _during(seen) if one.began_s >= (seen.fault_began_s or 0.0) for c in one.causes)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(cause for one in _begun_during(seen) for cause in one.causes))
 
 
 def named_s(seen: Recorded) -> float | None:
-    """When the last one of the wanted causes was first named; None also where none is wanted."""
+    """When the last one of the wanted causes was first named; None also where none is wanted.
+
+    Where an experiment says of what a cause must be named, only that counts.
+    """
     wanted = seen.experiment.expect.causes
-    first = [next((_since(seen, s) for s in _during(seen) if c in s.causes), None) for c in wanted]
+    each = ([_since(seen, s) for s in _begun_during(seen) if _names_it(seen, s, c)] for c in wanted)
+    first = [min(moments, default=None) for moments in each]
     known = [moment for moment in first if moment is not None]
     return max(known) if wanted and len(known) == len(first) else None
 
@@ -144,8 +152,15 @@ def could(seen: Recorded) -> dict[UserKind, Share]:
     """What users tried during the fault, by kind, and how much of it worked."""
     if seen.fault_began_s is None:
         return {}
-    tried = [u for u in seen.used if seen.fault_began_s <= u.at_s < _fault_end(seen)]
+    tried = used_during(seen)
     return {kind: _share(u for u in tried if u.kind == kind) for kind in USER_KINDS}
+
+
+def used_during(seen: Recorded) -> list[Used]:
+    """What users were to begin during the fault."""
+    if seen.fault_began_s is None:
+        return []
+    return [u for u in seen.used if seen.fault_began_s <= u.at_s < _fault_end(seen)]
 
 
 def recovered_s(seen: Recorded) -> float | None:
@@ -154,15 +169,16 @@ def recovered_s(seen: Recorded) -> float | None:
     if seen.rollback_ended_s is None or users is None:
         return None
     after = [one for one in seen.sightings if one.began_s >= seen.rollback_ended_s]
-    well = next((one.ended_s for one in after if not one.failing), None)
-    if well is None or after[-1].failing:
-        return None
-    steady = next(one.ended_s for i, one in enumerate(after) if not any(later.failing for later in after[i:]))
-    return max(steady - seen.rollback_ended_s, users)
+    troubled = [i for i, one in enumerate(after) if not one.is_well]
+    steady = after[troubled[-1] + 1 :] if troubled else after
+    return max(steady[0].ended_s - seen.rollback_ended_s, users) if steady else None
 
 
 def users_recovered_s(seen: Recorded) -> float | None:
-    """Seconds from the end of the rollback until each kind of use works from then on; None: one does not."""
+    """Seconds from the end of the rollback until each kind of use works from then on; None: one does not.
+
+    Where one had failed, until the first that worked was done; where none did, 0.
+    """
     if seen.rollback_ended_s is None:
         return None
     each = [_kind_recovered_s(seen, kind, seen.rollback_ended_s) for kind in USER_KINDS]
@@ -176,7 +192,7 @@ def _kind_recovered_s(seen: Recorded, kind: UserKind, since: float) -> float | N
     good = after[failed[-1] + 1 :] if failed else after
     if not good:
         return None
-    return good[0].at_s - since if failed else 0.0
+    return good[0].at_s + good[0].took_s - since if failed else 0.0
 
 
 def breaker(asked: Sequence[BreakerSeen], rolled_back_s: float | None) -> BreakerFound:
@@ -220,6 +236,7 @@ def _deviations(seen: Recorded) -> Iterator[str]:
     expect = seen.experiment.expect
     if seen.trouble:
         yield seen.trouble
+    yield from _unmet_faults(seen)
     found = detected_s(seen)
     if expect.detected is True and found is None:
         yield "no check failed during the fault"
@@ -232,9 +249,20 @@ def _deviations(seen: Recorded) -> Iterator[str]:
     if after is not None and after > seen.experiment.recover_within_s:
         yield f"recovered after {after:.0f} s, later than {seen.experiment.recover_within_s:g} s"
     yield from (f"lost: {name}" for name in _names(seen, "lost"))
+    yield from (f"a part of it is there: {name}" for name in _names(seen, "torn"))
     yield from (f"nobody could tell what became of {name}" for name in _names(seen, "unknown"))
+    if expect.cuts_uploads and all(one.worked for one in seen.uploads):
+        yield "every upload was acknowledged: none was under way when it mattered"
     yield from _breaker_deviations(seen)
     yield from _limit_deviations(seen.experiment, seen.limits, seen.time_scale)
+
+
+def _unmet_faults(seen: Recorded) -> Iterator[str]:
+    """A fault that takes each so-manieth request proves nothing before it has taken one."""
+    steps = [step for step in seen.experiment.method if step.kind == "fault"]
+    every = [int(str(step.settings.get("every", 1))) for step in steps]
+    if max(every, default=1) > 1 and (seen.counted or 0) < max(every):
+        yield f"the fault met nothing: it takes each {max(every)}., and {seen.counted or 0} came by"
 
 
 def _wrong_causes(seen: Recorded) -> Iterator[str]:
@@ -242,6 +270,10 @@ def _wrong_causes(seen: Recorded) -> Iterator[str]:
     for cause in expect.causes:
         if cause not in found:
             yield f"the cause {cause} was not named"
+        elif not any(_names_it(seen, one, cause) for one in _begun_during(seen)):
+            said = sorted({s for one in _begun_during(seen) for s in one.subjects.get(cause, ())})
+            wanted = ", ".join(expect.subjects[cause])
+            yield f"the cause {cause} was named of {', '.join(said) or 'nothing'}, and not of {wanted}"
     for cause in found:
         if cause not in (*expect.causes, *expect.accept):
             yield f"the cause {cause} was named, and it is not the one"
@@ -279,8 +311,11 @@ def _was_reset(experiment: Experiment) -> bool:
 
 
 def _limit_deviations(experiment: Experiment, seen: Iterable[LimitSeen], time_scale: float) -> Iterator[str]:
-    for one, wanted in zip(seen, experiment.limits, strict=False):
-        yield from _limit_deviation(one, wanted, time_scale)
+    for one, wanted in zip_longest(seen, experiment.limits):
+        if one is None:
+            yield f"{wanted.method} {wanted.path}: it was not asked until it refuses"
+        else:
+            yield from _limit_deviation(one, wanted, time_scale)
 
 
 def _limit_deviation(one: LimitSeen, wanted: Limit, time_scale: float) -> Iterator[str]:
@@ -290,6 +325,10 @@ def _limit_deviation(one: LimitSeen, wanted: Limit, time_scale: float) -> Iterat
         return
     if one.taken != wanted.requests:
         yield f"{route}: {one.taken} requests were taken before the first 429, not {wanted.requests}"
+    if one.passed_on != wanted.passed_on:
+        yield f"{route}: the gateway passes that on as {one.passed_on}, not as {wanted.passed_on}"
+    if not one.waited:
+        return
     if one.let_in_s is None:
         yield f"{route}: it let nobody in again"
     elif abs(one.let_in_s - window) > WINDOW_TOLERANCE_S:
@@ -304,6 +343,17 @@ def _during(seen: Recorded) -> list[Sighting]:
     if seen.fault_began_s is None:
         return []
     return [s for s in seen.sightings if seen.fault_began_s <= s.ended_s <= _fault_end(seen)]
+
+
+def _begun_during(seen: Recorded) -> list[Sighting]:
+    """Looks that began and ended during the fault: others saw half of one state and half of another."""
+    return [one for one in _during(seen) if one.began_s >= (seen.fault_began_s or 0.0)]
+
+
+def _names_it(seen: Recorded, one: Sighting, cause: str) -> bool:
+    """Whether looks named a cause, of all that it must be named of and of nothing else."""
+    wanted = seen.experiment.expect.subjects.get(cause)
+    return cause in one.causes and (wanted is None or set(one.subjects.get(cause, ())) == set(wanted))
 
 
 def _fault_end(seen: Recorded) -> float:

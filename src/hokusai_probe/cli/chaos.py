@@ -9,25 +9,39 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from hokusai_probe import config, sandbox
-from hokusai_probe.chaos.documents import documents, listed, summary
-from hokusai_probe.chaos.experiment import Experiment, ExperimentError, experiment_names, load
+from hokusai_probe.chaos.documents import counted, documents, listed, notes, plain
+from hokusai_probe.chaos.experiment import (
+    Experiment,
+    ExperimentError,
+    experiment_names,
+    load,
+    parse,
+    path_of,
+    place_in_words,
+    read,
+)
 from hokusai_probe.chaos.judging import SIGNALS, Result, exit_code, judge
 from hokusai_probe.cli.output import columns, redactor, say, try_writing, write, writing
 from hokusai_probe.cli.run import Place, in_box
+from hokusai_probe.declare import catalogue
 from hokusai_probe.errors import ProbeError
 from hokusai_probe.model import Frozen, Target, Utc
 from hokusai_probe.reports import files
-from hokusai_probe.runner import UsageError
+from hokusai_probe.runner import UsageError, check_selectors
 from hokusai_probe.text import terminal
 
 if TYPE_CHECKING:
@@ -99,7 +113,12 @@ def _chosen(words: Sequence[str], *, every: bool) -> list[Experiment]:
     for word in words:
         _refuse_target(word)
     names = list(dict.fromkeys([*(experiment_names() if every else ()), *words]))
-    return [_checked(load(name), name) for name in names]
+    chosen = [_checked(name) for name in names]
+    called = Counter(one.name for one in chosen)
+    if twice := [name for name in called if called[name] > 1]:
+        msg = f"two experiments are named {twice[0]!r}, and each has a page of its own: give one another name"
+        raise UsageError(msg)
+    return chosen
 
 
 def _refuse_target(word: str) -> None:
@@ -116,14 +135,39 @@ def _has_hosts(path: Path) -> bool:
         return False  # reading it as an experiment says what is wrong
 
 
-def _checked(experiment: Experiment, source: str) -> Experiment:
-    """The experiment, whose steps the sandbox would take. Raises ExperimentError."""
+def _checked(name: str) -> Experiment:
+    """The experiment, whose looks and causes there are, and whose steps the sandbox would take.
+
+    Raises ExperimentError.
+    """
+    path = path_of(name)
+    text = read(path)
+    experiment = parse(text, str(path), sandbox.line_in)
     try:
-        sandbox.check_steps(experiment.sandbox_steps(), experiment.sandbox)
-    except sandbox.SandboxError as error:
-        msg = f"{source}: {error} (the sandbox's own steps, counted from given over method to rollback)"
-        raise ExperimentError(msg) from None
-    return experiment
+        _check_words(experiment)
+        steps = experiment.sandbox_steps()
+        sandbox.check_steps([step for _, step in steps], experiment.sandbox)
+    except sandbox.SandboxStepError as error:
+        number, *rest = error.place
+        step, _ = steps[int(number)]
+        msg = f"{path}:{sandbox.line_in(text, (*step, *rest))}: {place_in_words(step)}: {error}"
+    except (sandbox.SandboxError, UsageError) as error:
+        msg = f"{path}: {error}"
+    else:
+        return experiment
+    raise ExperimentError(msg)
+
+
+def _check_words(experiment: Experiment) -> None:
+    """Refuse looks and causes that there are not: a cause that is misspelt would never be named."""
+    found = catalogue()
+    check_selectors(found, experiment.looks)
+    for cause in (*experiment.expect.causes, *experiment.expect.accept):
+        if cause not in found.causes:
+            near = get_close_matches(cause, found.causes, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ";"
+            msg = f"expect: no cause {cause!r}{hint} `hokusai-probe causes` lists them"
+            raise UsageError(msg)
 
 
 def _progress(text: str) -> None:
@@ -140,7 +184,8 @@ def _write(found: Results, reports: str | None, json_file: str | None) -> None:
     if reports is not None:
         for name, text in documents(found.results).items():
             writing(str(Path(reports) / name), _writer(text))
-    say(summary(found.results), err=json_file == "-")
+    shown = (columns(plain(found.results)), *notes(found.results), counted(found.results))
+    say(terminal("\n".join(shown)), err=json_file == "-")
 
 
 def _writer(text: str) -> Callable[[Path], object]:
@@ -181,11 +226,23 @@ async def _one(experiment: Experiment, seed: int | None, stop: Stop, note: Calla
 
     try:
         async with _sandbox(experiment.sandbox, seed) as box:
-            return judge(await conduct(experiment, BoxHands(box, in_box(box)), stop, note))
+            with TemporaryDirectory(prefix="hokusai-chaos-") as folder:
+                hands = BoxHands(box, _outliving(in_box(box), Path(folder)))
+                return judge(await conduct(experiment, hands, stop, note))
     except sandbox.SandboxSkippedError as missing:
         return judge(Recorded(experiment=experiment, skipped=str(missing)))
     except sandbox.SandboxError as error:
         return judge(Recorded(experiment=experiment, not_started=(str(error),)))
+
+
+def _outliving(place: Place, folder: Path) -> Place:
+    """The place with a certificate authority that stays when the sandbox dies: nobody answers, no more."""
+    tls = place.target.tls
+    if tls.ca_file is None:
+        return place
+    kept = copyfile(tls.ca_file, folder / "ca.pem")
+    own = place.target.model_copy(update={"tls": tls.model_copy(update={"ca_file": str(kept)})})
+    return replace(place, target=own)
 
 
 @asynccontextmanager
@@ -241,6 +298,14 @@ class BoxHands:
             if state == "small":
                 raise NotPermittedError(str(error)) from None
             raise
+
+    async def connections(self, state: Literal["held", "free"]) -> None:
+        """Hold every connection that the database has to spare, or let go of them."""
+        await _ordered(self.box.connections, state)
+
+    async def counted(self) -> int:
+        """How often faults with ``every`` were matched so far."""
+        return int(await _ordered(self.box.counted))
 
     async def gateway_variables(self) -> Mapping[str, str]:
         """The variables of the gateway's task definition."""

@@ -34,6 +34,17 @@ class SandboxError(Exception):
     """The sandbox could not be started; the text is one sentence."""
 
 
+class SandboxStepError(SandboxError):
+    """A step that could not be applied; the text is one sentence about it.
+
+    ``place``: which of them, from 0, and the keys that lead to the mistake in it.
+    """
+
+    def __init__(self, text: str, place: tuple[str | int, ...]) -> None:
+        super().__init__(text)
+        self.place = place
+
+
 class SandboxSkippedError(SandboxError):
     """A backend that the scenario asks for is not on this machine; the text says which."""
 
@@ -86,6 +97,24 @@ class Box:
 
         """
         self._order({"disk": state})
+
+    def connections(self, state: Literal["held", "free"]) -> None:
+        """Hold every connection that the database has to spare, or give them back.
+
+        Raises:
+            SandboxError: One sentence: the database does not answer, say.
+
+        """
+        self._order({"connections": state})
+
+    def counted(self) -> int:
+        """How often faults with ``every`` were matched so far, those that they let pass included.
+
+        Raises:
+            SandboxError: The sandbox is gone.
+
+        """
+        return int(self._order({"counted": True})[0])
 
     def _order(self, order: Mapping[str, object]) -> list[Any]:
         try:
@@ -145,17 +174,24 @@ def check_steps(steps: Sequence[Mapping[str, object]], scenario: str | Path) -> 
     """Refuse steps that could not be applied to a running sandbox of a scenario, without starting one.
 
     Raises:
-        SandboxError: One sentence that names the step, from 1, and says what is allowed.
+        SandboxStepError: One sentence that says what is allowed.
+        SandboxError: There is no such scenario.
 
     """
     from hokusai_probe.sandbox import orders
-    from hokusai_probe.sandbox.scenario import ScenarioError
 
     backends = load_scenario(scenario).backends
     try:
         orders.check(steps, backends.storage, backends.database)
-    except ScenarioError as error:
-        raise SandboxError(str(error)) from None
+    except orders.StepError as error:
+        raise SandboxStepError(str(error), error.place) from None
+
+
+def line_in(text: str, place: Sequence[str | int]) -> int:
+    """The line, from 1, of a place in a TOML text that Python's own reader accepts."""
+    from hokusai_probe.sandbox import toml_lines
+
+    return toml_lines.line_of(toml_lines.lines(text), place)
 
 
 @contextmanager

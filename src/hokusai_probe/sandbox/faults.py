@@ -454,6 +454,12 @@ def _is_of_connection(do: Do) -> bool:
     return bool(_set_in(do, _CONNECTION)) or bool(do.delay_s and not do.answers)
 
 
+def counted(table: Path) -> int:
+    """How often the faults with ``every`` of a table were matched so far, those that let pass included."""
+    counts = table.with_suffix(".counts")
+    return sum(_COUNTS.validate_json(counts.read_bytes() or b"{}").values()) if counts.exists() else 0
+
+
 def _count(table: Path, key: str) -> int:
     """How often a fault of a table was counted, this time included, by every process there is."""
     with table.with_suffix(".counts").open("a+", encoding="utf-8") as file:

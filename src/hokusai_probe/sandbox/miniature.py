@@ -19,6 +19,7 @@ from hokusai_probe.sandbox.aws_side import PROBER_CREDENTIALS, AwsSide
 from hokusai_probe.sandbox.cache_front import PROBER_CACHE_HOST, CacheFront, exists
 from hokusai_probe.sandbox.certificates import Authority
 from hokusai_probe.sandbox.clock import PlatformClock
+from hokusai_probe.sandbox.connections import Connections
 from hokusai_probe.sandbox.control_plane import MotoControlPlane
 from hokusai_probe.sandbox.database import PROBER_DATABASE_HOST, Database, Instances, StorePlaces
 from hokusai_probe.sandbox.dns import DnsServer
@@ -34,6 +35,7 @@ from hokusai_probe.sandbox.ecs import Reconciler
 from hokusai_probe.sandbox.health import HealthChecks
 from hokusai_probe.sandbox.identity import (
     ACCESS_KEY_ID,
+    DATABASE_PASSWORDS,
     DATABASE_PORT,
     MLFLOW_PREFIX,
     PORTS,
@@ -99,6 +101,7 @@ class Miniature:
     aws: AwsSide
     surroundings: Surroundings
     small_disk: SmallDisk
+    connections: Connections
     saved: dict[str, object] = field(default_factory=dict)
     orders: Orders | None = None  # once it has become what the scenario says
 
@@ -125,7 +128,7 @@ class Miniature:
                 await asyncio.to_thread(steps.apply, number, step)
         if self.scenario.step:
             await self._settle()
-        self.orders = Orders(steps, self.small_disk)
+        self.orders = Orders(steps, self.small_disk, self.connections)
         return self._ready(names.values())
 
     async def keep(self) -> None:
@@ -272,7 +275,7 @@ async def boot(scenario: Scenario, early: Early) -> AsyncIterator[Miniature]:
         yield Miniature(
             scenario, early, plane, endpoint, resolver, layout, reconciler, health, balancers, fronts, cache,
             _cache_front(early, layout, cache, stack), network, database, aws, surroundings,
-            _small_disk(early, stack),
+            _small_disk(early, stack), _connections(early, stack),
         )  # fmt: skip
 
 
@@ -280,6 +283,12 @@ def _small_disk(early: Early, stack: AsyncExitStack) -> SmallDisk:
     disk = SmallDisk(early.places.mlflow_state / "artifacts")
     stack.callback(disk.close)
     return disk
+
+
+def _connections(early: Early, stack: AsyncExitStack) -> Connections:
+    connections = Connections(early.database.socket.parent, DATABASE_PASSWORDS["auth"])
+    stack.callback(connections.close)
+    return connections
 
 
 def _cache_front(early: Early, layout: Layout, cache: Cache, stack: AsyncExitStack) -> CacheFront:

@@ -490,7 +490,7 @@ def parse_scenario(text: str, source: str) -> Scenario:
         return Scenario.model_validate(content, context=_Source(source, known))
     except ValidationError as error:
         first = error.errors()[0]
-        line = toml_lines.line_of(known, _culprit(first))
+        line = toml_lines.line_of(known, culprit(first))
         sentence = f"{source}:{line}: {_sentence(first)}"
         raise ScenarioError(sentence) from None
 
@@ -559,7 +559,8 @@ def _refused_at(error: ErrorDetails) -> tuple[str | int, ...]:
     return _within(error) if error["type"] == _REFUSED and not error["loc"] else ()
 
 
-def _culprit(error: ErrorDetails) -> tuple[str | int, ...]:
+def culprit(error: ErrorDetails) -> tuple[str | int, ...]:
+    """Where in a scenario the mistake is: keys and positions from its root."""
     kind = ("kind",) if error["type"] == "union_tag_invalid" else ()
     return (*_steps_as_written(error), *_within(error), *kind)
 

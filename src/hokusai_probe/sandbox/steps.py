@@ -7,7 +7,7 @@ from typing import Any
 
 from hokusai_probe.sandbox.database import Database
 from hokusai_probe.sandbox.ecs import Reconciler
-from hokusai_probe.sandbox.faults import Fault, FaultError, write_table
+from hokusai_probe.sandbox.faults import Fault, FaultError, counted, write_table
 from hokusai_probe.sandbox.layout import client
 from hokusai_probe.sandbox.names import Names, UnknownNameError, as_text
 from hokusai_probe.sandbox.processes import Child
@@ -93,6 +93,10 @@ class Steps:
         """Take back the faults of all steps so far."""
         self._faults.clear()
         write_table(self._faults_path, self._faults)
+
+    def counted(self) -> int:
+        """How often faults with ``every`` were matched so far."""
+        return counted(self._faults_path)
 
     def _call(self, step: AwsStep) -> object:
         from botocore.exceptions import BotoCoreError, ClientError
