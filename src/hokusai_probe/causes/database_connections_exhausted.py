@@ -67,8 +67,8 @@ def _remedy(instance: DatabaseInstanceFacts | None) -> Remedy:
     return Remedy(
         kind="needs-value",
         summary="End the sessions that nobody uses (pg_stat_activity says whose they are), and bound the "
-        "pools: SQLALCHEMY_POOL_SIZE of MLflow times its workers, and those of gateway and auth. Else raise "
-        "max_connections in the parameter group, or take a larger instance class.",
+        "pools: MLFLOW_SQLALCHEMYSTORE_POOL_SIZE of MLflow times its workers, and those of gateway and auth. "
+        "Else raise max_connections in the parameter group, or take a larger instance class.",
         before=(f"{seen} {period}",) if name else (),
         after=(f"aws rds describe-db-instances {which} --query 'DBInstances[].DBParameterGroups'",)
         if name
