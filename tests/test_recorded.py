@@ -22,7 +22,7 @@ def test_each_recorded_scenario_is_diagnosed_as_it_was_made(number: int) -> None
     Where looks have changed so much that a quarter of the facts cannot be read, it is time for `make sweep`.
     """
     kept = read(lambda n: n % PARTS == number).kept
-    unread = {k.name: k.unread() for k in kept if k.unread()}
+    unread = {k.name: looks for k in kept if (looks := k.unread())}
     found = [k.swept() for k in kept if k.name not in unread]
     grades = [g for mode in ("aws", "no-aws") for g in graded(found, mode).scenarios]
 

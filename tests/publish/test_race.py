@@ -10,14 +10,14 @@ from hokusai_probe.history import folder
 from hokusai_probe.history.index import Index
 from hokusai_probe.history.runs import place
 
-WRITERS, ROUNDS, SECONDS = 8, 10, 60.0
+WRITERS, ROUNDS, SECONDS = 8, 5, 60.0
 
 
 @pytest.mark.timeout(120)
 def test_nothing_is_lost_when_eight_publish_at_once(tmp_path: Path) -> None:
     """The first time to an empty remote: each run is there, added once, and the index is of them all.
 
-    Ten times; `python tests/bench.py publish` does it a hundred times.
+    Five times; `python tests/bench.py publish` does it a hundred times.
     """
     remote = bare(tmp_path / "remote.git")
 
