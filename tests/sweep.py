@@ -360,6 +360,7 @@ def accuracy_page(everything: Sequence[Swept], whole: Whole) -> str:
         more=(
             f"{again}{': ' if twice else ''}{', '.join(twice)}. The second diagnosis counts.\n",
             f"Mended as printed and not well within a minute: {ill}.\n",
+            f"Not mended: `{SLOW_ANYWAY}`, whose MLflow answers later than promised in any case.\n",
             f"With another cause's remedies {well} of {len(whole.controls)} became well ({others}).\n",
             chaos_kept.accuracy_section(),
         ),

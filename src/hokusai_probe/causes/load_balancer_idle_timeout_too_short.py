@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from shlex import quote
 
 from hokusai_probe.answers import responder, said
+from hokusai_probe.causes._rules import ARTIFACT_PATH, asks_for_key, keyless
 from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Case, Claim, cause, claim
-from hokusai_probe.model import Remedy, Target
+from hokusai_probe.http import Answer
+from hokusai_probe.model import Facts, Remedy, Target
+from hokusai_probe.probes.artifact_sizes import ArtifactSizesFacts
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.probes.listener_rules import ListenerRulesFacts
 from hokusai_probe.probes.load_balancer_attributes import (
@@ -15,6 +18,7 @@ from hokusai_probe.probes.load_balancer_attributes import (
     longest_s,
 )
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.public_paths import PublicPathsFacts
 
 _BREAKS = {
     # whatever waits for MLflow, the gateway's own look at it included
@@ -39,6 +43,8 @@ def load_balancer_idle_timeout_too_short(
     api: MlflowApiFacts | None,
     rules: ListenerRulesFacts | None,
     attributes: LoadBalancerAttributesFacts | None,
+    sizes: ArtifactSizesFacts | None,
+    paths: PublicPathsFacts | None,
     target: Target,
 ) -> Iterator[Case]:
     """The load balancer's idle timeout is shorter than what is behind it may take.
@@ -54,25 +60,44 @@ def load_balancer_idle_timeout_too_short(
             subject=balancer,
             breaks=hops,
             claims=(
-                *((_slow_ones_are_cut(hosts, api),) if balancer == "registry" else ()),
+                *(_slow_ones_are_cut(hosts, api, sizes, paths, target) if balancer == "registry" else ()),
                 _short(attributes, target, balancer),
             ),
             remedy=_remedy(rules, attributes, target, balancer),
         )
 
 
-def _slow_ones_are_cut(hosts: HostsFacts, api: MlflowApiFacts | None) -> Claim:
-    """The load balancer's own 504 on a call to MLflow while the gateway answers at the same host."""
-    answer, health = (api.search if api else None), hosts.health("registry")
+def _slow_ones_are_cut(
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    sizes: ArtifactSizesFacts | None,
+    paths: PublicPathsFacts | None,
+    target: Target,
+) -> Iterator[Claim]:
+    """The load balancer's own 504 on a call to MLflow while the gateway answers at the same host.
+
+    Storing an artifact takes longest, and may have a rule of its own: that this one leads to the gateway is
+    seen by its asking for a key, and that the load balancer gave up first by the gateway's limit.
+    """
+    health, search = hosts.health("registry"), api.search if api else None
     quick = health is not None and responder(health) == EXPECTED["registry"]
+    yield _cut("a call to MLflow", search, "search", MlflowApiFacts, holds=quick)
+    if sizes is not None:
+        early = sizes.upload.elapsed_s < target.timeouts.gateway_proxy_s
+        there = asks_for_key(keyless(paths, ARTIFACT_PATH).answer)
+        holds = bool(quick and early and there)
+        yield _cut("storing an artifact", sizes.upload, "upload", ArtifactSizesFacts, holds=holds)
+
+
+def _cut(what: str, answer: Answer | None, place: str, by: type[Facts], *, holds: bool) -> Claim:
     cut = answer is not None and answer.status == 504 and responder(answer) == "load-balancer"
     return answered(
-        "a call to MLflow ends at the load balancer while the gateway answers at the same host"
+        f"{what} ends at the load balancer while the gateway answers at the same host"
         + (f": {said(answer)} after {answer.elapsed_s:.1f} s" if cut and answer else ""),
-        True if cut and quick else None,
+        True if cut and holds else None,
         answer,
-        "search",
-        by=MlflowApiFacts,
+        place,
+        by=by,
     )
 
 
