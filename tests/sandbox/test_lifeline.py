@@ -27,7 +27,7 @@ def _state(pid: int) -> str:
     """The kernel's letter for a process; "" when it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it went before the look, or in its midst
         return ""
 
 

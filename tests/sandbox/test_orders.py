@@ -2,12 +2,13 @@
 
 import asyncio
 import errno
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hokusai_probe.sandbox import SandboxError, check_steps
+from hokusai_probe.sandbox import SandboxStepError, check_steps
 from hokusai_probe.sandbox.orders import Orders
 from hokusai_probe.sandbox.small_disk import MIB, SmallDisk, SmallDiskError
 
@@ -23,15 +24,36 @@ class Steps:
     def clear_faults(self) -> None:
         self.told.append("cleared")
 
+    def counted(self) -> int:
+        return 7
+
     def apply(self, number: int, step: object) -> object:
         self.told.append(type(step).__name__)
         return number
 
 
+class Connections:
+    """Takes note of what it is asked to become."""
+
+    def __init__(self, told: list[object]) -> None:
+        self.told = told
+
+    def become(self, state: str) -> None:
+        self.told.append(state)
+
+
 def obeyed(line: str) -> tuple[object, list[object]]:
     """The answer to an order, and what was done."""
     steps = Steps()
-    return asyncio.run(Orders(steps, SmallDisk(Path("/nowhere"))).obey(line)), steps.told  # type: ignore[arg-type]
+    orders = Orders(steps, SmallDisk(Path("/nowhere")), Connections(steps.told))  # type: ignore[arg-type]
+    return asyncio.run(orders.obey(line)), steps.told
+
+
+def test_what_is_asked_in_one_order_is_answered_in_one_list() -> None:
+    """How often faults were matched comes first, then each step's own."""
+    line = json.dumps({"connections": "held", "counted": True, "steps": [STOP]})
+
+    assert obeyed(line) == ({"done": [7, 1]}, ["held", "ServiceStep"])
 
 
 def test_faults_go_before_steps_come() -> None:
@@ -60,10 +82,11 @@ def test_steps_are_checked_against_a_scenario_before_it_starts() -> None:
     """A fault on a store that it does without would do nothing; a good step is let through."""
     fault = {"kind": "fault", "edge": "mlflow->database", "do": {"drop": True}}
     check_steps([fault, STOP], "stores-as-on-aws")
-    with pytest.raises(SandboxError) as error:
+    with pytest.raises(SandboxStepError) as error:
         check_steps([STOP, fault], "healthy")
 
-    assert str(error.value).startswith("step 2: edge: ")
+    assert error.value.place == (1, "edge")
+    assert str(error.value).startswith("edge: nothing goes there without backends")
 
 
 @pytest.fixture
