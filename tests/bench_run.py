@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from bench_cpu import Spent, spent
 from bench_page import Part, Row, spread
 
 from hokusai_probe import sandbox
@@ -68,15 +70,20 @@ def measured(runs: int) -> Part:
     with sandbox.start("healthy") as box:
         environment = {**bare_environment(), **box.environment}
         run(box.target_file, environment=environment)
-        both = [
-            [run(box.target_file, aws=aws, environment=environment) for aws in (True, False)]
-            for _ in range(runs)
-        ]
-    return part([one for one, _ in both], [other for _, other in both])
+        with_aws, without, used = list[Report](), list[Report](), list[Spent]()
+        for _ in range(runs):
+            before = spent()
+            with_aws.append(run(box.target_file, environment=environment))
+            used.append(spent().since(before))
+            without.append(run(box.target_file, aws=False, environment=environment))
+    return part(with_aws, without, used)
 
 
-def part(reports: list[Report], outside: list[Report]) -> Part:
-    """What some runs come to; the path is that of the run in the middle. ``outside``: those without AWS."""
+def part(reports: list[Report], outside: list[Report], used: list[Spent]) -> Part:
+    """What some runs come to; the path is that of the run in the middle.
+
+    ``outside``: those without AWS. ``used``: the processor time of those with it.
+    """
     middle = sorted(reports, key=lambda r: r.duration_s)[len(reports) // 2]
     path, times = critical_path(ended(middle), waits_for(catalogue())), [r.duration_s for r in reports]
     alone = [r.duration_s for r in outside]
@@ -96,7 +103,17 @@ def part(reports: list[Report], outside: list[Report]) -> Part:
             f"The critical path: {_listed(path)}.",
             f"{LONG_S} s and more of it take {_listed(s for s in path if s.seconds >= LONG_S) or 'none'}.",
             f"The longest looks without their waiting: {_listed(Step(*one) for one in slowest)}.",
+            _said_of(used),
         ),
+    )
+
+
+def _said_of(used: list[Spent]) -> str:
+    own, box = (statistics.median(seconds) for seconds in zip(*used, strict=True))
+    cores = os.cpu_count() or 1
+    return (
+        f"Processor time: {own:.1f} s of the run and its workers, {box:.1f} s of the sandbox, in place of "
+        f"hosts elsewhere. On {cores} cores that is {(own + box) / cores:.1f} s at least."
     )
 
 
