@@ -502,8 +502,8 @@ def order(listener: Listener, broad: Rule, rules: Sequence[Rule]) -> tuple[tuple
     if len(ahead) == len(rules):
         return tuple(zip(rules, map(str, ahead), strict=True))
     last = max(int(rule.priority) for rule in rules)
-    behind = next((n for n in range(last + 1, _PRIORITIES + 1) if n not in used), None)
-    return () if behind is None else ((broad, str(behind)),)
+    behind = free_priority((r.priority for r in listener.rules), str(last + 1))
+    return () if behind is None else ((broad, behind),)
 
 
 def can_copy(rule: Rule) -> bool:

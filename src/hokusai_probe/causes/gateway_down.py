@@ -38,6 +38,6 @@ def gateway_down(
     if hosts.bare:
         return
     others = paths.answers if paths else ()
-    found = (target.state for group in (groups.of("gateway") if groups else ()) for target in group.targets)
-    serves = serves_elsewhere(hosts, "gateway") or "healthy" in found
+    found = groups.of("gateway") if groups else ()
+    serves = serves_elsewhere(hosts, "gateway") or any(group.serves for group in found)
     yield from down_at(hosts, "registry", "gateway", ecs, groups, others=others, serves=serves)

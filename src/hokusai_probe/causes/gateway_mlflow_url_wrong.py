@@ -89,9 +89,7 @@ def _is_well(groups: TargetGroupsFacts | None, ecs: EcsServicesFacts | None) -> 
     """MLflow answers the load balancer: then what the gateway does not reach is not MLflow."""
     found = groups.of("mlflow") if groups else ()
     one = ecs.services.get("mlflow") if ecs else None
-    return not (one and one.short) and any(
-        target.state == "healthy" for group in found for target in group.targets
-    )
+    return not (one and one.short) and any(group.serves for group in found)
 
 
 def _wrong(
@@ -123,8 +121,7 @@ def _wrong(
 def _prefix(groups: TargetGroupsFacts | None) -> str | None:
     """MLflow's static prefix, by the path on which it says that it is well (contract 4.2)."""
     group, _ = group_of(groups, "mlflow")
-    well = group is not None and any(target.state == "healthy" for target in group.targets)
-    known = group is not None and well and group.health_path.endswith("/health")
+    known = group is not None and group.serves and group.health_path.endswith("/health")
     return group.health_path.removesuffix("/health") if group and known else None
 
 

@@ -111,7 +111,7 @@ def _remedy(way: Way, found: Routed, rights: Sequence[Rule]) -> Remedy | None:
         kind="automatic",
         summary=_summary(taking, rights, new),
         before=(describe(way, found),),
-        aws_cli=ready(_move((rule, number) for rule, number in new)),
+        aws_cli=ready(_move(new)),
         terraform="".join(
             f"# in the aws_lb_listener_rule that is rule {rule.priority} now\npriority = {number}\n"
             for rule, number in new

@@ -106,7 +106,7 @@ class Step(Frozen):
     def _is_known(self) -> Step:
         if self.kind not in (*OURS, *SANDBOX):
             known = (*SANDBOX, *OURS)
-            msg = f"unknown kind {self.kind!r}{_hint(self.kind, known)} (allowed: {', '.join(known)})"
+            msg = f"unknown kind {self.kind!r}{hint(self.kind, known)} (allowed: {', '.join(known)})"
             raise ValueError(msg)
         try:
             _SETTINGS.get(self.kind, _Anything).model_validate(self.settings)
@@ -240,8 +240,8 @@ def path_of(name_or_path: str) -> Path:
     shipped = EXPERIMENTS / f"{name_or_path}.toml"
     path = shipped if shipped.is_file() and "/" not in name_or_path else Path(name_or_path)
     if path.suffix != ".toml" and not path.is_file():
-        hint = _hint(name_or_path, experiment_names())
-        msg = f"no experiment {name_or_path!r}{hint or ';'} `hokusai-probe chaos --list` lists them"
+        near = hint(name_or_path, experiment_names())
+        msg = f"no experiment {name_or_path!r}{near or ';'} `hokusai-probe chaos --list` lists them"
         raise ExperimentError(msg)
     return path
 
@@ -325,9 +325,10 @@ def _model(place: list[int | str]) -> type[BaseModel]:
 def _allowed(key: str, model: type[BaseModel]) -> str:
     """The key that was meant, else those that there are."""
     known = list(model.model_fields)
-    return _hint(key, known) or f" (allowed: {', '.join(known) or 'none'})"
+    return hint(key, known) or f" (allowed: {', '.join(known) or 'none'})"
 
 
-def _hint(word: str, known: tuple[str, ...] | list[str]) -> str:
-    near = get_close_matches(word, known, n=1)
+def hint(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the nearest known word, nothing when none is near."""
+    near = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -28,6 +27,7 @@ from hokusai_probe.chaos.experiment import (
     Experiment,
     ExperimentError,
     experiment_names,
+    hint,
     load,
     parse,
     path_of,
@@ -164,9 +164,8 @@ def _check_words(experiment: Experiment) -> None:
     check_selectors(found, experiment.looks)
     for cause in (*experiment.expect.causes, *experiment.expect.accept):
         if cause not in found.causes:
-            near = get_close_matches(cause, found.causes, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ";"
-            msg = f"expect: no cause {cause!r}{hint} `hokusai-probe causes` lists them"
+            near = hint(cause, found.causes) or ";"
+            msg = f"expect: no cause {cause!r}{near} `hokusai-probe causes` lists them"
             raise UsageError(msg)
 
 

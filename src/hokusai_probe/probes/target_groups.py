@@ -44,6 +44,11 @@ class Group(Frozen):
     targets: tuple[TargetSeen, ...] = ()
     failure: AwsFailure | None = None
 
+    @property
+    def serves(self) -> bool:
+        """Whether the load balancer's own check finds a target healthy."""
+        return any(target.state == "healthy" for target in self.targets)
+
 
 class TargetGroupsFacts(Facts):
     """The target groups of the target's services and of its load balancers."""

@@ -181,10 +181,7 @@ def check_steps(steps: Sequence[Mapping[str, object]], scenario: str | Path) -> 
     from hokusai_probe.sandbox import orders
 
     backends = load_scenario(scenario).backends
-    try:
-        orders.check(steps, backends.storage, backends.database)
-    except orders.StepError as error:
-        raise SandboxStepError(str(error), error.place) from None
+    orders.check(steps, backends.storage, backends.database)
 
 
 def line_in(text: str, place: Sequence[str | int]) -> int:

@@ -4,8 +4,8 @@ Sources: the AWS pages "Listener rules for your Application Load Balancer", "Tar
 Application Load Balancers" (fail open, draining, certificates of targets are not validated), "HTTP headers
 and Application Load Balancers" and "Troubleshoot your Application Load Balancers" (which failure is a 502, a
 503, a 504). What a listener does is read from the control plane anew at each request. Whether the client can
-connect at all is the business of
-its sockets (`front.Front`): a security group or network ACL that keeps the client out lets connects hang.
+connect at all is the business of its sockets (`front.Front`): a security group or network ACL that keeps the
+client out lets connects hang.
 
 Not there: WebSocket upgrades, HTTP/2, stickiness, authentication actions, header transforms.
 """

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hokusai_probe.sandbox import SandboxStepError
 from hokusai_probe.sandbox.connections import Connections, ConnectionsError
 from hokusai_probe.sandbox.scenario import Backends, Scenario, ScenarioError, Step, culprit, refusal
 from hokusai_probe.sandbox.small_disk import SmallDisk, SmallDiskError
@@ -74,22 +75,11 @@ class Orders:
         return count + [self._steps.apply(number, step) for number, step in enumerate(order.steps, start=1)]
 
 
-class StepError(Exception):
-    """A step that could not be applied; the text is one sentence.
-
-    ``place``: which of them, from 0, and the keys that lead to the mistake in it.
-    """
-
-    def __init__(self, text: str, place: tuple[str | int, ...]) -> None:
-        super().__init__(text)
-        self.place = place
-
-
 def check(steps: Sequence[Mapping[str, object]], storage: str, database: str) -> None:
     """Refuse steps that could not be applied to a sandbox with these backends, before there is one.
 
     Raises:
-        StepError: One sentence about the first of them that says what is allowed.
+        SandboxStepError: One sentence about the first of them that says what is allowed.
 
     """
     backends = Backends.model_validate({"storage": storage, "database": database})
@@ -97,4 +87,4 @@ def check(steps: Sequence[Mapping[str, object]], storage: str, database: str) ->
         Scenario.model_validate({"name": "orders", "summary": "-", "backends": backends, "step": list(steps)})
     except ValidationError as error:
         place = culprit(error.errors()[0])[1:]
-        raise StepError(_STEP.sub("", refusal(error)), place) from None
+        raise SandboxStepError(_STEP.sub("", refusal(error)), place) from None
