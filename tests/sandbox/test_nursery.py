@@ -129,11 +129,12 @@ def test_fork_dies_with_whoever_asked_for_it(nursery: Nursery) -> None:
     assert _ran(nursery, "json.tool", b"[]")[0] == 0
 
 
-def test_nursery_ends_with_its_parent() -> None:
-    """Its socket is gone when the process that started it was killed."""
+@pytest.mark.parametrize("way", ["address", "fork"])
+def test_nursery_ends_with_its_parent(way: str) -> None:
+    """Its socket is gone when the process that started it was killed, a fork's like any other."""
     code = (
         "import os, sys\nfrom hokusai_probe.sandbox.nursery import Nursery\n"
-        "print(Nursery(dict(os.environ)).address(), flush=True)\nimport time; time.sleep(60)"
+        f"print(Nursery(dict(os.environ)).{way}(), flush=True)\nimport time; time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -145,6 +146,23 @@ def test_nursery_ends_with_its_parent() -> None:
 
     assert listening
     assert eventually(lambda: not _listens(address), 10)
+
+
+def test_fork_of_this_process_answers_and_starts_anew_when_it_has_died() -> None:
+    """What is a fork serves like an interpreter of its own, and its owner notices its end."""
+    code = (
+        "import os, signal, sys\nfrom hokusai_probe.sandbox.nursery import Nursery, spawn\n"
+        "nursery = Nursery(dict(os.environ), ('json.tool',))\n"
+        "nursery.fork()\n"
+        "os.kill(nursery._process._process, signal.SIGKILL) if sys.argv[1:] else None\n"
+        "os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT) if sys.argv[1:] else None\n"
+        "guard, pipe = spawn(nursery.address(), 'json.tool', ('--compact',), {}, (0, 1, 2))\n"
+        "code = guard.wait(20)\nnursery.close()\nsys.exit(code)"
+    )
+    for killed in ((), ("killed",)):
+        line = [sys.executable, "-c", code, *killed]
+        ran = subprocess.run(line, input=b"[1, 2]", capture_output=True, check=False)
+        assert (ran.stdout, ran.stderr, ran.returncode) == (b"[1,2]\n", b"", 0)
 
 
 def _listens(address: str) -> bool:

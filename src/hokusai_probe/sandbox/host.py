@@ -77,7 +77,7 @@ def _own_nursery() -> nursery.Nursery:
     """Start importing for the services at once; nothing where this process is itself a nursery's fork."""
     own = nursery.Nursery(processes.allowed_environment(os.environ), nursery.SHARED)
     if nursery.VARIABLE not in os.environ:
-        os.environ[nursery.VARIABLE] = own.address()
+        os.environ[nursery.VARIABLE] = own.fork()
     return own
 
 

@@ -60,7 +60,7 @@ from hokusai_probe.sandbox.surroundings import Surroundings, surround
 _DNS_HOST, _MOTO_HOST = 10, 20
 _TICK_S = 0.1
 _HEALTH_S = 0.5
-_SETTLING_HEALTH_S = 0.1
+_SETTLING_HEALTH_S = 0.03
 _UP_S = 40.0
 _SETTLE_S = 30.0
 _PAUSE_S = 0.02

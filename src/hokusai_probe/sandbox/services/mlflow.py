@@ -21,7 +21,6 @@ definition are variables like the others, as ECS has it; a Postgres URI without 
 """
 
 import fcntl
-import functools
 import gc
 import json
 import os
@@ -34,7 +33,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hokusai_probe.sandbox.services import mlflow_way
+from hokusai_probe.sandbox.services import mlflow_imports, mlflow_way
 from hokusai_probe.sandbox.services.settings import Settings, SettingsError
 
 _SQLITE = "sqlite:///"
@@ -182,34 +181,12 @@ def _open_stores() -> None:
     )
 
 
-def import_less() -> None:
-    """Start half a second sooner without what a server does not need.
-
-    Where MLflow's client has scipy and pygments too, pandas and Mako would import them; the server's own
-    requirements lack both. And a router compiles for each of MLflow's thousand routes how to make its URL,
-    which nobody asks for: now when somebody does.
-    """
-    from werkzeug.routing import Rule
-
-    for name in ("scipy", "pygments"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented: the import fails
-    compiled = Rule._compile_builder  # noqa: SLF001 - werkzeug has no setting for it
-
-    def compile_later(rule: Rule, append_unknown: bool = True) -> Any:  # noqa: FBT001, FBT002 - werkzeug's
-        @functools.cache
-        def builder() -> Any:
-            return compiled(rule, append_unknown)
-
-        return lambda this, /, **values: builder()(this, **values)
-
-    Rule._compile_builder = compile_later  # type: ignore[assignment, method-assign]  # noqa: SLF001
-
-
 def _application() -> Any:
     """MLflow's web application, with the stores connected; the collector has looked at nothing till now."""
     _open_stores()
     from mlflow.server.fastapi_app import app
 
+    mlflow_imports.is_imported()
     gc.freeze()
     gc.enable()
     return app
@@ -239,7 +216,7 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", f"http://{mlflow_way.storage_door(host)}")
     prepare_database(os.environ.get("BACKEND_STORE_URI", ""), cache_directory())
     mlflow_way.install(mlflow_way.Way(host, faults, settings.time_scale))
-    import_less()
+    mlflow_imports.import_less()
     import uvicorn
 
     uvicorn.run(
