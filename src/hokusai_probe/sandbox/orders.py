@@ -11,7 +11,6 @@ The answer is ``{"done": [...]}`` with that number, and what each AWS call answe
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -19,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hokusai_probe.sandbox import SandboxStepError
 from hokusai_probe.sandbox.connections import Connections, ConnectionsError
-from hokusai_probe.sandbox.scenario import Backends, Scenario, ScenarioError, Step, culprit, refusal
+from hokusai_probe.sandbox.scenario import Backends, Scenario, ScenarioError, Step, refusal, step_refusal
 from hokusai_probe.sandbox.small_disk import SmallDisk, SmallDiskError
 from hokusai_probe.sandbox.steps import Steps
 
 Disk = Literal["small", "full", "free"]
-_STEP = re.compile(r"\Astep \d+: ")
 
 
 class Order(BaseModel):
@@ -86,5 +84,4 @@ def check(steps: Sequence[Mapping[str, object]], storage: str, database: str) ->
     try:
         Scenario.model_validate({"name": "orders", "summary": "-", "backends": backends, "step": list(steps)})
     except ValidationError as error:
-        place = culprit(error.errors()[0])[1:]
-        raise SandboxStepError(_STEP.sub("", refusal(error)), place) from None
+        raise SandboxStepError(*step_refusal(error)) from None

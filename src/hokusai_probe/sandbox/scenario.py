@@ -500,6 +500,16 @@ def refusal(error: ValidationError) -> str:
     return _sentence(error.errors()[0])
 
 
+def step_refusal(error: ValidationError) -> tuple[str, tuple[str | int, ...]]:
+    """The first thing that is wrong with a scenario's steps: a sentence without the step, and the place.
+
+    The place is the step's number, from 0, and the keys that lead to the mistake in it.
+    """
+    first = error.errors()[0]
+    within = _place([*_steps_as_written(first), *_refused_at(first)][2:])
+    return (f"{within}: {_words(first)}" if within else _words(first)), culprit(first)[1:]
+
+
 def _syntax(said: str, text: str, source: str) -> str:
     """The parser's own words behind the file's name and line; at the end of a text it gives no number."""
     place = _TOML_PLACE.search(said)
