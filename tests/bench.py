@@ -3,8 +3,8 @@
 ``python tests/bench.py [PART ...] [--runs N] [--write]`` measures the parts that are named, or all, and
 prints them; with ``--write`` docs/performance.md says so. Parts: ``run`` a healthy run against its critical
 path, ``registration`` against the bare minimum of calls, ``scale`` ten thousand observations and runs,
-``start`` imports and memory, ``old-suite`` the scripts that came before. ``history`` alone is a part of
-``scale``, and ``publish [ROUNDS]`` eight publishers that come at once, a hundred times: both are only
+``start`` imports and memory, ``boot`` a sandbox, ``old-suite`` the scripts that came before. ``history``
+alone is a part of ``scale``, and ``publish [ROUNDS]`` eight publishers that come at once, a hundred times: both are only
 printed.
 """
 
@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
+import bench_boot
 import bench_history
 import bench_old_suite
 import bench_page
@@ -29,6 +30,7 @@ PARTS: Mapping[str, Callable[[int], bench_page.Part]] = {
     "registration": bench_registration.measured,
     "scale": lambda _: bench_scale.measured(),
     "start": lambda _: bench_start.measured(),
+    "boot": bench_boot.measured,
     "old-suite": bench_old_suite.measured,
 }
 
