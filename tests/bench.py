@@ -4,8 +4,8 @@
 prints them; with ``--write`` docs/performance.md says so. Parts: ``run`` a healthy run against its critical
 path, ``registration`` against the bare minimum of calls, ``scale`` ten thousand observations and runs,
 ``start`` imports and memory, ``boot`` a sandbox, ``old-suite`` the scripts that came before. ``history``
-alone is a part of ``scale``, and ``publish [ROUNDS]`` eight publishers that come at once, a hundred times: both are only
-printed.
+alone is a part of ``scale``, and ``publish [ROUNDS]`` eight publishers that come at once, a hundred times:
+both are only printed.
 """
 
 from __future__ import annotations

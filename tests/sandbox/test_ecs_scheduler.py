@@ -43,6 +43,16 @@ def test_a_service_comes_up_and_says_so(here: Bench) -> None:
     assert here.until(lambda: here.output() == ["listening"])
 
 
+def test_a_task_that_left_its_target_group_is_counted_no_longer(here: Bench) -> None:
+    """Before the scheduler looks again: else an empty group and a running task would stand side by side."""
+    here.create()
+    assert here.settle()
+    here.reconciler.stop(SERVICE)
+    service = here.service()
+    assert service["runningCount"] == 0
+    assert [one["runningCount"] for one in service["deployments"]] == [0]
+
+
 def test_a_deployment_that_fails_is_rolled_back(here: Bench) -> None:
     """Three tasks that die, then the last completed deployment is the primary again; its task serves on."""
     here.create()

@@ -110,6 +110,17 @@ class Publisher:
             service.deployments = [one for one in listed if self._is_live(one, primary, tasks)]
             self._tell_steady(wish, tasks, steady=steady)
 
+    def count_out(self, name: str, deployment: str) -> None:
+        """Count a task of a service, and of its deployment, as running no longer."""
+        service = self.service(name)
+        if service is None:
+            return
+        with self._plane.ecs.lock:
+            service.running_count = max(0, service.running_count - 1)
+            for one in _deployments(service):
+                if one["id"] == deployment:
+                    one["runningCount"] = max(0, one["runningCount"] - 1)
+
     def break_off(self, wish: Wish, failed: int) -> str:
         """Let the circuit breaker judge the primary deployment.
 

@@ -366,11 +366,16 @@ class Tasks:
         """Take away what belongs to a task, then end its process, if it lives.
 
         In this order, as ECS does (developer guide, "Amazon ECS task lifecycle": deactivating comes before
-        stopping): nothing new reaches a task that is going, and what is in flight is answered.
+        stopping): nothing new reaches a task that is going, and what is in flight is answered. Nor does it
+        count as running then: whoever finds its target group empty finds the service short of a task, too.
         """
+        self.running.pop(task.record.task_arn, None)
+        self._plane.ecs.put_record(
+            dataclasses.replace(task.record, last_status="DEACTIVATING", desired_status="STOPPED")
+        )
+        self._publisher.count_out(task.service, task.deployment)
         self._deregister(task)
         _stop(task.child)
-        self.running.pop(task.record.task_arn, None)
         self._checks.forget(task.record.task_arn)
         task.tail.finish()
         self._plane.ecs.put_record(_stopped(task.record, ending, self._now()))
