@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 from _evidence import unfounded
-from _facts import SEARCH, discovery_facts, group, group_facts, inside, outside, refusal, registered
+from _facts import (
+    OUTSIDE,
+    SEARCH,
+    discovery_facts,
+    group,
+    group_facts,
+    hosts_facts,
+    inside,
+    outside,
+    refusal,
+    registered,
+    unavailable,
+)
 from test_diagnoses import concluded, lines, named
 from test_way_to_mlflow import LATE, NAME, NEW, OLD, seen, told
 
@@ -124,3 +136,18 @@ def test_how_a_group_asks_is_not_known_of_older_recordings() -> None:
     old = group("auth").model_dump(exclude={"health_port", "health_protocol", "protocol"})
     facts = TargetGroupsFacts.model_validate({"groups": [old]})
     assert (facts.groups[0].health_port, facts.groups[0].health_protocol) == ("traffic-port", "")
+
+
+# --- a host whose rule leads to a group without a target ---------------------------------------------------
+
+WRONG = "listener-rule-wrong-target-group"
+
+
+@pytest.mark.parametrize(("registry", "open_"), [({}, True), ({"registry": unavailable()}, False)])
+def test_503_at_one_of_two_hosts_may_be_its_rule(
+    real: Catalogue, registry: dict[str, Any], open_: bool
+) -> None:
+    """The gateway answers at the registry host, so it has a target; the api host leads to another group."""
+    facts = outside(hosts=hosts_facts(api=unavailable(), **registry))
+    undecided = named(concluded(real, facts.values(), OUTSIDE), "undecided")
+    assert (WRONG in undecided) is open_
