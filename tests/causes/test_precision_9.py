@@ -15,6 +15,7 @@ from _facts import (
     outside,
     refusal,
     registered,
+    silence,
     unavailable,
 )
 from test_diagnoses import concluded, lines, named
@@ -151,3 +152,24 @@ def test_503_at_one_of_two_hosts_may_be_its_rule(
     facts = outside(hosts=hosts_facts(api=unavailable(), **registry))
     undecided = named(concluded(real, facts.values(), OUTSIDE), "undecided")
     assert (WRONG in undecided) is open_
+
+
+# --- a load balancer that nobody reaches --------------------------------------------------------------------
+
+
+def unheard(**shut: Any) -> dict[str, Facts]:
+    """Hosts that take no connection; no key was judged, so that nothing is known of auth from elsewhere."""
+    seen_ = outside(hosts=hosts_facts(**dict.fromkeys(shut, silence("connect-timeout"))))
+    return {name: f for name, f in seen_.items() if f.probe not in {"key-validation", "invalid-keys"}}
+
+
+@pytest.mark.parametrize(("state", "down"), [("healthy", False), ("unhealthy", True)])
+def test_auth_is_not_down_where_only_its_load_balancer_is_out_of_reach(
+    real: Catalogue, state: str, down: bool
+) -> None:
+    """The load balancer finds its target well, so what drops our packets stands before it."""
+    groups = group_facts(auth=group("auth", registered(8000, state)))
+    facts = unheard(auth=True) | inside(target_groups=groups)
+    present = named(concluded(real, facts.values()), "present")
+
+    assert ("auth-service-down" in present) is down
