@@ -53,6 +53,14 @@ def test_a_header_condition_keeps_its_name() -> None:
     assert _condition(item) == Condition(field="http-header", values=("1",), name="x-canary")
 
 
+def test_a_query_condition_keeps_its_pairs() -> None:
+    """AWS: without a key it is any parameter's value."""
+    pairs = [{"Key": "canary", "Value": "yes"}, {"Value": "2"}]
+    item = {"Field": "query-string", "QueryStringConfig": {"Values": pairs}}
+
+    assert _condition(item) == Condition(field="query-string", values=("canary=yes", "*=2"))
+
+
 @pytest.mark.parametrize(
     ("condition", "taken"),
     [
@@ -61,6 +69,10 @@ def test_a_header_condition_keeps_its_name() -> None:
         (Condition(field="http-header", values=("1",), name="x-canary"), "default"),
         (Condition(field="http-header", values=("*curl*",), name="user-agent"), None),
         (Condition(field="query-string", values=("max_results=1",)), None),
+        (Condition(field="query-string", values=("Max_Result?=*",)), None),
+        (Condition(field="query-string", values=("*=1",)), None),
+        (Condition(field="query-string", values=("canary=yes", "blue=*")), "default"),
+        (Condition(field="query-string", values=()), None),
         (Condition(field="source-ip", values=("10.0.0.0/8",)), "default"),
         (Condition(field="source-ip", values=("10.0.0.0/8", "0.0.0.0/0")), "5"),
         (Condition(field="source-ip", values=("8.8.8.0/24",)), None),

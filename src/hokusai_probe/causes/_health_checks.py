@@ -14,7 +14,7 @@ from hokusai_probe.declare import Claim, claim
 from hokusai_probe.model import Remedy, RemedyKind
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
-from hokusai_probe.probes.target_groups import Group, TargetGroupsFacts
+from hokusai_probe.probes.target_groups import TRAFFIC_PORT, Group, TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES
 
@@ -54,6 +54,67 @@ def refused(groups: TargetGroupsFacts | None, service: str) -> Refused | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Misdirected:
+    """A group whose health check asks where its targets do not listen, or as they do not speak; and where."""
+
+    group: Group
+    place: str
+    field: str
+    asked: str
+    right: str
+    why: str
+
+    @property
+    def text(self) -> str:
+        """As a sentence."""
+        return f"the health check of {self.group.name} asks {self.why}"
+
+    def option(self, value: str) -> str:
+        """The CLI's option with this value."""
+        return f"--{self.field.replace('health', 'health-check').replace('_', '-')} {value}"
+
+    @property
+    def attribute(self) -> str:
+        """Terraform's, set right."""
+        return f'{self.field.removeprefix("health_")} = "{self.right}"'
+
+
+def misdirected(
+    groups: TargetGroupsFacts | None, definitions: TaskDefinitionsFacts | None, service: str
+) -> Misdirected | None:
+    """The first group of a service that finds no target well, and has a check of its own port or protocol.
+
+    That port is none that the task definition maps, or the protocol is not that of the requests.
+    """
+    definition = definitions.of(service) if definitions else None
+    ports = tuple(str(port) for port in definition.ports) if definition else ()
+    for number, group in enumerate(groups.groups if groups else ()):
+        asked = [t for t in group.targets if t.state not in _NOT_YET_OR_NO_MORE]
+        mine = group.service == service and group.attached and group.failure is None
+        if mine and asked and all(t.state == "unhealthy" for t in asked):
+            found = _other_port(group, f"groups[{number}]", ports) or _other_words(group, f"groups[{number}]")
+            if found is not None:
+                return found
+    return None
+
+
+def _other_port(group: Group, place: str, ports: tuple[str, ...]) -> Misdirected | None:
+    port = group.health_port
+    if port == TRAFFIC_PORT or not ports or port in ports:
+        return None
+    why = f"port {port}, and the task definition maps {', '.join(ports)}"
+    return Misdirected(group, place, "health_port", port, TRAFFIC_PORT, why)
+
+
+def _other_words(group: Group, place: str) -> Misdirected | None:
+    asked, right = group.health_protocol, group.protocol
+    if not asked or not right or asked == right:
+        return None
+    why = f"over {asked}, and requests go to its targets over {right}"
+    return Misdirected(group, place, "health_protocol", asked, right, why)
+
+
 def known_well(groups: TargetGroupsFacts | None, service: str) -> bool:
     """Whether it was seen that health checks of a service succeed, or fail in another way.
 
@@ -90,11 +151,17 @@ def not_accepted(
 
 
 def works(
-    hosts: HostsFacts, api: MlflowApiFacts | None, groups: TargetGroupsFacts | None, service: str
+    hosts: HostsFacts,
+    api: MlflowApiFacts | None,
+    groups: TargetGroupsFacts | None,
+    service: str,
+    *,
+    missed: bool = False,
 ) -> Claim:
     """The service itself does its work; refuted by an error of its own.
 
-    It speaks for nothing where no health check was refused: that a service works is what is always so.
+    It speaks for nothing where no health check was refused, or ``missed`` the service: that a service works
+    is what is always so.
     """
     if service in HOST_OF_SERVICE:
         host = HOST_OF_SERVICE[service]
@@ -107,7 +174,7 @@ def works(
         well = bool(api and api.works)
     sick = own and answer is not None and (answer.status or 0) >= 500
     text = f"the {NAMES[service]} works" + (f": {said(answer)}" if answer else "")
-    well = well and refused(groups, service) is not None
+    well = well and (missed or refused(groups, service) is not None)
     return answered(text, True if well else (False if sick else None), answer, place, by=by)
 
 
@@ -123,7 +190,9 @@ def good_path(definitions: TaskDefinitionsFacts | None, service: str) -> str | N
     return f"{urlsplit(url).path.rstrip('/')}/health" if url else None
 
 
-def change(found: Refused, option: str, before: str, *, summary: str, attribute: str, verify: str) -> Remedy:
+def change(
+    found: Refused | Misdirected, option: str, before: str, *, summary: str, attribute: str, verify: str
+) -> Remedy:
     """One setting of a target group's health check changed; ``option`` is the CLI's, with its value."""
     arn = quote(found.group.arn)
     kind: RemedyKind = "needs-value" if "$" in option else "automatic"

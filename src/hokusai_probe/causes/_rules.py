@@ -33,7 +33,7 @@ from hokusai_probe.probes.plain_http import ASKED, PlainHttpFacts
 from hokusai_probe.probes.promised_paths import Promise, promises
 from hokusai_probe.probes.public_paths import MLFLOW_HEALTH, PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
-from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, SERVICES
+from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, NAMES, SERVICE_OF_HOST, SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,17 +352,26 @@ def _another_answers(way: Way, seen: Heard, unasked: Heard) -> Iterator[Claim]:
 
 
 def _no_target(way: Way, seen: Heard, hosts: HostsFacts) -> Iterator[Claim]:
-    """503 of the load balancer on a path alone: its rule leads to a group without a target (AWS)."""
-    health = hosts.health(way.host)
+    """503 of the load balancer on a path alone: its rule leads to a group without a target (AWS).
+
+    The service answers on another path, or at another of its hosts.
+    """
     empty = seen.answer and seen.answer.status == 503 and responder(seen.answer) == "load-balancer"
-    if empty and seen.answer and health and responder(health) == way.service:
+    if empty and seen.answer and _answers_somewhere(way.service, hosts):
         yield answered(
-            f"nobody serves {way.path}, and {whose(way.service)} other paths are served: {said(seen.answer)}",
+            f"nobody serves {way.path} at the {way.host} host, and the {NAMES[way.service]} answers "
+            f"elsewhere: {said(seen.answer)}",
             seen.answer.status == 503,
             seen.answer,
             seen.place,
             by=seen.by,
         )
+
+
+def _answers_somewhere(service: str, hosts: HostsFacts) -> bool:
+    """Whether a service answers for its health at any of its hosts, so that it has a target."""
+    its = (hosts.health(host) for host in hosts.hosts if SERVICE_OF_HOST[host] == service)
+    return any(answer is not None and responder(answer) == service for answer in its)
 
 
 def served_on_80(

@@ -10,7 +10,7 @@ from hokusai_probe.causes._keys import auth_serves, direct
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.hosts import HostsFacts
+from hokusai_probe.probes.hosts import UNCONNECTED, HostsFacts
 from hokusai_probe.probes.invalid_keys import InvalidKeysFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts, no_verdict
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -47,13 +47,20 @@ def auth_service_down(
     if validation is not None and _well(hosts) and all(map(_fails, validation.answers)):
         yield _api_down(validation, ecs, groups)
     else:
-        serves = auth_serves(validation, invalid)
+        serves = auth_serves(validation, invalid) or _well_behind(hosts, groups)
         yield from down_at(hosts, "auth", "auth", ecs, groups, serves=serves, whole=validation is not None)
 
 
 def _well(hosts: HostsFacts) -> bool:
     health = hosts.health("auth")
     return health is not None and health.status == 200 and responder(health) == "auth"
+
+
+def _well_behind(hosts: HostsFacts, groups: TargetGroupsFacts | None) -> bool:
+    """Whether its load balancer finds it well, and only we do not reach that load balancer."""
+    health = hosts.health("auth")
+    unreached = health is not None and health.failure is not None and health.failure.kind in UNCONNECTED
+    return unreached and any(group.serves for group in (groups.of("auth") if groups else ()))
 
 
 def _fails(answer: Answer) -> bool:

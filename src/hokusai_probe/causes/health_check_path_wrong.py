@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 
 from hokusai_probe.causes._health_checks import (
+    Misdirected,
     Refused,
     change,
     good_path,
+    misdirected,
     not_accepted,
     path_option,
     refused,
     works,
 )
 from hokusai_probe.causes._tasks import rollback
-from hokusai_probe.declare import Case, Claim, cause
+from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
@@ -51,22 +53,44 @@ def health_check_path_wrong(
 
     ``Health checks failed with these codes: [404]`` while the service answers its callers: with no healthy
     target at all the load balancer asks them all the same (it fails open). ECS replaces the tasks again and
-    again, each time after the grace period, with a log in which nothing is wrong.
+    again, each time after the grace period, with a log in which nothing is wrong. A check with a port of its
+    own on which nobody listens, or over HTTPS where the service speaks HTTP, does the same.
     """
     if hosts.bare:
         return
     for service in SERVICES:
-        found, working = refused(groups, service), works(hosts, api, groups, service)
+        found, missed = refused(groups, service), misdirected(groups, definitions, service)
+        working = works(hosts, api, groups, service, missed=missed is not None)
+        refusal = not_accepted(groups, service, holds=_says(found), telling=_is_telling(found, working))
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),
-            claims=(
-                working,
-                not_accepted(groups, service, holds=_says(found), telling=_is_telling(found, working)),
-            ),
-            remedy=_remedy(found, good_path(definitions, service)),
+            claims=(working, _misses(missed) if missed else refusal),
+            remedy=_aim(missed) if missed else _remedy(found, good_path(definitions, service)),
             covers=rollback(ecs, tasks, service),
         )
+
+
+def _misses(missed: Misdirected) -> Claim:
+    return claim(
+        missed.text,
+        holds=True,
+        by=TargetGroupsFacts,
+        fact=f"{missed.place}.{missed.field}",
+        value=missed.asked,
+        telling=True,
+    )
+
+
+def _aim(missed: Misdirected) -> Remedy:
+    return change(
+        missed,
+        missed.option(missed.right),
+        missed.option(missed.asked),
+        summary=f"Have the health check of {missed.group.name} ask as requests do: {missed.right}.",
+        attribute=missed.attribute,
+        verify="health-check-path-wrong",
+    )
 
 
 def _says(found: Refused | None) -> bool | None:

@@ -12,7 +12,8 @@ from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
-from hokusai_probe.probes.service_discovery import LEADS, ServiceDiscoveryFacts
+from hokusai_probe.probes.service_discovery import LEADS, ServiceDiscoveryFacts, strangers
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 
 VARIABLE = "MLFLOW_SERVER_URL"
@@ -38,17 +39,20 @@ def service_discovery_name_missing(
     discovery: ServiceDiscoveryFacts | None,
     ecs: EcsServicesFacts | None,
     tasks: EcsTasksFacts | None,
+    groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
-    """MLflow's private name is gone from Cloud Map, or has no instance, while MLflow runs.
+    """MLflow's private name is gone from Cloud Map, or has no instance of MLflow's, while MLflow runs.
 
     The gateway uses the right name and cannot resolve it: JSON 502 ``Failed to connect to MLflow server``,
     ``Name or service not known`` in its log. A service that was created again without ``serviceRegistries``
-    does not register its tasks.
+    does not register its tasks. Where an instance of old is left, the name leads to an address that nobody
+    has: connecting times out (INC-28).
     """
     gateway = definitions.of("gateway") if definitions else None
     url = gateway.addresses.get(VARIABLE) if gateway else None
     dying = _dies(ecs, tasks)
-    symptom, lost = gateway_cannot_reach_mlflow(api, paths), _lost(url, discovery, telling=not dying)
+    stale = _stale(url, discovery, groups)
+    symptom, lost = gateway_cannot_reach_mlflow(api, paths), _lost(url, discovery, stale, telling=not dying)
     yield Case(
         subject="mlflow",
         breaks=("discovery",),
@@ -57,24 +61,44 @@ def service_discovery_name_missing(
             lost,
             _runs(ecs, speaks=not dying and bool(symptom.holds or lost.holds)),
         ),
-        remedy=_remedy(url, discovery, ecs),
+        remedy=_remedy(url, discovery, ecs, stale),
     )
 
 
-def _lost(url: str | None, discovery: ServiceDiscoveryFacts | None, *, telling: bool) -> Claim:
-    """The name is there and empty, or the zone is there and nothing in it could have been meant."""
+def _host(url: str | None) -> str:
+    return (urlsplit(url or "").hostname or "").rstrip(".")
+
+
+def _stale(
+    url: str | None, discovery: ServiceDiscoveryFacts | None, groups: TargetGroupsFacts | None
+) -> tuple[str, ...]:
+    """The addresses that MLflow's name has, where none is MLflow's. Another's name was never right."""
+    right = url and discovery and _host(url).startswith("mlflow.")
+    return strangers(discovery, url, groups) if right and discovery and url else ()
+
+
+def _lost(
+    url: str | None, discovery: ServiceDiscoveryFacts | None, stale: tuple[str, ...], *, telling: bool
+) -> Claim:
+    """The name is there and empty or leads past MLflow, or nothing in the zone could have been meant."""
     leads = discovery.leads(url) if url and discovery else "unknown"
-    empty = leads == "to-nothing"
-    host = (urlsplit(url or "").hostname or "").rstrip(".")
+    gone = leads == "to-nothing" or (leads == "no-such-name" and _was_right(_host(url), discovery))
+    shown = discovery is not None and (leads in LEADS or bool(stale))
     return claim(
-        f"{VARIABLE} is {url}, which leads {LEADS[leads]}" if leads in LEADS else "MLflow's name is lost",
-        None if leads == "unknown" else empty or (leads == "no-such-name" and _was_right(host, discovery)),
+        _sentence(url, LEADS.get(leads, ""), stale),
+        None if leads == "unknown" else gone or bool(stale),
         by=ServiceDiscoveryFacts,
-        fact="names" if discovery and leads in LEADS else "",
-        value={n: list(ips) for n, ips in discovery.names.items()} if discovery and leads in LEADS else None,
+        fact="names" if shown else "",
+        value={n: list(ips) for n, ips in discovery.names.items()} if discovery and shown else None,
         telling=telling,
         aws_cli="aws servicediscovery list-services",
     )
+
+
+def _sentence(url: str | None, where: str, stale: tuple[str, ...]) -> str:
+    if stale:
+        return f"{VARIABLE} is {url}, which leads to {', '.join(stale)}, an address of no task of MLflow's"
+    return f"{VARIABLE} is {url}, which leads {where}" if where else "MLflow's name is lost"
 
 
 def _was_right(host: str, discovery: ServiceDiscoveryFacts | None) -> bool:
@@ -105,20 +129,22 @@ def _runs(ecs: EcsServicesFacts | None, *, speaks: bool) -> Claim:
 
 
 def _remedy(
-    url: str | None, discovery: ServiceDiscoveryFacts | None, ecs: EcsServicesFacts | None
+    url: str | None,
+    discovery: ServiceDiscoveryFacts | None,
+    ecs: EcsServicesFacts | None,
+    stale: tuple[str, ...],
 ) -> Remedy | None:
     """A deployment registers the new task where the name is still there; a lost name is made again first."""
     if url is None or discovery is None:
         return None
     deploy = update_service(ecs, "mlflow", "--force-new-deployment")
-    there = discovery.leads(url) == "to-nothing"
+    there = bool(stale) or discovery.leads(url) == "to-nothing"
+    lines = (deploy, *(_deregister(url, stale) if stale else ())) if there else _recreate(url, deploy)
     return Remedy(
-        kind="automatic" if there and "$" not in deploy else "needs-value",
-        summary="Deploy MLflow again: ECS registers its new task under the name."
-        if there
-        else "Create the name in Cloud Map again, have MLflow's ECS service register with it, and deploy.",
+        kind="needs-value" if any("$" in line for line in lines) else "automatic",
+        summary=_summary(there=there, stale=bool(stale)),
         before=("aws servicediscovery list-namespaces", "aws servicediscovery list-services"),
-        aws_cli=(deploy,) if there else _recreate(url, deploy),
+        aws_cli=lines,
         terraform='# resource "aws_service_discovery_service" and the service_registries block of the ECS '
         "service\n",
         after=(wait_for(ecs, "mlflow"),),
@@ -128,13 +154,44 @@ def _remedy(
     )
 
 
-def _recreate(url: str, deploy: str) -> tuple[str, ...]:
-    name, _, zone = (urlsplit(url).hostname or "").partition(".")
+def _summary(*, there: bool, stale: bool) -> str:
+    if not there:
+        return "Create the name in Cloud Map again, have MLflow's ECS service register with it, and deploy."
+    also = ", and take the instance of old out of Cloud Map" if stale else ""
+    return f"Deploy MLflow again: ECS registers its new task under the name{also}."
+
+
+def _deregister(url: str, stale: tuple[str, ...]) -> tuple[str, ...]:
+    """ECS takes out only what it put in itself."""
+    name, _, zone = _host(url).partition(".")
+    listed = f"--filters Name=NAMESPACE_ID,Values=$namespace --query {quote(f'Services[?Name==`{name}`].Id')}"
+    return (
+        _namespace(zone),
+        f"service=$(aws servicediscovery list-services {listed} --output text)",
+        *(line for address in stale for line in _take_out(address)),
+    )
+
+
+def _take_out(address: str) -> tuple[str, str]:
+    of_address = quote(f"Instances[?Attributes.AWS_INSTANCE_IPV4==`{address}`].Id | [0]")
+    listed = f"--service-id $service --query {of_address} --output text"
+    return (
+        f"instance=$(aws servicediscovery list-instances {listed})",
+        "aws servicediscovery deregister-instance --service-id $service --instance-id $instance",
+    )
+
+
+def _namespace(zone: str) -> str:
     of_zone = f"--query {quote(f'Namespaces[?Name==`{zone}`].Id')} --output text"
+    return f"namespace=$(aws servicediscovery list-namespaces {of_zone})"
+
+
+def _recreate(url: str, deploy: str) -> tuple[str, ...]:
+    name, _, zone = _host(url).partition(".")
     dns = "RoutingPolicy=MULTIVALUE,DnsRecords=[{Type=A,TTL=10}]"
     create = f"aws servicediscovery create-service --name {quote(name)} --namespace-id $namespace"
     return (
-        f"namespace=$(aws servicediscovery list-namespaces {of_zone})",
+        _namespace(zone),
         f"registry=$({create} --dns-config {quote(dns)} --query Service.Arn --output text)",
         f"{deploy} --service-registries registryArn=$registry",
     )

@@ -165,6 +165,7 @@ _CONFIGS = (
     "PathPatternConfig",
     "HttpHeaderConfig",
     "HttpRequestMethodConfig",
+    "QueryStringConfig",
     "SourceIpConfig",
 )
 
@@ -175,8 +176,15 @@ def _condition(item: Mapping[str, object]) -> Condition:
     values = next((v for v in listed if isinstance(v, list) and v), [])
     names = (str(c["HttpHeaderName"]) for c in configured if c.get("HttpHeaderName"))
     return Condition(
-        field=str(item["Field"]), values=tuple(str(v) for v in values), name=next(names, "").lower()
+        field=str(item["Field"]), values=tuple(_value(v) for v in values), name=next(names, "").lower()
     )
+
+
+def _value(listed: object) -> str:
+    """A value as text; one of a query is a pair, whose key may be left out: then any key will do."""
+    if not isinstance(listed, Mapping):
+        return str(listed)
+    return f"{listed.get('Key') or _ANY_KEY}={listed.get('Value', '')}"
 
 
 def _action(item: Mapping[str, object]) -> Action:
@@ -205,8 +213,9 @@ def route(listener: Listener, host: str, path: str) -> Rule | None:
     """The rule that takes an outside request for ``path`` at ``host``; None when that cannot be told.
 
     It is a GET with the headers that every client sends. Conditions on the source address do not hold for
-    an outside request where they name private addresses only; those on queries, and on headers that clients
-    send with values of their own, cannot be told from here.
+    an outside request where they name private addresses only, nor those on queries where they name
+    parameters that no client of the platform sends. Others on queries, and those on headers that clients send
+    with values of their own, cannot be told from here.
     Rules are tried in the order of their priority (AWS: "Listener rules for your Application Load Balancer").
     """
     for rule in listener.rules:
@@ -236,12 +245,29 @@ def _holds(condition: Condition, host: str, path: str) -> Certain:
         return "yes" if "GET" in condition.values else "no"
     if condition.field == "http-header" and condition.name not in _SENT_BY_ALL:
         return "no"
+    if condition.field == "query-string":
+        return "unknown" if any(_may_be_sent(value) for value in condition.values) else "no"
     return _from(condition.values) if condition.field == "source-ip" else "unknown"
 
 
 _SENT_BY_ALL = frozenset({
     "", "host", "user-agent", "accept", "accept-encoding", "authorization", "x-api-key", "connection",
 })  # fmt: skip
+
+
+_ANY_KEY = "*"
+_SENT_IN_QUERIES = frozenset({
+    "max_results", "page_token", "filter", "order_by", "view_type", "name", "version", "alias", "key", "path",
+    "experiment_id", "experiment_ids", "experiment_name", "run_id", "run_uuid", "run_ids", "metric_key",
+    "metric_keys", "model_id", "stages", "user_id", "username", "api_key", "detailed",
+})  # fmt: skip
+"""Parameters of MLflow's REST API (its GET requests), and those of the gateway (contract 3.2, 4)."""
+
+
+def _may_be_sent(pair: str) -> bool:
+    """Whether a client may send such a parameter; AWS compares queries without regard to case."""
+    key = pair.partition("=")[0].lower()
+    return any(fnmatch.fnmatchcase(sent, _literal(key)) for sent in _SENT_IN_QUERIES)
 
 
 def _from(networks: tuple[str, ...]) -> Certain:

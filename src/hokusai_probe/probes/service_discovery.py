@@ -12,6 +12,7 @@ from hokusai_probe.aws import AwsDoor, AwsFailure
 from hokusai_probe.declare import Sentence, check, probe
 from hokusai_probe.looking import Look
 from hokusai_probe.model import CannotTell, Facts, NotApplicable
+from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import SERVICES
 
@@ -52,6 +53,19 @@ class ServiceDiscoveryFacts(Facts):
             return "no-such-name"
         none = self.hosted is not None and not _holding(host, self.hosted)
         return "no-such-zone" if none and host.endswith(PRIVATE_ENDINGS) else "unknown"
+
+
+def strangers(facts: ServiceDiscoveryFacts, url: str, groups: TargetGroupsFacts | None) -> tuple[str, ...]:
+    """The addresses behind a private name where none is MLflow's; none where that is not known.
+
+    A target that its load balancer finds healthy shows where MLflow is. One that is not, not yet or no
+    longer, may be MLflow's all the same.
+    """
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    targets = [target for group in (groups.of("mlflow") if groups else ()) for target in group.targets]
+    found = facts.names.get(host, ()) if facts.failure is None else ()
+    known = any(target.state == "healthy" for target in targets)
+    return found if known and not {target.id for target in targets} & {*found} else ()
 
 
 def is_ip(host: str) -> bool:
@@ -158,7 +172,7 @@ async def _name(
 
 @check(hop="gateway-to-mlflow/address")
 def gateway_names_an_existing_mlflow(
-    facts: ServiceDiscoveryFacts, definitions: TaskDefinitionsFacts
+    facts: ServiceDiscoveryFacts, definitions: TaskDefinitionsFacts, groups: TargetGroupsFacts | None
 ) -> Sentence:
     """The address of MLflow that the gateway is given leads to MLflow's tasks."""
     gateway = definitions.of("gateway")
@@ -170,4 +184,6 @@ def gateway_names_an_existing_mlflow(
     leads = facts.leads(url)
     if leads == "unknown":
         return CannotTell(reason=f"{url}: whether it leads to MLflow is not seen from Cloud Map's names")
+    if strange := strangers(facts, url, groups):  # something in between may have that address
+        return CannotTell(reason=f"{url} leads to {', '.join(strange)}, which no target of MLflow's has")
     return None if leads == "somewhere" else f"MLFLOW_SERVER_URL is {url}, which leads {LEADS[leads]}"

@@ -16,6 +16,8 @@ from hokusai_probe.topology import LOAD_BALANCER_OF_HOST, SERVICE_OF_HOST
 
 PORTS = {8000: "auth", 8001: "gateway", 5000: "mlflow"}  # the containers' ports, the same in every era
 
+TRAFFIC_PORT = "traffic-port"
+
 
 class TargetSeen(Frozen):
     """One registered target and its health in the words of DescribeTargetHealth."""
@@ -30,7 +32,8 @@ class TargetSeen(Frozen):
 class Group(Frozen):
     """One target group. ``service`` is the platform's name for whose tasks register here, if known.
 
-    ``load_balancers``: names of those that forward to it.
+    ``load_balancers``: names of those that forward to it. ``health_port``: a number, or ``traffic-port`` for
+    each target's own. Protocols are HTTP or HTTPS; empty where they are not known.
     """
 
     arn: str
@@ -39,6 +42,9 @@ class Group(Frozen):
     health_path: str
     matcher: str
     attached: bool
+    protocol: str = ""
+    health_port: str = TRAFFIC_PORT
+    health_protocol: str = ""
     service: str | None
     load_balancers: tuple[str, ...] = ()
     targets: tuple[TargetSeen, ...] = ()
@@ -103,6 +109,9 @@ def _group(item: Mapping[str, object], ecs: EcsServicesFacts, balancers: Mapping
         port=port,
         health_path=str(item.get("HealthCheckPath", "")),
         matcher=str(matcher.get("HttpCode", "")) if isinstance(matcher, Mapping) else "",
+        protocol=str(item.get("Protocol") or ""),
+        health_port=str(item.get("HealthCheckPort") or TRAFFIC_PORT),
+        health_protocol=str(item.get("HealthCheckProtocol") or ""),
         attached=bool(item.get("LoadBalancerArns")),
         load_balancers=hangs_on,
         service=_registering(arn, ecs)
