@@ -1,7 +1,19 @@
-"""A way that does not hold is not a service that is down, and a key may be lost with one verb alone."""
+"""What fails on the way, with one verb, or now and then only, is not what fails always."""
 
-from _facts import OUTSIDE, answer, form_facts, group, hosts_facts, outside, refusal, registered, silence
-from _facts import group_facts as groups
+from _facts import (
+    OUTSIDE,
+    answer,
+    ecs_facts,
+    form_facts,
+    group,
+    group_facts,
+    hosts_facts,
+    inside,
+    outside,
+    refusal,
+    registered,
+    silence,
+)
 from test_diagnoses import behind_auth, concluded, named, registration
 
 from hokusai_probe.declare import Catalogue
@@ -36,8 +48,8 @@ def test_an_auth_service_that_its_load_balancer_finds_healthy_is_not_down(real: 
     """The health check's connections come about; only ours do not."""
     sick = cut_off()
     assert DOWN in named(concluded(real, sick.values(), OUTSIDE), "present")
-    well = groups(auth=group("auth", registered(8000)))
-    assert DOWN in named(concluded(real, (sick | {"groups": well}).values()), "ruled_out")
+    well = group_facts(auth=group("auth", registered(8000)))
+    assert DOWN in named(concluded(real, (sick | {"target_groups": well}).values()), "ruled_out")
 
 
 def test_a_key_that_is_let_in_leaves_open_whether_a_reset_is_auths_or_the_ways(real: Catalogue) -> None:
@@ -64,3 +76,18 @@ def test_a_key_that_is_lost_from_a_search_did_not_arrive(real: Catalogue) -> Non
     reads = {"models": well, "versions": well, "runs": REQUIRED, "pages": well}
     sick = outside(routes=MlflowRoutesFacts(reads=reads, listing=well))
     assert named(concluded(real, sick.values(), OUTSIDE), "present") == {LOST}
+
+
+# --- now and then ---------------------------------------------------------------------------------------
+
+
+def test_one_task_of_mlflows_speaks_one_scheme(real: Catalogue) -> None:
+    """Some calls break off and most are answered: two schemes would take two tasks."""
+    broken = refusal(500, "Internal server error while proxying to MLflow")
+    well = answer(body={})
+    reads = {"models": broken, "versions": well, "runs": well, "pages": well}
+    sick = outside(routes=MlflowRoutesFacts(reads=reads, listing=well))
+    ruled_out = named(concluded(real, (sick | inside()).values()), "ruled_out")
+    assert "mlflow-scheme-mismatch" in ruled_out
+    rollout = inside(ecs_services=ecs_facts(mlflow={"running": 2, "deployments": 2}))
+    assert "mlflow-scheme-mismatch" not in named(concluded(real, (sick | rollout).values()), "ruled_out")

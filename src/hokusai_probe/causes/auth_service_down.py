@@ -65,7 +65,7 @@ def auth_service_down(
 
 
 def _judges_for_gateway(invalid: InvalidKeysFacts | None) -> bool:
-    """The gateway has auth's verdict on a made-up key; no refusal is cached (contract 3.5), so it is fresh."""
+    """The gateway has auth's verdict on a made-up key; no refusal is cached (contract 3.5), it is fresh."""
     return invalid is not None and any(map(refused_by_gateway, invalid.fakes.values()))
 
 
