@@ -1,5 +1,6 @@
 """What fails on the way, with one verb, or now and then only, is not what fails always."""
 
+import pytest
 from _facts import (
     OUTSIDE,
     answer,
@@ -17,6 +18,7 @@ from _facts import (
 from test_diagnoses import behind_auth, concluded, named, registration
 
 from hokusai_probe.declare import Catalogue
+from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts
 from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
 
@@ -91,3 +93,18 @@ def test_one_task_of_mlflows_speaks_one_scheme(real: Catalogue) -> None:
     assert "mlflow-scheme-mismatch" in ruled_out
     rollout = inside(ecs_services=ecs_facts(mlflow={"running": 2, "deployments": 2}))
     assert "mlflow-scheme-mismatch" not in named(concluded(real, (sick | rollout).values()), "ruled_out")
+
+
+# --- a switch that reading shows ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("upload", [None, refusal(403, {"error": "FORBIDDEN"})])
+def test_listing_artifacts_shows_that_they_are_switched_off(real: Catalogue, upload: Answer | None) -> None:
+    """A run that only reads, or a key that may only read, meets the refusal that names the switch."""
+    off = refusal(503, {"error": "ARTIFACTS_DISABLED", "message": "Artifact storage is disabled"})
+    well = answer(body={})
+    reads = dict.fromkeys(("models", "versions", "runs", "pages"), well)
+    sick = outside(routes=MlflowRoutesFacts(reads=reads, listing=off))
+    if upload is not None:
+        sick["registration"] = registration(upload=upload)
+    assert "mlflow-artifacts-disabled" in named(concluded(real, sick.values(), OUTSIDE), "present")
