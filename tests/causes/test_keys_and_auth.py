@@ -6,6 +6,7 @@ import pytest
 from _evidence import unfounded
 from _facts import (
     DENIED,
+    GOOD_KEY,
     OUTSIDE,
     TARGET,
     answer,
@@ -89,6 +90,9 @@ def auth_log(*texts: str) -> LogTailsFacts:
     return LogTailsFacts(logs={"auth": ServiceLog(group="/ecs/auth", lines=found)})
 
 
+LATE_GOOD = answer(body=GOOD_KEY).model_copy(update={"elapsed_s": 6.0})
+
+
 def slow(given: Answer, seconds: float = 6.0) -> dict[str, Facts]:
     """Auth answers a validation so late, and everything else at once."""
     late = given.model_copy(update={"elapsed_s": seconds})
@@ -143,6 +147,13 @@ STORIES: dict[str, Story] = {
     "no verdict, from outside": (no_verdict(), OUTSIDE, [], [f"- {WRONG_URL} gateway"]),
     "no verdict, and the address is right": (no_verdict() | right(), TARGET, [], []),
     "auth slow": (slow(answer(body={"is_valid": True})), OUTSIDE, ["confirmed auth-service-slow auth"], []),
+    "auth slow now and then": (
+        no_verdict(TIMEOUT, key_validation=validation_facts(answer(body=GOOD_KEY), LATE_GOOD)),
+        OUTSIDE, ["confirmed auth-service-slow auth"], [],
+    ),
+    "auth late once, and the gateway never noticed": (
+        outside(key_validation=validation_facts(answer(body=GOOD_KEY), LATE_GOOD)), OUTSIDE, [], [],
+    ),
     "auth slow, and it does not know the key": (
         slow(UNKNOWN), OUTSIDE,
         ["confirmed auth-service-slow auth", "confirmed key-unknown-or-expired key"], [],

@@ -16,6 +16,7 @@ from _facts import (
     group_facts,
     inside,
     outside,
+    path_facts,
     refusal,
     registered,
 )
@@ -37,6 +38,7 @@ from hokusai_probe.probes.cache_effect import CacheEffectFacts
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.direct_stores import DirectStoresFacts, StoreSeen
 from hokusai_probe.probes.gateway_stores import stores_seen
+from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.latency import LatencyFacts, Sample
 from hokusai_probe.probes.log_tails import LogLine, LogTailsFacts, ServiceLog
 from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
@@ -498,3 +500,32 @@ def cases_of(real: Catalogue, facts: dict[str, Facts], slugs: set[str]) -> list[
         for slug in sorted(slugs)
     }
     return [case for slug, one in given.items() if one for case in real.causes[slug].function(**one)]
+
+
+OWN_CHECKS = {"connectivity": {"status": "healthy"}, "artifacts_api": {"status": "healthy"}}
+HUNG = answer(
+    503,
+    {"detail": {"checks": OWN_CHECKS | {"experiments_api": {"status": "unhealthy", "error": "Timeout"}}}},
+    path="/api/health/mlflow",
+)
+LATE = refusal(504, "MLflow server request timeout after 30.0s", path=SEARCH)
+
+
+@pytest.mark.parametrize(
+    ("error", "present"), [("connection timeout expired", {"mlflow-database-unreachable"}), (None, set())]
+)
+def test_a_database_that_keeps_two_services_waiting_is_at_fault(
+    real: Catalogue, error: str | None, present: set[str]
+) -> None:
+    """RDS is available; MLflow's calls hang, and the gateway says that it waits for the same database."""
+    facts = seen(
+        registration=registration(LATE),
+        gateway_stores=stores(error),
+        mlflow_api=api_facts(LATE, LATE),
+        public_paths=path_facts([HUNG]),
+        health_bodies=HealthBodiesFacts(answers={"/api/health/mlflow": HUNG}, services={}),
+    )
+    found = concluded(real, facts.values())
+    assert named(found, "present") == present
+    outside_alone = concluded(real, without_aws(facts).values(), OUTSIDE)
+    assert named(outside_alone, "present") == set()

@@ -20,11 +20,12 @@ from hokusai_probe.declare import Case
 from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName, Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
+from hokusai_probe.probes.hosts import EXPECTED, UNCONNECTED, HostsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 from hokusai_probe.topology import NAMES
 
-SILENCE = frozenset({"refused", "unreachable", "connect-timeout", "timeout", "reset"})
+NO_CONNECTION = frozenset({*UNCONNECTED, "reset"})
+SILENCE = frozenset({*NO_CONNECTION, "timeout"})
 
 
 def down_at(
@@ -36,21 +37,25 @@ def down_at(
     *,
     others: Iterable[Answer] = (),
     serves: bool | None = None,
+    doubted: bool = False,
     whole: bool = True,
     breaks: tuple[str, ...] = (),
 ) -> Iterator[Case]:
     """The case that a service does not answer at its host: 5xx from the load balancer, or nothing at all.
 
     ``others``: what else was asked there. A service that answers anything is not down, at most unsteady.
-    ``serves``: it is known from elsewhere that it answers. ``whole``: that its health is well says enough;
-    where it does not, the rest was not looked at, and nothing is known.
+    ``serves``: it is known from elsewhere that it answers. ``doubted``: something speaks for that without
+    proof, so that where no connection to its load balancer came about, the way may be at fault as well: a
+    load balancer takes connections for a dead service, too, and answers 5xx. ``whole``: that its health is
+    well says enough; where it does not, the rest was not looked at, and nothing is known.
     """
     answer = hosts.health(host)
     if answer is None:
         return
     well = answer.status == 200 and (hosts.bare or responder(answer) == EXPECTED[host])
     there = serves or any(responder(other) == EXPECTED[host] for other in others)
-    symptom = (False if whole else None) if well else (True if _silent(answer) else None)
+    silent = _silent(answer) and not (doubted and not_connected(answer))
+    symptom = (False if whole else None) if well else (True if silent else None)
     yield Case(
         subject=service,
         breaks=breaks or (service,),
@@ -95,6 +100,11 @@ def look_deeper(
         rollback="Nothing is changed.",
         verify=f"hokusai-probe run --only {'auth' if service == 'auth' else 'registry'}-host-answers",
     )
+
+
+def not_connected(answer: Answer) -> bool:
+    """No connection to a load balancer came about, or none that lasted: it takes those for dead services."""
+    return answer.failure is not None and answer.failure.kind in NO_CONNECTION
 
 
 def _silent(answer: Answer) -> bool:

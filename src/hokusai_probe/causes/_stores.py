@@ -120,6 +120,12 @@ def where_it_shows(symptom: Claim, *facts: Claim) -> tuple[Claim, ...]:
     return (symptom, *(f if f.holds is False else f.model_copy(update={"holds": None}) for f in facts))
 
 
+def keeps_the_gateway_waiting(stores: GatewayStoresFacts | None) -> bool:
+    """The gateway, on a way and in a security group of its own, waits for the database in vain."""
+    waits = stores is not None and stores.database is False
+    return waits and stores is not None and database_trouble(stores.database_error) == "silent"
+
+
 def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
     """RDS says that the database takes connections; not known without AWS, or where none is named."""
     seen = instance is not None and instance.status is not None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hokusai_probe.answers import responder, said
-from hokusai_probe.causes._down import down_at, look_deeper
-from hokusai_probe.causes._keys import auth_serves, direct
+from hokusai_probe.causes._down import down_at, look_deeper, not_connected
+from hokusai_probe.causes._keys import auth_serves, direct, refused_by_gateway
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
-from hokusai_probe.probes.hosts import UNCONNECTED, HostsFacts
+from hokusai_probe.probes.hosts import HostsFacts
 from hokusai_probe.probes.invalid_keys import InvalidKeysFacts
+from hokusai_probe.probes.key_forms import KeyFormsFacts, let_in
 from hokusai_probe.probes.key_validation import KeyValidationFacts, no_verdict
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
 
@@ -35,6 +36,7 @@ def auth_service_down(
     hosts: HostsFacts,
     validation: KeyValidationFacts | None,
     invalid: InvalidKeysFacts | None,
+    forms: KeyFormsFacts | None,
     ecs: EcsServicesFacts | None,
     groups: TargetGroupsFacts | None,
 ) -> Iterator[Case]:
@@ -42,13 +44,28 @@ def auth_service_down(
 
     No key can be validated: the gateway answers 503, or in the 2025-08 era 401
     `Authentication service error`. Its `/health` may be well all the same, and only its API fail. An auth
-    service that judges keys when asked directly is there, whatever its host says to `/health`.
+    service that judges keys, asked directly or by the gateway, is there, whatever its host says to `/health`;
+    so is one that its load balancer finds well where only we do not reach that load balancer.
     """
     if validation is not None and _well(hosts) and all(map(_fails, validation.answers)):
         yield _api_down(validation, ecs, groups)
     else:
-        serves = auth_serves(validation, invalid) or _well_behind(hosts, groups)
-        yield from down_at(hosts, "auth", "auth", ecs, groups, serves=serves, whole=validation is not None)
+        known = auth_serves(validation, invalid) or _judges_for_gateway(invalid)
+        yield from down_at(
+            hosts,
+            "auth",
+            "auth",
+            ecs,
+            groups,
+            serves=known or _well_behind(hosts, groups),
+            doubted=any(let_in(a) for a in forms.answers.values()) if forms else False,
+            whole=validation is not None,
+        )
+
+
+def _judges_for_gateway(invalid: InvalidKeysFacts | None) -> bool:
+    """The gateway has auth's verdict on a made-up key; no refusal is cached (contract 3.5), it is fresh."""
+    return invalid is not None and any(map(refused_by_gateway, invalid.fakes.values()))
 
 
 def _well(hosts: HostsFacts) -> bool:
@@ -59,7 +76,7 @@ def _well(hosts: HostsFacts) -> bool:
 def _well_behind(hosts: HostsFacts, groups: TargetGroupsFacts | None) -> bool:
     """Whether its load balancer finds it well, and only we do not reach that load balancer."""
     health = hosts.health("auth")
-    unreached = health is not None and health.failure is not None and health.failure.kind in UNCONNECTED
+    unreached = health is not None and not_connected(health)
     return unreached and any(group.serves for group in (groups.of("auth") if groups else ()))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from hokusai_probe.answers import detail, responder
-from hokusai_probe.causes._keys import Sighting, seen
+from hokusai_probe.causes._keys import Sighting, seen, with_key
 from hokusai_probe.causes._words import previous_revision
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer, KeyForm
@@ -11,6 +11,9 @@ from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.key_forms import KeyFormsFacts
 from hokusai_probe.probes.key_spellings import KeySpellingsFacts
+from hokusai_probe.probes.mlflow_api import MlflowApiFacts
+from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
+from hokusai_probe.probes.model_registration import RegistrationFacts
 
 _HEADER: Mapping[KeyForm, str] = {
     "bearer": "Authorization: Bearer",
@@ -33,27 +36,31 @@ _HEADER: Mapping[KeyForm, str] = {
     source="INC-32, INC-46; contract 3.2",
 )
 def gateway_drops_auth_header(
-    forms: KeyFormsFacts, spellings: KeySpellingsFacts | None, ecs: EcsServicesFacts | None
+    forms: KeyFormsFacts,
+    spellings: KeySpellingsFacts | None,
+    api: MlflowApiFacts | None,
+    routes: MlflowRoutesFacts | None,
+    registration: RegistrationFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """A key is sent in a form that counts, and the gateway says ``API key required``: it did not arrive.
 
     Something on the way in takes the header away: a rewriting proxy, a client's layer, the gateway's own
-    middleware. In another header the same key may work.
+    middleware. In another header the same key may work, or with another verb.
     """
     lost = tuple(s for s in _sent(forms, spellings) if _is_missed(s[2]))
     names = [_form_of(s) for s in lost]
     headers = ", ".join(_HEADER[name] for name in names)
+    found = lost or tuple(s for s in _elsewhere(api, routes, registration) if _is_missed(s[2]))
     hidden = any(a.status is None or responder(a) == "load-balancer" for a in forms.answers.values())
     yield Case(
         subject="gateway",
-        breaks=_broken(names),
+        breaks=_broken(names) if lost or not found else ("authenticated",),
         claims=(
             seen(
-                f"sent as {headers} the key is answered 401 'API key required'"
-                if lost
-                else "a key that was sent is said to be missing",
-                lost[0] if lost else (KeyFormsFacts, "answers.bearer", forms.answers["bearer"]),
-                holds=True if lost else (None if hidden else False),
+                _told(headers, found),
+                found[0] if found else (KeyFormsFacts, "answers.bearer", forms.answers["bearer"]),
+                holds=True if found else (None if hidden else False),
                 telling=True,
             ),
         ),
@@ -66,6 +73,24 @@ def gateway_drops_auth_header(
             verify="hokusai-probe verify gateway-drops-auth-header",
         ),
     )
+
+
+def _told(headers: str, found: tuple[Sighting, ...]) -> str:
+    if headers:
+        return f"sent as {headers} the key is answered 401 'API key required'"
+    if found:
+        missed = found[0][2]
+        return f"{missed.method} {missed.path} carries the key and is answered 401 'API key required'"
+    return "a key that was sent is said to be missing"
+
+
+def _elsewhere(
+    api: MlflowApiFacts | None, routes: MlflowRoutesFacts | None, registration: RegistrationFacts | None
+) -> Iterator[Sighting]:
+    """Requests with the key to other paths, some of them with another verb than the forms are tried with."""
+    yield from with_key(None, api, registration)
+    reads = routes.reads.items() if routes else ()
+    yield from ((MlflowRoutesFacts, f"reads.{name}", a) for name, a in reads)
 
 
 def _sent(forms: KeyFormsFacts, spellings: KeySpellingsFacts | None) -> Iterator[Sighting]:

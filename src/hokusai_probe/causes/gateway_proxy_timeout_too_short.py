@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from hokusai_probe.answers import error_code, responder, said
 from hokusai_probe.causes._mlflow_address import addresses_of_mlflow
-from hokusai_probe.causes._stores import logged_lately
+from hokusai_probe.causes._stores import keeps_the_gateway_waiting, logged_lately
 from hokusai_probe.causes._symptoms import health_errors, health_of_mlflow, proxy_gave_up
 from hokusai_probe.causes._words import (
     answered,
@@ -19,9 +19,11 @@ from hokusai_probe.declare import Case, Claim, cause, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.gateway_stores import GatewayStoresFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
+from hokusai_probe.probes.mlflow_stores import MlflowStoresFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.public_paths import PublicPathsFacts
 from hokusai_probe.probes.target_groups import TargetGroupsFacts
@@ -58,6 +60,9 @@ def gateway_proxy_timeout_too_short(
     logs: LogTailsFacts | None,
     ecs: EcsServicesFacts | None,
     definitions: TaskDefinitionsFacts | None,
+    *,
+    stores: GatewayStoresFacts | None,
+    kept: MlflowStoresFacts | None,
 ) -> Iterator[Case]:
     """Slow requests end in the gateway's ``MLflow server request timeout after 30.0s``; MLflow finishes them.
 
@@ -69,13 +74,15 @@ def gateway_proxy_timeout_too_short(
     late = _first(a for a in asked if a[2].status == 504 and proxy_gave_up(a[2]))
     good = _first(a for a in asked if _by_mlflow(a[2]))
     health = health_of_mlflow(paths)
+    searched = _searched(good, health)
     yield Case(
         subject="gateway",
         breaks=("gateway-to-mlflow",),
         claims=(
             _late(late, api),
             _reached(late, good, health),
-            *_at_work(late, registration, groups, logs, searched=_searched(good, health)),
+            *_at_work(late, registration, groups, logs, searched=searched),
+            *_at_the_database(None if searched else late, stores, kept),
         ),
         remedy=_remedy(ecs, definitions),
     )
@@ -158,6 +165,22 @@ def _at_work(
         yield claim("MLflow finishes what the gateway gives up", None, by=RegistrationFacts)
     elif searched:
         yield _one_task(late, groups, telling=logs is not None and logs.read("mlflow"))
+
+
+def _at_the_database(
+    late: Asked | None, stores: GatewayStoresFacts | None, kept: MlflowStoresFacts | None
+) -> Iterator[Claim]:
+    """Nothing that needs the database was answered, and the gateway waits for the same one in vain."""
+    in_database = kept is not None and kept.backend == "database"
+    if late is None or stores is None or not in_database or not keeps_the_gateway_waiting(stores):
+        return
+    yield claim(
+        "MLflow waits for something else than a database that keeps the gateway waiting as well",
+        holds=False,
+        by=GatewayStoresFacts,
+        fact="database_error",
+        value=stores.database_error,
+    )
 
 
 def _searched(good: Asked | None, health: tuple[str, Answer] | None) -> bool:

@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 
 from hokusai_probe.answers import responder, said
+from hokusai_probe.causes._keys import Sighting, seen
 from hokusai_probe.causes._revision import set_variable
-from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
+from hokusai_probe.probes.mlflow_routes import MlflowRoutesFacts
 from hokusai_probe.probes.model_registration import RegistrationFacts
 from hokusai_probe.probes.task_definitions import TaskDefinitionsFacts
 from hokusai_probe.topology import NAMES
 
 VARIABLE = "MLFLOW_SERVE_ARTIFACTS"
+_WHAT = {"upload": "storing an artifact", "listing": "listing artifacts"}
 _NO = frozenset({"false", "0", "no", "off"})
 
 
@@ -28,31 +30,42 @@ _NO = frozenset({"false", "0", "no", "off"})
     source="contract 4.1 and 4.2: MLflow's 503 names --serve-artifacts, the gateway's ARTIFACTS_DISABLED",
 )
 def mlflow_artifacts_disabled(
-    registration: RegistrationFacts, definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None
+    registration: RegistrationFacts | None,
+    routes: MlflowRoutesFacts | None,
+    definitions: TaskDefinitionsFacts | None,
+    ecs: EcsServicesFacts | None,
 ) -> Iterator[Case]:
     """MLflow, or the gateway before it, was started with serving artifacts switched off.
 
-    Runs and models can be registered; each artifact request is 503 with a text that names the switch.
+    Runs and models can be registered; each artifact request is 503 with a text that names the switch. Listing
+    artifacts is such a request, too, which a key that may only read can send.
     """
-    upload = registration.upload
-    if upload is None:
+    asked = tuple(_asked(registration, routes))
+    if not asked:
         return
-    service = "gateway" if "ARTIFACTS_DISABLED" in upload.body else "mlflow"
+    shown = next((s for s in asked if _refused(s[2])), asked[0])
+    through = any(_refused(s[2]) is False for s in asked)
+    service = "gateway" if "ARTIFACTS_DISABLED" in shown[2].body else "mlflow"
     yield Case(
         subject="artifacts",
         breaks=("artifact-route",),
         claims=(
-            answered(
-                f"storing an artifact is refused by the switch: {said(upload)}",
-                _refused(upload),
-                upload,
-                "upload",
-                by=RegistrationFacts,
+            seen(
+                f"{_WHAT[shown[1]]} is refused by the switch: {said(shown[2])}",
+                shown,
+                holds=True if _refused(shown[2]) else (False if through else None),
                 telling=True,
             ),
         ),
         remedy=_remedy(definitions, ecs, service),
     )
+
+
+def _asked(registration: RegistrationFacts | None, routes: MlflowRoutesFacts | None) -> Iterator[Sighting]:
+    if registration is not None and registration.upload is not None:
+        yield RegistrationFacts, "upload", registration.upload
+    if routes is not None:
+        yield MlflowRoutesFacts, "listing", routes.listing
 
 
 def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | None, service: str) -> Remedy:
@@ -74,11 +87,11 @@ def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | No
     )
 
 
-def _refused(upload: Answer) -> bool | None:
+def _refused(answer: Answer) -> bool | None:
     """Whether the text names the switch; hidden where the request did not come as far."""
-    if upload.status == 503 and any(
-        word in upload.body for word in ("ARTIFACTS_DISABLED", "serve-artifacts")
+    if answer.status == 503 and any(
+        word in answer.body for word in ("ARTIFACTS_DISABLED", "serve-artifacts")
     ):
         return True
-    came_through = upload.status == 200 or responder(upload) == "mlflow"
+    came_through = answer.status == 200 or responder(answer) == "mlflow"
     return False if came_through else None

@@ -9,6 +9,7 @@ from hokusai_probe.causes._stores import (
     Complaint,
     heard,
     instance_is_available,
+    keeps_the_gateway_waiting,
     logged_lately,
     mlflow_complains,
     not_serving,
@@ -22,7 +23,7 @@ from hokusai_probe.model import Facts, Remedy
 from hokusai_probe.probes.database_instance import DatabaseInstanceFacts
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.ecs_tasks import EcsTasksFacts
-from hokusai_probe.probes.gateway_stores import database_trouble
+from hokusai_probe.probes.gateway_stores import GatewayStoresFacts, database_trouble
 from hokusai_probe.probes.health_bodies import HealthBodiesFacts
 from hokusai_probe.probes.log_tails import LogTailsFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
@@ -68,28 +69,50 @@ def mlflow_database_unreachable(
     ecs: EcsServicesFacts | None,
     *,
     tasks: EcsTasksFacts | None,
+    stores: GatewayStoresFacts | None,
 ) -> Iterator[Case]:
     """MLflow's connections to its database are refused, time out or find no name, and RDS is available.
 
     Its /health is 200, and everything that needs the database is 503 TEMPORARILY_UNAVAILABLE with
     ``(psycopg.OperationalError) connection failed``, or hangs until the gateway says 504. At a start MLflow
-    gives up and its task ends: ``Error initializing backend store``.
+    gives up and its task ends: ``Error initializing backend store``. Where it hangs and the gateway waits in
+    vain for the same database as well, the database is what they share.
     """
     found = next((c for c in mlflow_complains(api, registration) if c.trouble in UNREACHED), None)
     symptom = _symptom(api, bodies, found)
     died = symptom.probe == "mlflow-api" and found is None
+    available = instance.available if instance else None
+    shared = _silent_to_the_gateway(stores, available=available) if symptom.probe == "health-bodies" else None
     yield Case(
         subject="mlflow",
-        breaks=("mlflow-to-database", "ecs.mlflow") if died else ("mlflow-to-database",),
+        breaks=_broken(died=died, shared=shared is not None),
         claims=where_it_shows(
             symptom,
             _uses_a_database(kept),
             instance_is_available(instance),
-            _proof(found, symptom, logs, available=instance.available if instance else None),
+            shared or _proof(found, symptom, logs, available=available),
             *((not_serving(groups),) if died else ()),
         ),
         remedy=_remedy(ecs),
         covers=toll(ecs, tasks, OF_DATABASE, "mlflow").covers,
+    )
+
+
+def _broken(*, died: bool, shared: bool) -> tuple[str, ...]:
+    more = ("ecs.mlflow",) if died else ("gateway-to-database",) if shared else ()
+    return ("mlflow-to-database", *more)
+
+
+def _silent_to_the_gateway(stores: GatewayStoresFacts | None, *, available: bool | None) -> Claim | None:
+    """What two services wait for is at fault, and neither of their ways, while RDS is available."""
+    if stores is None or not keeps_the_gateway_waiting(stores):
+        return None
+    return claim(
+        f"the gateway waits for the database in vain as well: {stores.database_error}",
+        holds=available or None,
+        by=GatewayStoresFacts,
+        fact="database_error",
+        value=stores.database_error,
     )
 
 

@@ -49,7 +49,7 @@ def mlflow_scheme_mismatch(
     is the 500 ``Internal server error while proxying to MLflow``: ``RemoteDisconnected``.
     """
     given, how = told(api, paths, definitions), heard(paths, logs)
-    symptom = _symptom(api, paths, routes)
+    symptom = _symptom(api, paths, None if _one_task(ecs) else routes)
     yield Case(
         subject="mlflow",
         breaks=("gateway-to-mlflow",),
@@ -68,6 +68,12 @@ def _symptom(api: MlflowApiFacts, paths: PublicPathsFacts | None, routes: Mlflow
     name, answer = failed
     text = f"the gateway cannot always reach MLflow: {said(answer)}"
     return answered(text, 1, answer, f"reads.{name}", by=MlflowRoutesFacts)
+
+
+def _one_task(ecs: EcsServicesFacts | None) -> bool:
+    """Whether a single task of MLflow runs: it speaks one scheme, and answers always or never."""
+    mlflow = ecs.services.get("mlflow") if ecs else None
+    return mlflow is not None and (mlflow.running, mlflow.pending, mlflow.deployments) == (1, 0, 1)
 
 
 def _handshake(api: MlflowApiFacts, given: Told | None, symptom: Claim, how: Heard | None) -> Claim:
