@@ -498,3 +498,16 @@ def cases_of(real: Catalogue, facts: dict[str, Facts], slugs: set[str]) -> list[
         for slug in sorted(slugs)
     }
     return [case for slug, one in given.items() if one for case in real.causes[slug].function(**one)]
+
+
+@pytest.mark.parametrize("settings", [{"primary_db": "hokusai"}, {"host": "old.example"}])
+def test_a_stopped_database_hides_settings_and_does_not_deny_them(
+    real: Catalogue, settings: dict[str, str]
+) -> None:
+    """Nobody is there to refuse them; the setting that is not RDS's is still wrong."""
+    silent = stores("connection timeout expired", **settings)
+    stopped = seen(database_instance=RDS.model_copy(update={"status": "stopped"}), gateway_stores=silent)
+    found = concluded(real, stopped.values())
+
+    assert named(found, "present") == {"database-unavailable"}
+    assert "database-settings-wrong" not in named(found, "ruled_out")
