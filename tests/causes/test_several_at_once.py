@@ -1,0 +1,30 @@
+"""Faults beside one another, and leftovers that hurt nobody: what may not be named, nor denied."""
+
+import pytest
+from _facts import group, group_facts, inside, outside, registered
+from test_diagnoses import concluded, named
+
+from hokusai_probe.declare import Catalogue
+
+PORTS = {"auth": 8000, "gateway": 8001, "mlflow": 5000}
+
+
+@pytest.mark.parametrize("service", PORTS)
+def test_a_dead_registration_beside_a_good_one_is_neither_named_nor_denied(
+    real: Catalogue, service: str
+) -> None:
+    """The load balancer passes it by, so nothing fails for it; that it is there is true all the same."""
+    good, dead = registered(PORTS[service]), registered(7777, "unhealthy", reason="Target.Timeout")
+    groups = group_facts(**{service: group(service, good, dead)})
+    found = concluded(real, (outside() | inside(target_groups=groups)).values())
+
+    assert named(found, "present") | named(found, "undecided") == set()
+    assert "target-port-mismatch" not in named(found, "ruled_out")
+
+
+def test_targets_on_their_containers_ports_are_no_mismatch(real: Catalogue) -> None:
+    """Nor is one that is on its way out."""
+    groups = group_facts(auth=group("auth", registered(8000), registered(7777, "draining")))
+    found = concluded(real, (outside() | inside(target_groups=groups)).values())
+
+    assert "target-port-mismatch" in named(found, "ruled_out")
