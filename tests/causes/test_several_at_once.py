@@ -1,11 +1,12 @@
 """Faults beside one another, and leftovers that hurt nobody: what may not be named, nor denied."""
 
 import pytest
-from _facts import group, group_facts, inside, outside, registered
-from test_diagnoses import concluded, named
+from _facts import SEARCH, answer, api_facts, group, group_facts, inside, outside, registered
+from test_diagnoses import concluded, named, registration
 
 from hokusai_probe.declare import Catalogue
 
+TEXT = "text/plain; charset=utf-8"
 PORTS = {"auth": 8000, "gateway": 8001, "mlflow": 5000}
 
 
@@ -28,3 +29,13 @@ def test_targets_on_their_containers_ports_are_no_mismatch(real: Catalogue) -> N
     found = concluded(real, (outside() | inside(target_groups=groups)).values())
 
     assert "target-port-mismatch" in named(found, "ruled_out")
+
+
+def test_a_refused_host_does_not_deny_that_artifacts_are_switched_off(real: Catalogue) -> None:
+    """MLflow's Host check refuses before any route is looked at."""
+    guard = answer(403, "Invalid Host header - possible DNS rebinding attack detected", TEXT, path=SEARCH)
+    facts = outside(mlflow_api=api_facts(guard)) | {"registration": registration(guard)}
+    found = concluded(real, facts.values())
+
+    assert named(found, "present") == {"mlflow-refuses-host"}
+    assert "mlflow-artifacts-disabled" not in named(found, "ruled_out")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from hokusai_probe.answers import responder, said
 from hokusai_probe.causes._revision import set_variable
+from hokusai_probe.causes._symptoms import host_is_refused
 from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
@@ -75,10 +76,13 @@ def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | No
 
 
 def _refused(upload: Answer) -> bool | None:
-    """Whether the text names the switch; hidden where the request did not come as far."""
+    """Whether the text names the switch; hidden where the request did not come as far.
+
+    MLflow's Host check refuses before any route is looked at.
+    """
     if upload.status == 503 and any(
         word in upload.body for word in ("ARTIFACTS_DISABLED", "serve-artifacts")
     ):
         return True
-    came_through = upload.status == 200 or responder(upload) == "mlflow"
+    came_through = upload.status == 200 or (responder(upload) == "mlflow" and not host_is_refused(upload))
     return False if came_through else None
