@@ -39,3 +39,17 @@ def test_a_refused_host_does_not_deny_that_artifacts_are_switched_off(real: Cata
 
     assert named(found, "present") == {"mlflow-refuses-host"}
     assert "mlflow-artifacts-disabled" not in named(found, "ruled_out")
+
+
+@pytest.mark.parametrize("reason", ["Target.Timeout", "Target.FailedHealthChecks"])
+def test_a_check_that_does_not_arrive_does_not_deny_that_it_asks_a_wrong_path(
+    real: Catalogue, reason: str
+) -> None:
+    """What keeps it from the target hides what the target would say; one that is healthy says it."""
+    silent = group_facts(auth=group("auth", registered(8000, "unhealthy", reason=reason)))
+    of_checks = {"health-check-path-wrong", "health-check-matcher-too-narrow"}
+
+    found = concluded(real, (outside() | inside(target_groups=silent)).values())
+    assert not of_checks & (named(found, "present") | named(found, "undecided") | named(found, "ruled_out"))
+    found = concluded(real, (outside() | inside()).values())
+    assert of_checks <= named(found, "ruled_out")
