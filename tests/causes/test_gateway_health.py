@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 from _evidence import unfounded
-from _facts import TARGET, answer, api_facts, outside, refusal
+from _facts import TARGET, answer, api_facts, outside, path_facts, refusal
 from _gateway_health import CANNOT, DATE, ERROR, OPEN, OPEN_RESET, bodies, both, breaker, mlflow_checks, ready
 
 from hokusai_probe.declare import Catalogue
@@ -98,12 +98,22 @@ def test_an_open_breaker_before_a_dead_mlflow_is_no_cause(real: Catalogue) -> No
     assert "circuit-breaker-open" not in {d.cause for d in present} | undecided
 
 
-def test_a_stuck_breaker_is_seen_where_our_key_is_refused(real: Catalogue) -> None:
-    """The gateway's own search, which needs no key, says that MLflow is well."""
-    refused = refusal(401, "Invalid or expired API key")
-    present, _, _ = named(real, seen(bodies(STUCK), refused))
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(401, "Invalid or expired API key"),
+        refusal(503, "Authentication service error"),
+        refusal(503, "Authentication service unavailable"),
+    ],
+    ids=lambda answer: answer.body,
+)
+def test_a_stuck_breaker_is_seen_where_our_key_is_not_let_in(real: Catalogue, refused: Answer) -> None:
+    """The gateway's own search, which needs no key, says that MLflow is well, whatever auth does."""
+    paths = {"public_paths": path_facts(public=[STUCK["/api/health/mlflow"]])}
+    present, undecided, _ = named(real, seen(bodies(STUCK), refused) | paths)
 
     assert "circuit-breaker-open" in {d.cause for d in present}
+    assert not {"mlflow-down", "mlflow-scheme-mismatch"} & ({d.cause for d in present} | undecided)
 
 
 def test_a_breaker_that_opened_a_moment_ago_is_not_blamed(real: Catalogue) -> None:

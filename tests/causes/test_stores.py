@@ -529,3 +529,16 @@ def test_a_database_that_keeps_two_services_waiting_is_at_fault(
     assert named(found, "present") == present
     outside_alone = concluded(real, without_aws(facts).values(), OUTSIDE)
     assert named(outside_alone, "present") == set()
+
+
+@pytest.mark.parametrize("settings", [{"primary_db": "hokusai"}, {"host": "old.example"}])
+def test_a_stopped_database_hides_settings_and_does_not_deny_them(
+    real: Catalogue, settings: dict[str, str]
+) -> None:
+    """Nobody is there to refuse them; the setting that is not RDS's is still wrong."""
+    silent = stores("connection timeout expired", **settings)
+    stopped = seen(database_instance=RDS.model_copy(update={"status": "stopped"}), gateway_stores=silent)
+    found = concluded(real, stopped.values())
+
+    assert named(found, "present") == {"database-unavailable"}
+    assert "database-settings-wrong" not in named(found, "ruled_out")

@@ -116,17 +116,17 @@ def _other_words(group: Group, place: str) -> Misdirected | None:
 
 
 def known_well(groups: TargetGroupsFacts | None, service: str) -> bool:
-    """Whether it was seen that health checks of a service succeed, or fail in another way.
+    """Whether it was seen that health checks of a service succeed.
 
-    Targets that have not been asked yet, or are leaving, show neither.
+    Targets that have not been asked yet, or are leaving, do not show it. Nor do those that do not answer:
+    what keeps the check from them, a security group for one, hides what they would say to it.
     """
     found = groups.of(service) if groups and groups.failure is None else ()
     return bool(found) and all(_judged(g) for g in found) and refused(groups, service) is None
 
 
 def _judged(group: Group) -> bool:
-    known = (t.state == "healthy" or (t.state == "unhealthy" and t.reason != MISMATCH) for t in group.targets)
-    return group.failure is None and any(known)
+    return group.failure is None and any(t.state == "healthy" for t in group.targets)
 
 
 def not_accepted(

@@ -132,7 +132,7 @@ def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:
     named = instance.name if instance else None
     gone = instance is not None and instance.missing
     return claim(
-        f"RDS says that {named} is {instance.status}"
+        f"RDS takes {named} for one that serves: it is {instance.status}"
         if instance and seen
         else "RDS says that it is available",
         instance.available if instance else None,

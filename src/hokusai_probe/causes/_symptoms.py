@@ -13,6 +13,7 @@ from hokusai_probe.causes._words import answered
 from hokusai_probe.declare import Claim, claim
 from hokusai_probe.http import Answer
 from hokusai_probe.model import HostName
+from hokusai_probe.probes.health_bodies import experiments_in
 from hokusai_probe.probes.hosts import EXPECTED, HostsFacts
 from hokusai_probe.probes.key_validation import KeyValidationFacts
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
@@ -123,12 +124,18 @@ def _dug(body: JsonValue, *steps: str) -> JsonValue:
 
 
 def _connects(health: Answer) -> bool:
-    return health.status == 200 or health_errors(health).get("connectivity") == ""
+    well = health.status == 200 or health_errors(health).get("connectivity") == ""
+    return well or experiments_in(health) is True
 
 
 def _no_connection(health: Answer) -> bool:
-    """Whether connecting failed. A status that MLflow answered with is an answer."""
+    """Whether connecting failed. A status that MLflow answered with is an answer, as is a search that worked.
+
+    The latter stands beside an open circuit breaker, which has the first part of the check fail unasked.
+    """
     errors = health_errors(health)
+    if experiments_in(health):
+        return False
     return bool(errors.get("connectivity")) and not any(e.startswith("HTTP ") for e in errors.values())
 
 

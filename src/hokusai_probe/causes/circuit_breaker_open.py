@@ -10,6 +10,7 @@ from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy, Target
 from hokusai_probe.probes.ecs_services import EcsServicesFacts
 from hokusai_probe.probes.health_bodies import RESET, HealthBodiesFacts
+from hokusai_probe.probes.key_validation import no_verdict
 from hokusai_probe.probes.mlflow_api import MlflowApiFacts
 
 RECOVERY_S = 60.0  # how long the platform's breaker rests before it tries again (contract 6)
@@ -72,8 +73,12 @@ def _well(bodies: HealthBodiesFacts, api: MlflowApiFacts) -> Claim:
 
 
 def _refuted(search: Answer) -> bool | None:
-    """No where the gateway itself did not get an answer of MLflow; hidden where it was not that far."""
-    return False if (search.status or 0) >= 500 and responder(search) == "gateway" else None
+    """No where the gateway itself did not get an answer of MLflow; hidden where it was not that far.
+
+    An outage of auth is answered 503, too, before MLflow is asked.
+    """
+    asked = (search.status or 0) >= 500 and responder(search) == "gateway" and no_verdict(search) is None
+    return False if asked else None
 
 
 def _stuck(bodies: HealthBodiesFacts, api: MlflowApiFacts) -> Claim:

@@ -63,17 +63,31 @@ def database_settings_wrong(
     said = next(gateway_complains(stores), None)
     wrong = _differing(stores.database_settings, instance)
     shared = _alone(said, logs, api)
+    refused = _refused(stores, said, wrong, alone=shared.holds is True)
     yield Case(
         subject="gateway",
         breaks=("gateway-to-database",),
         claims=where_it_shows(
-            _refused(stores, said, wrong, alone=shared.holds is True),
+            refused,
             shared,
             *(_differs(stores, name, instance) for name in wrong),
-            instance_is_available(instance),
+            *_available(instance, refused, wrong),
         ),
         remedy=_remedy(stores, said, definitions, ecs, instance),
     )
+
+
+def _available(
+    instance: DatabaseInstanceFacts | None, refused: Claim, wrong: Mapping[str, str]
+) -> Iterator[Claim]:
+    """That RDS serves. Where it does not and says nothing, settings that are not its own are not denied.
+
+    A user that is not RDS's master is no such setting: services have users of their own.
+    """
+    found = instance_is_available(instance)
+    masked = refused.holds is not True and bool(wrong.keys() - {"user"})
+    if found.holds is not False or not masked:
+        yield found
 
 
 def _refused(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from hokusai_probe.answers import responder, said
 from hokusai_probe.causes._keys import Sighting, seen
 from hokusai_probe.causes._revision import set_variable
+from hokusai_probe.causes._symptoms import host_is_refused
 from hokusai_probe.declare import Case, cause
 from hokusai_probe.http import Answer
 from hokusai_probe.model import Remedy
@@ -88,10 +89,13 @@ def _remedy(definitions: TaskDefinitionsFacts | None, ecs: EcsServicesFacts | No
 
 
 def _refused(answer: Answer) -> bool | None:
-    """Whether the text names the switch; hidden where the request did not come as far."""
+    """Whether the text names the switch; hidden where the request did not come as far.
+
+    MLflow's Host check refuses before any route is looked at.
+    """
     if answer.status == 503 and any(
         word in answer.body for word in ("ARTIFACTS_DISABLED", "serve-artifacts")
     ):
         return True
-    came_through = answer.status == 200 or responder(answer) == "mlflow"
+    came_through = answer.status == 200 or (responder(answer) == "mlflow" and not host_is_refused(answer))
     return False if came_through else None

@@ -56,7 +56,9 @@ def target_port_mismatch(
         # MLflow is reached past its group, by its private name: that works on, or fails for another reason
         serves = service == "auth" and auth_serves(validation)
         seen = service_claim(hosts, None, paths, service, (502, 504), serves=serves)
-        outside = (seen,) if service in HOST_OF_SERVICE else ()
+        found = mismatched(group, definition)
+        left_over = found is None and bool(wrong)
+        outside = (seen,) if service in HOST_OF_SERVICE and not left_over else ()
         yield Case(
             subject=service,
             breaks=(f"target-group.{service}",),
@@ -64,7 +66,7 @@ def target_port_mismatch(
                 *outside,
                 claim(
                     _sentence(service, group, definition),
-                    mismatched(group, definition),
+                    found,
                     by=TargetGroupsFacts,
                     fact=f"{place}.targets[{group.targets.index(wrong[0])}].port" if group and wrong else "",
                     value=wrong[0].port if wrong else None,
@@ -78,11 +80,16 @@ def target_port_mismatch(
 
 
 def mismatched(group: Group | None, definition: TaskDefinition | None) -> bool | None:
-    """Whether targets are registered and none of them on a port of the container; None: not known."""
+    """Whether targets are registered and none of them on a port of the container; None: not known.
+
+    Nor is it said where a dead one on a wrong port was left beside others: the load balancer passes it by, so
+    that nothing fails for it, and yet it cannot be denied.
+    """
     if group is None or group.failure is not None or definition is None or not definition.ports:
         return None
-    ports = {t.port for t in group.targets if t.state != "draining"}
-    return bool(ports) and not ports & set(definition.ports)
+    if any(t.port in definition.ports for t in group.targets if t.state != "draining"):
+        return None if any(t.state == "unhealthy" for t in _misplaced(group, definition)) else False
+    return any(t.state != "draining" for t in group.targets)
 
 
 def _misplaced(group: Group, definition: TaskDefinition) -> list[TargetSeen]:
