@@ -58,7 +58,7 @@ def auth_service_down(
             ecs,
             groups,
             serves=known or _well_behind(hosts, groups),
-            doubted=any(let_in(a) for a in forms.answers.values()) if forms else False,
+            doubted=_lets_keys_in(forms) and not _ill_behind(groups),
             whole=validation is not None,
         )
 
@@ -78,6 +78,17 @@ def _well_behind(hosts: HostsFacts, groups: TargetGroupsFacts | None) -> bool:
     health = hosts.health("auth")
     unreached = health is not None and not_connected(health)
     return unreached and any(group.serves for group in (groups.of("auth") if groups else ()))
+
+
+def _ill_behind(groups: TargetGroupsFacts | None) -> bool:
+    """Whether its load balancer, too, finds nobody well behind it."""
+    found = groups.of("auth") if groups else ()
+    return bool(found) and not any(group.serves for group in found)
+
+
+def _lets_keys_in(forms: KeyFormsFacts | None) -> bool:
+    """The gateway lets keys in: auth judges them, or did lately, for verdicts are kept (contract 3.5)."""
+    return forms is not None and any(map(let_in, forms.answers.values()))
 
 
 def _fails(answer: Answer) -> bool:
