@@ -59,6 +59,15 @@ def test_what_no_rule_allows_is_denied() -> None:
     assert admits([], 8000, PEER, INSIDE) is False
 
 
+@pytest.mark.parametrize(
+    ("zone", "expected"), [("1b", ("s-b",)), ("1c", ("s-a", "s-b")), ("", ("s-a", "s-b"))]
+)
+def test_a_store_lies_in_its_own_zone_of_its_subnet_group(zone: str, expected: tuple[str, ...]) -> None:
+    """ElastiCache's subnet groups need not say in which zone a subnet is; EC2 does."""
+    spread = Part(groups=("sg-peer",), subnets=("s-a", "s-b"), zone=zone)
+    assert security_groups._where_it_is(spread, {"s-a": "1a", "s-b": "1b"}).subnets == expected
+
+
 def test_addresses_that_are_not_known_are_neither_in_nor_out() -> None:
     """Only 0.0.0.0/0 holds what nobody has read."""
     assert (covers(VPC, ()), covers(ANYWHERE, ()), covers("no block", INSIDE)) == ("some", "all", "some")

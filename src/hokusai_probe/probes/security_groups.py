@@ -119,8 +119,9 @@ async def security_groups(
     groups, subnets = await asyncio.gather(_groups(aws, ids), _subnets(aws, places))
     if groups.failure is not None:
         return SecurityGroupsFacts(parts=parts, unread=unread, failure=groups.failure)
+    zones = {str(s["SubnetId"]): str(s.get("AvailabilityZone")) for s in subnets.data.get("Subnets", ())}
     return SecurityGroupsFacts(
-        parts=parts,
+        parts={name: _where_it_is(part, zones) for name, part in parts.items()},
         groups={str(g["GroupId"]): security_group(g) for g in groups.data["SecurityGroups"]},
         edges=tuple(_edges(parts, named, targets, definitions)),
         cidrs={str(s["SubnetId"]): str(s["CidrBlock"]) for s in subnets.data.get("Subnets", ())},
@@ -240,6 +241,12 @@ def _in_zone(subnets: Sequence[Mapping[str, Any]], zone: str) -> tuple[str, ...]
     """Of a subnet group those in a zone; all of them where it does not say."""
     there = [s for s in subnets if s.get("SubnetAvailabilityZone", {}).get("Name") == zone]
     return tuple(str(s["SubnetIdentifier"]) for s in there or subnets)
+
+
+def _where_it_is(part: Part, zones: Mapping[str, str]) -> Part:
+    """A part that lies in one zone without the subnets of its group that lie in others, by EC2's word."""
+    there = tuple(subnet for subnet in part.subnets if zones.get(subnet) == part.zone)
+    return part.model_copy(update={"subnets": there}) if there else part
 
 
 def security_group(item: Mapping[str, Any]) -> SecurityGroup:
