@@ -197,3 +197,51 @@ def test_a_group_names_the_load_balancers_that_forward_to_it_now(drained: Group)
     elbv2.delete_listener(ListenerArn=listener)
     after = elbv2.describe_target_groups()["TargetGroups"][0]["LoadBalancerArns"]
     assert (during, after) == ([balancer], [])
+
+
+# --- names ---
+
+
+def test_a_name_leads_over_aliases_and_cnames_to_a_load_balancer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `dualstack.`, as Route 53's console writes it, without, and not for ever."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        plane = MotoControlPlane(DEFAULT_ACCOUNT_ID, 5.0, tmp_path, {"auth": "127.9.9.2"})
+        balancer = _balancer()
+        plane.balancers["auth"] = balancer["LoadBalancerArn"]
+        elb = balancer["DNSName"]
+        alias = {"HostedZoneId": "Z35SXDOTRQ7X7K", "EvaluateTargetHealth": False}
+        _records(
+            {"Name": "plain.test", "Type": "A", "AliasTarget": alias | {"DNSName": elb}},
+            {"Name": "both.test", "Type": "A", "AliasTarget": alias | {"DNSName": f"dualstack.{elb}"}},
+            {"Name": "other.test", "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "both.test"}]},
+            {"Name": "round.test", "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "round.test"}]},
+            {"Name": "old.test", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "10.0.0.9"}]},
+        )
+        names = ("plain.test", "both.test", "OTHER.test.", "round.test", "old.test", "none.test")
+        found = [tuple(plane.addresses(name)) for name in names]
+
+    assert found == [("127.9.9.2",)] * 3 + [(), ("10.0.0.9",), ()]
+
+
+def _balancer() -> dict[str, Any]:
+    ec2, elbv2 = (boto3.client(name, region_name=REGION) for name in ("ec2", "elbv2"))
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"{REGION}{zone}")
+        for n, zone in enumerate("ab")
+    ]
+    placed = [one["Subnet"]["SubnetId"] for one in subnets]
+    made: dict[str, Any] = elbv2.create_load_balancer(Name="auth", Subnets=placed)["LoadBalancers"][0]
+    return made
+
+
+def _records(*records: dict[str, Any]) -> None:
+    route53: Any = boto3.client("route53", region_name=REGION)
+    zone = route53.create_hosted_zone(Name="test", CallerReference="x")["HostedZone"]["Id"]
+    for record in records:
+        change = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+        route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=change)

@@ -50,6 +50,7 @@ SERVICE_TAG = "Service"
 """The tag of a target group that says which service it is meant for."""
 
 _IDLE_TIMEOUT_S = 60.0
+_MOST_NAMES = 8  # as many as a resolver follows: a name may lead to itself
 _CONNECT_TIMEOUT_S = 10.0
 _DEREGISTRATION_DELAY_S = 300.0
 _REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
@@ -250,15 +251,20 @@ class MotoControlPlane:
 
     def addresses(self, name: str) -> Sequence[str]:
         """See `state.ControlPlane`."""
+        return self._found(name, _MOST_NAMES)
+
+    def _found(self, name: str, more: int) -> Sequence[str]:
+        """The addresses of a name that may lead to others, but not to more than so many."""
         wanted = name.rstrip(".").lower()
         if wanted in self.extra_addresses:
             return (self.extra_addresses[wanted],)
-        return self._balancer_addresses(wanted) or self._discovered(wanted) or self._recorded(wanted)
+        return self._balancer_addresses(wanted) or self._discovered(wanted) or self._recorded(wanted, more)
 
     def _balancer_addresses(self, name: str) -> tuple[str, ...]:
+        """Of a load balancer's own name, also with the ``dualstack.`` that the console writes before it."""
         for key, arn in self.balancers.items():
             balancer = self.elbv2.load_balancers.get(arn)
-            if balancer is not None and balancer.dns_name.lower() == name:
+            if balancer is not None and balancer.dns_name.lower() == name.removeprefix("dualstack."):
                 return (self._balancer_ips[key],)
         return ()
 
@@ -269,17 +275,19 @@ class MotoControlPlane:
                 return tuple(found.attributes["AWS_INSTANCE_IPV4"] for found in list(service.instances))
         return ()
 
-    def _recorded(self, name: str) -> tuple[str, ...]:
+    def _recorded(self, name: str, more: int) -> tuple[str, ...]:
         for zone in list(route53_backends[self._account]["aws"].zones.values()):
             for record in list(zone.rrsets):
-                if record.type == "A" and record.name.rstrip(".").lower() == name:
-                    return self._answer(record)
+                if record.type in ("A", "CNAME") and record.name.rstrip(".").lower() == name:
+                    return self._answer(record, more)
         return ()
 
-    def _answer(self, record: Any) -> tuple[str, ...]:
-        if record.alias_target:
-            return tuple(self.addresses(record.alias_target["DNSName"]))
-        return tuple(_record_values(record.records))
+    def _answer(self, record: Any, more: int) -> tuple[str, ...]:
+        values = tuple(_record_values(record.records))
+        if record.type == "A" and not record.alias_target:
+            return values
+        others = (record.alias_target["DNSName"],) if record.alias_target else values
+        return tuple(ip for other in others for ip in self._found(other, more - 1)) if more else ()
 
     def _attached(self) -> Mapping[str, frozenset[str]]:
         """The load balancers' keys by the target group that they forward to; "" for one without a key."""
