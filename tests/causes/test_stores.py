@@ -531,6 +531,19 @@ def test_a_database_that_keeps_two_services_waiting_is_at_fault(
     assert named(outside_alone, "present") == set()
 
 
+@pytest.mark.parametrize("error", ["connection timeout expired", "Connection refused"])
+def test_another_port_at_the_database_s_own_host_is_the_setting(real: Catalogue, error: str) -> None:
+    """RDS listens on one port: beside it a connection is refused, or dropped by the security group."""
+    beside = seen(database_instance=RDS, gateway_stores=stores(error, port="5433"))
+    found = concluded(real, beside.values())
+    (one,) = [d for d in found.diagnoses if d.status == "present"]
+
+    assert one.cause == "database-settings-wrong"
+    assert one.remedy is not None
+    assert "Set DB_PORT to 5432 for the gateway" in one.remedy.summary
+    assert not unfounded(found.diagnoses, beside.values())
+
+
 @pytest.mark.parametrize("settings", [{"primary_db": "hokusai"}, {"host": "old.example"}])
 def test_a_stopped_database_hides_settings_and_does_not_deny_them(
     real: Catalogue, settings: dict[str, str]

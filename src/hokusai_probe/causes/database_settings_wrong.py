@@ -28,6 +28,7 @@ _MENDS: Mapping[DatabaseTrouble, tuple[str, ...]] = {
     "no-database": ("primary_db",),
     "refused": ("host", "port"),
     "no-name": ("host",),
+    "silent": ("port",),
 }
 """The settings that a trouble names. Never the user: RDS tells of its master alone, which is for nobody."""
 _VERIFY = "hokusai-probe verify database-settings-wrong"
@@ -93,10 +94,17 @@ def _available(
 def _refused(
     stores: GatewayStoresFacts, said: Complaint | None, wrong: Mapping[str, str], *, alone: bool
 ) -> Claim:
-    """A server that refuses, or an address that is nobody's: neither comes of a firewall."""
+    """A server that refuses, or an address that is nobody's: neither comes of a firewall.
+
+    RDS listens on one port alone: at its own host another one is refused, or dropped by what admits that one.
+    """
     elsewhere = stores.database_settings.get("host") in _LOOPBACK or "host" in wrong
+    beside = "port" in wrong and not elsewhere
     refused = said is not None and said.trouble in {"login", "no-database"}
-    astray = said is not None and said.trouble in {"refused", "no-name"} and elsewhere
+    astray = said is not None and (
+        (said.trouble in {"refused", "no-name"} and elsewhere)
+        or (said.trouble in {"refused", "silent"} and beside)
+    )
     told = said if refused or astray else None
     proof = alone or (told is not None and told.trouble != "login")
     return heard("the database refuses the gateway", told, False if stores.database else None, telling=proof)
