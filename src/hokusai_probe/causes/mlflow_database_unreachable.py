@@ -85,7 +85,7 @@ def mlflow_database_unreachable(
     shared = _silent_to_the_gateway(stores, available=available) if symptom.probe == "health-bodies" else None
     yield Case(
         subject="mlflow",
-        breaks=_broken(died=died, shared=shared is not None),
+        breaks=_broken(died=died, shared=bool(shared)),
         claims=where_it_shows(
             symptom,
             _uses_a_database(kept),
