@@ -35,7 +35,7 @@ demo: setup
 # seconds is looked at, another part in each run; `make sweep` looks at everything.
 test: setup lint types
 	$(BIN)/pytest --ignore=tests/test_promises.py
-	$(SWEEPING) --seconds $(or $(SECONDS_TO_SWEEP),75)
+	$(SWEEPING) --seconds $(or $(SECONDS_TO_SWEEP),20)
 	$(JUDGING)
 
 # Every scenario looked at once, mended and recorded; then which cause makes which check fail, the grade, and
