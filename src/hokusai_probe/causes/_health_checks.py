@@ -126,7 +126,7 @@ def known_well(groups: TargetGroupsFacts | None, service: str) -> bool:
 
 
 def _judged(group: Group) -> bool:
-    return group.failure is None and any(t.state == "healthy" for t in group.targets)
+    return group.failure is None and group.serves
 
 
 def not_accepted(

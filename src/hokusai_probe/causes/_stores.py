@@ -122,8 +122,9 @@ def where_it_shows(symptom: Claim, *facts: Claim) -> tuple[Claim, ...]:
 
 def keeps_the_gateway_waiting(stores: GatewayStoresFacts | None) -> bool:
     """The gateway, on a way and in a security group of its own, waits for the database in vain."""
-    waits = stores is not None and stores.database is False
-    return waits and stores is not None and database_trouble(stores.database_error) == "silent"
+    if stores is None or stores.database is not False:
+        return False
+    return database_trouble(stores.database_error) == "silent"
 
 
 def instance_is_available(instance: DatabaseInstanceFacts | None) -> Claim:

@@ -50,6 +50,7 @@ def auth_service_down(
     if validation is not None and _well(hosts) and all(map(_fails, validation.answers)):
         yield _api_down(validation, ecs, groups)
     else:
+        well = groups.serves("auth") if groups else None
         known = auth_serves(validation, invalid) or _judges_for_gateway(invalid)
         yield from down_at(
             hosts,
@@ -57,8 +58,8 @@ def auth_service_down(
             "auth",
             ecs,
             groups,
-            serves=known or _well_behind(hosts, groups),
-            doubted=_lets_keys_in(forms) and not _ill_behind(groups),
+            serves=known or (_is_unreached(hosts) and well is True),
+            doubted=_lets_keys_in(forms) and well is not False,
             whole=validation is not None,
         )
 
@@ -73,17 +74,10 @@ def _well(hosts: HostsFacts) -> bool:
     return health is not None and health.status == 200 and responder(health) == "auth"
 
 
-def _well_behind(hosts: HostsFacts, groups: TargetGroupsFacts | None) -> bool:
-    """Whether its load balancer finds it well, and only we do not reach that load balancer."""
+def _is_unreached(hosts: HostsFacts) -> bool:
+    """Whether no connection of ours to its load balancer came about."""
     health = hosts.health("auth")
-    unreached = health is not None and not_connected(health)
-    return unreached and any(group.serves for group in (groups.of("auth") if groups else ()))
-
-
-def _ill_behind(groups: TargetGroupsFacts | None) -> bool:
-    """Whether its load balancer, too, finds nobody well behind it."""
-    found = groups.of("auth") if groups else ()
-    return bool(found) and not any(group.serves for group in found)
+    return health is not None and not_connected(health)
 
 
 def _lets_keys_in(forms: KeyFormsFacts | None) -> bool:

@@ -38,6 +38,5 @@ def gateway_down(
     if hosts.bare:
         return
     others = paths.answers if paths else ()
-    found = groups.of("gateway") if groups else ()
-    serves = serves_elsewhere(hosts, "gateway") or any(group.serves for group in found)
+    serves = serves_elsewhere(hosts, "gateway") or bool(groups and groups.serves("gateway"))
     yield from down_at(hosts, "registry", "gateway", ecs, groups, others=others, serves=serves)

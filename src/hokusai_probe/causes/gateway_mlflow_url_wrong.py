@@ -87,9 +87,8 @@ def _no_such_route(api: MlflowApiFacts) -> bool:
 
 def _is_well(groups: TargetGroupsFacts | None, ecs: EcsServicesFacts | None) -> bool:
     """MLflow answers the load balancer: then what the gateway does not reach is not MLflow."""
-    found = groups.of("mlflow") if groups else ()
     one = ecs.services.get("mlflow") if ecs else None
-    return not (one and one.short) and any(group.serves for group in found)
+    return not (one and one.short) and bool(groups and groups.serves("mlflow"))
 
 
 def _wrong(

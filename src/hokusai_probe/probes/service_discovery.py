@@ -62,10 +62,11 @@ def strangers(facts: ServiceDiscoveryFacts, url: str, groups: TargetGroupsFacts 
     longer, may be MLflow's all the same.
     """
     host = (urlsplit(url).hostname or "").rstrip(".")
-    targets = [target for group in (groups.of("mlflow") if groups else ()) for target in group.targets]
     found = facts.names.get(host, ()) if facts.failure is None else ()
-    known = any(target.state == "healthy" for target in targets)
-    return found if known and not {target.id for target in targets} & {*found} else ()
+    if groups is None or not groups.serves("mlflow"):
+        return ()
+    targets = {target.id for group in groups.of("mlflow") for target in group.targets}
+    return () if targets & {*found} else found
 
 
 def is_ip(host: str) -> bool:

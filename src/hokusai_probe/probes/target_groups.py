@@ -66,6 +66,11 @@ class TargetGroupsFacts(Facts):
         """The attached groups that a service's tasks register with."""
         return tuple(g for g in self.groups if g.service == service and g.attached)
 
+    def serves(self, service: str) -> bool | None:
+        """Whether a load balancer's own check finds a task of a service healthy; None: no group is known."""
+        found = self.of(service)
+        return any(group.serves for group in found) if found else None
+
     def detached(self, service: str) -> tuple[Group, ...]:
         """The groups that a service's tasks register with and no load balancer uses."""
         return tuple(g for g in self.groups if g.service == service and not g.attached)
